@@ -58,7 +58,7 @@ def compose(
         chosen = with_critic_parent(chosen, critic, log)
         load_initial_critic(critic, chosen, log)
         options.use_threads(threads)
-        return print_dry_run(chosen, device, as_json, out, forms)
-    with options.open_run_context(device, "compose", out, threads, log_to) as context:
+        return print_dry_run(chosen, device, as_json, out, forms, data=data)
+    with options.open_run_context(device, "compose", out, threads, log_to, has_data_option=data is not None) as context:
         run = run_composition(chosen, layers, context, critic=critic)
     return print_run(run, context, as_json)

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mitlgan.cli.output import log
-
 if TYPE_CHECKING:
     from mitlgan.recipe import Recipe
     from mitlgan.runtime.progress import Reporter
@@ -133,11 +131,9 @@ def recipe_from(
     licence: str | None = None,
 ) -> Recipe:  # fmt: skip
     """Return the recipe that a command's options describe; `option` names its option or argument in messages."""
-    from mitlgan.data.recipe_data import note_demo_data
     from mitlgan.recipe import load_recipe, with_data_source, with_overrides
 
     recipe = load_recipe(name or default, settings or [], option)
-    note_demo_data(recipe, data, log)
     recipe = with_data_source(recipe, data)
     recipe = recipe if licence is None else with_overrides(recipe, licence=licence)
     return recipe if seed is None else with_overrides(recipe, seed=seed)
@@ -181,7 +177,9 @@ def threads_of_each(jobs: int, threads: int | None) -> int | None:
 
 
 @contextmanager
-def open_run_context(device: str, label: str, out: Path, threads: int | None, log: Logged | None = None) -> Iterator[RunContext]:
+def open_run_context(
+    device: str, label: str, out: Path, threads: int | None, log: Logged | None = None, *, has_data_option: bool = True
+) -> Iterator[RunContext]:
     """Yield the context in which a stage runs, alone or under torchrun."""
     from mitlgan.runtime.distributed import join_world
     from mitlgan.runtime.progress import SilentReporter, make_reporter
@@ -193,7 +191,7 @@ def open_run_context(device: str, label: str, out: Path, threads: int | None, lo
     with join_world(device) as world:
         progress: Reporter = make_reporter(label) if world.is_leader else SilentReporter()
         try:
-            yield RunContext(world, progress, out, board.log if board is not None else None)
+            yield RunContext(world, progress, out, board.log if board is not None else None, has_data_option)
         finally:
             progress.close()
             if board is not None:

@@ -53,8 +53,8 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
             load_initial_generator(first_step, first)
             load_initial_critic(critic, first_step, log)
             options.use_threads(threads)
-            return print_dry_run(chosen, device, as_json, out)
-        with options.open_run_context(device, f"pretrain {role}", out, threads, log_to) as context:
+            return print_dry_run(chosen, device, as_json, out, data=data)
+        with options.open_run_context(device, f"pretrain {role}", out, threads, log_to, has_data_option=data is not None) as context:
             run = run_pretraining(chosen, context, start=first, critic=critic)
         return print_run(run, context, as_json)
 

@@ -26,10 +26,12 @@ def print_run(run: Run, context: RunContext, as_json: bool) -> None:
     print_result(as_json, values, f"{run.artifact_file or run.path}")
 
 
-def print_dry_run(recipe: Recipe, device: str, as_json: bool, out: Path, layers: Mapping[str, GeneratorSpec] | None = None) -> None:
+def print_dry_run(
+    recipe: Recipe, device: str, as_json: bool, out: Path, layers: Mapping[str, GeneratorSpec] | None = None, *, data: str | None
+) -> None:
     """Check everything that training needs, measure a few steps, and print what the run would do and take; leaves nothing behind."""
     from mitlgan.artifacts.summary import describe_recipe
-    from mitlgan.data.recipe_data import open_recipe_data
+    from mitlgan.data.recipe_data import note_demo_data, open_recipe_data
     from mitlgan.recipe import as_dict
     from mitlgan.runtime.distributed import World, resolve_device
     from mitlgan.stages.estimate import busy_note, disk_warning, estimate_run
@@ -40,6 +42,7 @@ def print_dry_run(recipe: Recipe, device: str, as_json: bool, out: Path, layers:
     updates = count_generator_updates(recipe)
     described = describe_recipe(recipe, layers)
     estimate = estimate_run(recipe, world, layers=layers, pack=pixels)
+    note_demo_data(recipe, data, log)
     for note in (disk_warning(estimate.disk_bytes, out), busy_note([estimate]) if world.device.type == "cpu" else None):
         if note is not None:
             log(note)

@@ -39,8 +39,8 @@ def train(
         raise UsageError(f"RECIPE {recipe}: is for `mitlgan {chosen.command}`; give one with a [generator] or an [inpainter]")
     if dry_run:
         options.use_threads(threads)
-        return print_dry_run(with_critic_parent(chosen, None, log), device, as_json, out)
-    with options.open_run_context(device, chosen.name, out, threads) as context:
+        return print_dry_run(with_critic_parent(chosen, None, log), device, as_json, out, data=data)
+    with options.open_run_context(device, chosen.name, out, threads, has_data_option=data is not None) as context:
         run = get_or_train(chosen, context)
     if context.world.is_leader:
         left = write_run_files(run)

@@ -22,9 +22,11 @@ class RunContext:
         reporter: Shows progress and messages.
         root: Runs are created under it.
         on_stats: Called with the run's directory and each line of its statistics.
+        has_data_option: Whether the pictures were named; if not, a training of the demo's says so as it starts.
     """
 
     world: World
     reporter: Reporter
     root: Path = RUNS
     on_stats: Callable[[Path, Mapping[str, Any]], None] | None = None
+    has_data_option: bool = True

@@ -10,6 +10,7 @@ from functools import partial
 from torch import Tensor
 
 from mitlgan.artifacts.safetensors_io import tensors_sha256
+from mitlgan.data.recipe_data import note_demo_data
 from mitlgan.recipe import Recipe, display_name, ladder_steps, to_toml
 from mitlgan.recipe.advice import training_advice
 from mitlgan.runtime.distributed import World
@@ -45,6 +46,8 @@ def start_run(recipe: Recipe, setup: TrainingSetup, context: RunContext, inputs:
         context.reporter.say(f"warning: {len(setup.pack)} pictures for batches of {recipe.training.batch}: each batch repeats some")
     if recipe.augment is not None and not recipe.augment.applies_to(len(setup.pack)):
         context.reporter.say(f"no augmentation: {len(setup.pack)} pictures, and augment.below_pictures is {recipe.augment.below_pictures}")
+    if not context.has_data_option:
+        note_demo_data(recipe, None, context.reporter.say)
     for line in training_advice(ladder_steps(recipe)[0], len(setup.pack)):
         context.reporter.say(line)
     if critic_weights:

@@ -131,6 +131,8 @@ def test_the_demos_pictures_are_named_where_no_data_are(command: Command, folder
     assert "no --data: the demo's pictures" in command("train", "thesis-32/pretrain_bg", *ours).err.splitlines()
     for source in (packs["fg"], "demo"):
         assert "no --data" not in command("pretrain", "fg", "--data", source, *ours).err
+    assert "no --data: the demo's pictures" in command("pretrain", "fg", *ours[:-1]).err.splitlines()
+    assert "no --data" not in command("pretrain", "fg", "--data", "demo", *ours[:-1]).err
 
 
 def test_a_dry_run_checks_what_the_run_would(command: Command, folder: Path, packs: dict[str, Path], pretrained: dict[str, Run]) -> None:

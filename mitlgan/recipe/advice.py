@@ -65,6 +65,6 @@ def _few_pictures_advice(recipe: Recipe, picture_count: int) -> list[str]:
     if picture_count >= FEW_PICTURES or widest < WIDE_CHANNELS or is_augmented or has_dropout:
         return []
     return [
-        f"advice: {picture_count} pictures are few for a critic of {widest} channels, which can learn them by heart (Bordák, Pelle and Németh augment "
+        f"advice: {picture_count} pictures are few for a critic of {widest} channels, which can memorize them (Bordák, Pelle and Németh augment "
         f'about 1,000): augment.probability = "auto", or narrower critic.widths'
     ]

@@ -43,7 +43,7 @@ def serve(settings: StudioSettings, port: int, *, on_ready: Callable[[str], None
     Args:
         settings: Settings of the studio.
         port: Port; 0 takes a free one.
-        on_ready: Called with a line: the address, token included, once connections are accepted, and why the end takes long, if it does.
+        on_ready: Called with a line: the address, token included, once connections are accepted, and the reason if closing takes long.
         open_browser: Also open the address in a browser.
 
     Raises:

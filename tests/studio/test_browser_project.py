@@ -79,7 +79,6 @@ def newest(studio: Studio) -> str:
     return studio.at("run-item").first.locator(".state").inner_text()
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_from_a_folder_of_pictures_to_a_composition_that_is_edited_saved_and_opened_again(own: Studio) -> None:
     own.page.goto(f"{own.address}/#tab=train")
@@ -156,7 +155,6 @@ def test_from_a_folder_of_pictures_to_a_composition_that_is_edited_saved_and_ope
     eventually(lambda: own.at("direction-name-bg-0").input_value() == "Warmth")
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_an_error_of_a_training_is_shown_where_it_was_started(own: Studio, garments: Path) -> None:
     own.page.goto(f"{own.address}/#tab=train")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import resource
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +22,7 @@ from mitlgan.recipe import Recipe, ladder_steps, with_overrides
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.progress import SilentReporter, format_duration
 from mitlgan.stages.setup import make_setup
+from mitlgan.stages.training_speed import peak_memory_bytes
 from mitlgan.training import run_directory
 from mitlgan.training.checkpoint import CHECKPOINTS_KEPT
 from mitlgan.training.loop import SNAPSHOT_IMAGES, TrainingLoop, translate_memory_error
@@ -272,9 +271,7 @@ def _disk_bytes(recipe: Recipe, loop: TrainingLoop, updates: int, checkpoint_byt
 
 def _peak_memory(world: World) -> int:
     """Return the largest resident memory of this process so far; on a GPU, with that of its tensors."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return peak + (int(torch.cuda.max_memory_allocated(world.device)) if world.device.type == "cuda" else 0)
+    return peak_memory_bytes() + (int(torch.cuda.max_memory_allocated(world.device)) if world.device.type == "cuda" else 0)
 
 
 def _parallel_seconds(seconds: Sequence[float], jobs: int) -> float:

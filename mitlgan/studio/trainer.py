@@ -39,14 +39,16 @@ class TrainingThread(threading.Thread):
     """Starts one training's process, and waits for it. On Linux a child ends with the thread that started it, so the thread lives as long.
 
     Args:
+        number: Of the studio's trainings, from 1.
         plan: The training.
         root: Folder of the runs.
         device: Device to compute on.
         threads: CPU threads.
     """
 
-    def __init__(self, plan: TrainingPlan, root: Path, device: str, threads: int) -> None:
+    def __init__(self, number: int, plan: TrainingPlan, root: Path, device: str, threads: int) -> None:
         super().__init__(name="studio-training", daemon=True)
+        self.number = number
         self.plan = plan
         self.run_path = plan.run
         self.state: State = "starting"
@@ -148,16 +150,22 @@ class Trainer:
                 raise RequestRefused(409, "training: one is running already; stop it first, or wait for its end")
             if plan.run is not None and is_locked(plan.run):
                 raise RequestRefused(409, "run: another process works on it; wait for that")
-            self._current = TrainingThread(plan, self._root, self._device, max(1, (os.cpu_count() or 1) - 1))
+            number = 1 if self._current is None else self._current.number + 1
+            self._current = TrainingThread(number, plan, self._root, self._device, max(1, (os.cpu_count() or 1) - 1))
             self._current.start()
 
-    def stop(self) -> None:
+    def stop(self, number: int | None = None) -> None:
         """Let the training save and end.
 
+        Args:
+            number: The training that is meant; None: the current one.
+
         Raises:
-            RequestRefused: 409, none is running.
+            RequestRefused: 409, none is running, or it is another one.
         """
         with self._lock:
+            if self._current is not None and number not in (None, self._current.number):
+                raise RequestRefused(409, "training: this one has ended; another has been started since")
             if self._current is None or not self._current.is_active:
                 raise RequestRefused(409, "training: none is running that the studio has started")
             self._current.stop()
@@ -194,7 +202,7 @@ class Trainer:
         if current is None:
             return None
         run = None if current.run_path is None else run_id.get(current.run_path)
-        return CurrentTraining(label=current.plan.label, state=current.state, run=run, message=_without_paths(current.message))
+        return CurrentTraining(number=current.number, label=current.plan.label, state=current.state, run=run, message=_without_paths(current.message))
 
     def close(self) -> None:
         """Stop the training, and wait until it has saved."""

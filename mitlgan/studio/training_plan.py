@@ -49,6 +49,16 @@ class ResumeRequest(StrictModel):
     end: bool = False
 
 
+class StopRequest(StrictModel):
+    """A training to stop.
+
+    Attributes:
+        number: The one that is meant, see `CurrentTraining`: a page that shows an older one must not stop its successor. Absent: the current one.
+    """
+
+    number: Annotated[int, Field(ge=1, le=2**53)] | None = None
+
+
 class SetAnswer(BaseModel):
     """A set of pictures that may be trained on, and for which roles."""
 
@@ -81,12 +91,14 @@ class CurrentTraining(BaseModel):
     """The training that the studio has started last.
 
     Attributes:
+        number: Of the studio's trainings, from 1.
         label: Command and recipe, for display.
         state: What it does, or how it ended.
         run: Id of its run, once there is one.
         message: Its last line, or the error that it ended with.
     """
 
+    number: int
     label: str
     state: State
     run: str | None

@@ -90,7 +90,7 @@ def test_from_a_folder_of_pictures_to_a_composition_that_is_edited_saved_and_ope
     assert int(own.at("snapshot-slider").get_attribute("max") or 0) >= 3
     # The background is stopped, and ended as it is.
     train(own, "bg", 400)
-    eventually(own.at("run-stop").is_visible, "the background's beginning", TRAINING_S)
+    eventually(lambda: "modern-bg" in own.page.locator("#run h2").inner_text(), "the background's beginning", TRAINING_S)
     eventually(lambda: own.page.locator("#run .chart svg").count() > 0, "a curve", TRAINING_S)
     own.at("run-stop").click()
     eventually(own.at("run-finish").is_visible, "the stop", TRAINING_S)

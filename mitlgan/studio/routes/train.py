@@ -10,7 +10,16 @@ from starlette.responses import Response
 from mitlgan.studio.context import ContextDep, StudioContext
 from mitlgan.studio.encoding import PNG
 from mitlgan.studio.runs import RunAnswer, RunBrowser, describe_run
-from mitlgan.studio.training_plan import CurrentTraining, ResumeRequest, SetAnswer, StartRequest, TrainingAnswer, describe_recipes, plan_start
+from mitlgan.studio.training_plan import (
+    CurrentTraining,
+    ResumeRequest,
+    SetAnswer,
+    StartRequest,
+    StopRequest,
+    TrainingAnswer,
+    describe_recipes,
+    plan_start,
+)
 from mitlgan.training.run_directory import Run
 
 REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
@@ -68,9 +77,9 @@ def resume(context: ContextDep, query: ResumeRequest) -> CurrentTraining | None:
 
 
 @router.post("/training/stop", status_code=202)
-def stop(context: ContextDep) -> CurrentTraining | None:
+def stop(context: ContextDep, query: StopRequest | None = None) -> CurrentTraining | None:
     """Let the training save and end."""
-    context.trainer.stop()
+    context.trainer.stop(None if query is None else query.number)
     return _current(context)
 
 

@@ -69,7 +69,7 @@ export const runs = () => ask("api/runs", {}).then((response) => response.json()
 export const stats = (id, after) => ask(`api/runs/${encodeURIComponent(id)}/stats?after=${after}`, {}).then((response) => response.json());
 export const training = () => ask("api/training", {}).then((response) => response.json());
 export const startTraining = (wish) => json("api/training", sent(wish));
-export const stopTraining = () => json("api/training/stop", sent({}));
+export const stopTraining = (number) => json("api/training/stop", sent({ number }));
 export const resumeTraining = (run, end) => json("api/training/resume", sent({ run, end }));
 export const quiz = (artifact) => json("api/quiz", sent({ artifact }));
 export const answer = (id, given) => json(`api/quiz/${encodeURIComponent(id)}`, sent({ answer: given }));

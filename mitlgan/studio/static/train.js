@@ -27,12 +27,16 @@ let chosen = null;
 let rows = [];
 let timer = null;
 let asking = false;
+let askAgain = false;
 let current = null;
 let watched = null;
 const asked = new Set();
 
 async function refresh() {
-  if (asking) return undefined;
+  if (asking) {
+    askAgain = true;
+    return undefined;
+  }
   asking = true;
   try {
     current = await training.refresh();
@@ -44,17 +48,21 @@ async function refresh() {
     }
     if (current?.run && current.run !== watched && runs.some((run) => run.id === current.run)) { // a training that has begun is shown at once
       watched = current.run;
-      if (current.run !== chosen) return open(current.run);
+      if (current.run !== chosen) return await open(current.run);
     }
     const run = runs.find((each) => each.id === chosen) ?? runs[0];
     if (!run) return undefined;
-    if (run.id !== chosen) return open(run.id);
+    if (run.id !== chosen) return await open(run.id);
     return await follow(run);
   } catch (error) {
     told(error); // and asked again: a server comes back
     return undefined;
   } finally {
     asking = false;
+    if (askAgain) {
+      askAgain = false;
+      refresh();
+    }
   }
 }
 
@@ -127,15 +135,16 @@ async function follow(run) {
 
 /** What can be done with a run now. */
 function acts(run, box) {
+  const number = current?.number;
   const trains = current?.run === run.id && ["starting", "running"].includes(current.state);
   const resumable = run.can_resume && !["starting", "running", "stopping"].includes(current?.state);
   const buttons = [
-    trains && ["stop", "Stop", () => training.act(api.stopTraining)],
+    trains && ["stop", "Stop", () => training.act(() => api.stopTraining(number))],
     resumable && ["resume", "Resume", () => training.act(() => api.resumeTraining(run.id, false))],
     resumable && ["finish", "Finish as it is", () => training.act(() => api.resumeTraining(run.id, true))],
     run.artifact && ["use", "Open in Generate", () => changed("use", run.artifact)],
   ].filter(Boolean);
-  const names = buttons.map(([name]) => name).join();
+  const names = buttons.map(([name]) => name).join() + (trains ? number : ""); // each button is for the training that it was made for
   if (box.dataset.names === names) return;
   box.dataset.names = names;
   box.querySelectorAll("button").forEach((button) => button.remove());

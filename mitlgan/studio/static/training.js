@@ -103,7 +103,7 @@ function show(current) {
   const stoppable = running && current.state !== "stopping";
   box.className = `current ${current.state}`;
   box.replaceChildren(...[el("div", { class: "bar" }, el("b", { text: `${STATES[current.state]}: ${current.label}` }),
-    stoppable ? el("button", { type: "button", "data-test": "training-stop", onclick: () => act(api.stopTraining) }, icon("pause"), "Stop") : null),
+    stoppable ? el("button", { type: "button", "data-test": "training-stop", onclick: () => act(() => api.stopTraining(current.number)) }, icon("pause"), "Stop") : null),
     current.message ? el("p", { class: "hint", "data-test": "training-message", text: current.message }) : null].filter(Boolean));
 }
 

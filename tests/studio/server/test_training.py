@@ -133,7 +133,9 @@ def test_a_training_is_started_watched_stopped_and_continued(studio: TestClient,
     (listed,) = studio.get("/api/runs").json()
     assert (listed["status"], listed["can_resume"]) == ("stopped", True)
     assert studio.post("/api/training/resume", json={"run": listed["id"], "end": True}).status_code == 202
-    until(studio, "done")
+    late = studio.post("/api/training/stop", json={"number": 1})  # by a page that still shows the one before
+    assert (late.status_code, late.json()["error"]) == (409, "training: this one has ended; another has been started since")
+    assert until(studio, "done")["number"] == 2
     assert (path / "arguments.txt").read_text() == f"resume {path} --end --device cpu --json"
     assert studio.post("/api/training/resume", json={"run": listed["id"]}).json()["label"] == f"resume {path.name}"
     until(studio, "done")

@@ -199,3 +199,14 @@ def find_free_square(hole: NDArray[np.bool_]) -> tuple[int, int, int]:
     bottom, right = np.unravel_index(int(side.argmax()), side.shape)
     size = int(side.max())
     return int(bottom) - size + 1, int(right) - size + 1, size
+
+
+def find_emptiest_square(hole: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """Return the largest square of a picture that a hole covers least, as near to the middle as may be: left, top, right, bottom (px)."""
+    height, width = hole.shape
+    side = min(height, width)
+    covered = np.concatenate([[0], np.cumsum(hole.sum(1 if height > width else 0))])
+    shares = covered[side:] - covered[:-side]
+    middle = (len(shares) - 1) / 2
+    start = int(min(np.flatnonzero(shares == shares.min()), key=lambda index: abs(index - middle)))
+    return (0, start, side, start + side) if height > width else (start, 0, start + side, side)

@@ -107,9 +107,11 @@ def cut_picture(entry: ImageEntry, methods: list[MattingMethod], settings: CutSe
     rgb = np.array(picture.convert("RGB"))
     cutout = Image.fromarray(np.dstack([rgb if method.name == "alpha" else estimate_object_colors(rgb, judged), judged]))
     pieces |= dict(_foreground_pieces(cutout if fits else _pad_to_square(cutout, settings.size_px), stem, settings))
-    # A cut-out has no scene. An object longer than the square is a foreground, and a scene only if enough of it is in the square.
-    if method.name != "alpha" and (fits or not settings.matte_filter.reject_reason(inner)):
-        pieces |= _scene_pieces(np.array(whole.crop(box).convert("RGB")), inner, stem, settings, measures, record)
+    if method.name != "alpha":  # a cut-out has neither scene nor background
+        # An object longer than the square is a foreground, and a scene only if enough of it is in the square.
+        if fits or not settings.matte_filter.reject_reason(inner):
+            pieces |= _scene_pieces(whole.crop(box), inner, stem)
+        pieces |= _background_pieces(np.array(whole.convert("RGB")), matte, stem, settings, measures, record)
     return _result(record, pieces)
 
 
@@ -124,20 +126,29 @@ def _result(record: dict[str, Any], pieces: dict[str, bytes]) -> CutResult:
     return CutResult(record | {"pieces": sorted(pieces)}, pieces)
 
 
-def _scene_pieces(rgb: Pixels, matte: Pixels, stem: str, settings: CutSettings, measures: CutMeasures, record: dict[str, Any]) -> dict[str, bytes]:
-    """Return the scene with its matte, and its backgrounds; adds the hole and its fill to the record."""
-    pieces = {f"scene/{stem}.png": encode_dataset_png(Image.fromarray(rgb)), f"scene/{stem}{MATTE_SUFFIX}": encode_dataset_png(Image.fromarray(matte))}
+def _scene_pieces(scene: Image.Image, matte: Pixels, stem: str) -> dict[str, bytes]:
+    return {
+        f"scene/{stem}.png": encode_dataset_png(scene.convert("RGB")),
+        f"scene/{stem}{MATTE_SUFFIX}": encode_dataset_png(Image.fromarray(matte)),
+    }
+
+
+def _background_pieces(rgb: Pixels, matte: Pixels, stem: str, settings: CutSettings, measures: CutMeasures, record: dict[str, Any]) -> dict[str, bytes]:
+    """Return the backgrounds of a whole picture; adds the hole and its fill to the record."""
+    pieces = {}
     hole = background_fill.object_hole(matte)
-    record["hole"] = round(float(hole.mean()), 4)
-    if settings.background in ("fill", "both") and hole.mean() <= settings.max_hole:
-        filled = background_fill.fill_hole(rgb, hole)
-        confidence = estimate_fill_confidence(rgb, filled, hole, measures)
+    left, top, right, bottom = background_fill.find_emptiest_square(hole)
+    square = np.s_[top:bottom, left:right]
+    record["hole"] = round(float(hole[square].mean()), 4)
+    if settings.background in ("fill", "both") and hole[square].mean() <= settings.max_hole:
+        filled = background_fill.fill_hole(rgb, hole)[square]
+        confidence = estimate_fill_confidence(rgb[square], filled, hole[square], measures)
         record |= {"fill_confidence": round(confidence.value, 4), "fill_doubt": confidence.doubt}
         pieces[f"bg/{stem}.png"] = encode_dataset_png(_blur(filled, settings.blur_px))
     if settings.background in ("patch", "both"):
         top, left, side = background_fill.find_free_square(hole)
         if side >= MIN_PATCH_FRACTION * min(hole.shape):
-            patch = Image.fromarray(rgb[top : top + side, left : left + side]).resize(hole.shape, Image.Resampling.LANCZOS)
+            patch = Image.fromarray(rgb[top : top + side, left : left + side]).resize((min(hole.shape),) * 2, Image.Resampling.LANCZOS)
             pieces[f"bg/{stem}-patch.png"] = encode_dataset_png(_blur(np.array(patch), settings.blur_px))
     return pieces
 

@@ -24,7 +24,7 @@ from mitlgan.errors import DataError, UsageError, translate_resource_faults
 from mitlgan.runtime.files import ensure_folder, lock_folder, translate_disk_errors, write_atomically, write_json
 from mitlgan.runtime.progress import ProgressCallback, ignore_progress
 
-VERSION = 6  # raise it when the same pictures and settings make other files
+VERSION = 7  # raise it when the same pictures and settings make other files
 METHODS_WITH_MATTES = ("auto",)  # methods that use mattes next to the pictures
 BACKGROUNDS = ("both", "fill", "patch")
 DECISIONS = ("used", "set aside", "duplicate", "unreadable", "excluded")

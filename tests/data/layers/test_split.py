@@ -403,6 +403,35 @@ def test_the_square_around_a_matte() -> None:
     assert cut.square_around_object(matte) == (0, 20, 60, 80)
 
 
+def test_the_background_is_the_square_that_the_object_covers_least(tmp_path: Path) -> None:
+    rows = np.linspace(60, 220, 96, dtype=np.uint8)
+    picture = Image.fromarray(np.repeat(rows[:, None, None], 48, axis=1).repeat(3, axis=2))
+    ImageDraw.Draw(picture).rectangle((4, 34, 43, 93), fill=(220, 30, 30))
+    matte = Image.new("L", picture.size)
+    ImageDraw.Draw(matte).rectangle((4, 34, 43, 93), fill=255)
+    (place := tmp_path / "in").mkdir()
+    picture.save(place / "long.png")
+    matte.save(place / "long.matte.png")
+    manifest = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=48, min_fill_confidence=0, holdout="0"))
+    (record,) = manifest["records"]
+    assert record["hole"] < 0.35  # the object covers more than 80 % of the square around it
+    (name,) = (file for file in record["files"] if file.startswith("bg/") and "patch" not in file)
+    with Image.open(tmp_path / "out" / name) as background:
+        assert background.size == (48, 48)
+        assert np.abs(np.array(background)[:28, :, 0].astype(int) - rows[:28, None]).max() <= 1  # the upper end of the picture
+
+
+def test_the_emptiest_square_is_as_near_to_the_middle_as_may_be() -> None:
+    hole = np.zeros((100, 60), dtype=bool)
+    assert background_fill.find_emptiest_square(hole) == (0, 20, 60, 80)
+    assert background_fill.find_emptiest_square(hole.T) == (20, 0, 80, 60)
+    hole[70:] = True
+    assert background_fill.find_emptiest_square(hole) == (0, 10, 60, 70)
+    hole[:5] = True
+    assert background_fill.find_emptiest_square(hole.T) == (10, 0, 70, 60)
+    assert background_fill.find_emptiest_square(np.ones((40, 40), dtype=bool)) == (0, 0, 40, 40)
+
+
 def test_holes_too_large_are_not_filled(tmp_path: Path) -> None:
     place = scenes(tmp_path / "in", 3)
     manifest = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=48, background="fill", max_hole=0.1))

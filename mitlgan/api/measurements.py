@@ -53,7 +53,7 @@ def evaluate(
     """Measure an artifact's images against real ones: `mitlgan evaluate`.
 
     Args:
-        artifact: An artifact or a run.
+        artifact: An artifact, a run, or one of its steps, such as `RUN@4000` or `RUN@best`.
         data: Real pictures: a folder, a pack, or `demo`; None takes those of the artifact's recipe.
         split: `train`, `validation` or `test`; None takes the recipe's, else a held-out one.
         samples: Number of generated images, at least 2; None takes the recipe's.
@@ -78,7 +78,7 @@ def evaluate(
     say = ignore_message if quiet else PlainReporter("evaluate").say
     result = evaluate_artifact(
         Path(artifact), data=None if data is None else str(data), extractors=extractors, weights=None if weights is None else Path(weights),
-        samples=samples, split=split, seed=seed, device=str(resolve_device(device)), say=say,
+        samples=samples, split=split, seed=seed, device=str(resolve_device(device)), needs_card=write_card, say=say,
     )  # fmt: skip
     if write_card:
         record_evaluation(result.artifact, result.figures, say)

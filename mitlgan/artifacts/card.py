@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mitlgan import networks
@@ -15,9 +16,11 @@ from mitlgan.artifacts.times import add_times
 from mitlgan.data.sources.split_folders import with_correct_splits
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.networks import Generator, Kind, Network
-from mitlgan.recipe import AnyCritic, AnyGenerator, ComposerRecipe, InpainterRecipe, Recipe, Role, as_dict
+from mitlgan.recipe import AnyCritic, AnyGenerator, ComposerRecipe, InpainterRecipe, Recipe, Role, as_dict, ladder_steps, parse_recipe
 
 SCHEMA_VERSION = 1
+CHECKPOINT = "checkpoint"
+"""Kind of the files that a training goes on from; its moving average can be used as an artifact."""
 LAYER_ROLES = {"fg": "fg", "bg": "bg"}
 """Layer name -> the role its generator must have been trained for. Layers of other names take any role."""
 KIND_WITH_ARTICLE: dict[Kind, str] = {"generator": "a generator", "composer": "a composer", "inpainter": "an inpainter", "critic": "a critic"}
@@ -206,7 +209,7 @@ def _build(card: Card) -> Network | None:
 
 
 def read_card(path: Path) -> Card:
-    """Read the card of an artifact, without its weights, and the times next to it.
+    """Read the card of an artifact or a checkpoint, without its weights, and the times next to it.
 
     Raises:
         ArtifactError: The file is not an artifact, or its schema is newer than this version's.
@@ -228,11 +231,41 @@ def _weights_hash(header: Mapping[str, Any]) -> str:
     return str(header.get("whole_sha256") or header.get("tensors_sha256"))
 
 
+def _checkpoint_card(path: Path, header: Mapping[str, Any]) -> Card:
+    """Return the card of the moving average that a checkpoint holds, as its training would write it."""
+    try:
+        counters = header["counters"]
+        recipe = ladder_steps(parse_recipe(header["recipe"], str(path)))[int(counters.get("step", 0))]
+        layers = {
+            name: LayerCard.model_validate_json(json.dumps({**card, "sha256_after": card["sha256_before"]})) for name, card in header["layers"].items()
+        }
+        with torch.device("meta"):
+            network = _build_of_recipe(recipe, layers)
+        return make_card(
+            network, recipe, layers=layers, parent=dict(header.get("parent", {})), iterations=int(counters["iteration"]),
+            kimg=(counters["images_shown"] - counters["step_images"]) / 1000, licence=recipe.licence or "",
+            seconds=float(counters["seconds"]), cpu_seconds=float(counters["cpu_seconds"]),
+            data={"source": recipe.data.source, "count": header["data_count"], "content_sha256": header["data_sha256"]},
+        )  # fmt: skip
+    except (MitlganError, ValidationError, KeyError, TypeError, ValueError, AttributeError, IndexError, AssertionError):
+        raise ArtifactError(f"{path}: a checkpoint whose header does not say how it was trained; give another step of its run") from None
+
+
+def _build_of_recipe(recipe: Recipe, layers: Mapping[str, LayerCard]) -> Network:
+    if recipe.generator is not None:
+        return networks.build_generator(recipe.generator, recipe.size_px)
+    if recipe.inpainter is not None:
+        return networks.build_inpainter(recipe.inpainter, recipe.size_px)
+    assert recipe.composer is not None
+    generators = {name: layer.generator_spec(recipe.size_px).build() for name, layer in layers.items()}
+    return networks.build_composer(recipe.composer, generators, recipe.size_px)
+
+
 def _parse_card(path: Path, header: dict[str, Any]) -> Card:
-    if header.get("kind") == "checkpoint":
-        raise ArtifactError(f"{path}: a checkpoint, not an artifact; continue its run with `mitlgan resume`")
     if header["schema_version"] > SCHEMA_VERSION:
         raise ArtifactError(f"{path}: its schema_version {header['schema_version']} is newer than {SCHEMA_VERSION}; upgrade mitlgan")
+    if header.get("kind") == CHECKPOINT:
+        return _checkpoint_card(path, header)
     try:
         card = Card.model_validate_json(json.dumps(header))
         training = str(card.data.get("content_sha256", ""))

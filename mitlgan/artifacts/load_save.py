@@ -11,16 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mitlgan.artifacts.card import KIND_WITH_ARTICLE, LAYER_ROLES, Card, LayerCard, build_network, read_card
+from mitlgan.artifacts.card import CHECKPOINT, KIND_WITH_ARTICLE, LAYER_ROLES, Card, LayerCard, build_network, read_card
 from mitlgan.artifacts.safetensors_io import read_header, read_tensors, require_finite, tensors_sha256, write_tensors
 from mitlgan.artifacts.times import split_times, write_times
 from mitlgan.errors import ArtifactError
 from mitlgan.networks import Composer, Generator, Network
+from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import as_dict, shipped_folder
 from mitlgan.runtime.files import write_json
 from mitlgan.version import __version__
 
 CARD_FILE = "card.json"
+MOVING_AVERAGE = "ema."
+"""Begins the names of the moving average's tensors in a checkpoint."""
 CRITIC_FOLDER = "critic"
 """Folder next to a generator for the critic it was trained with: each artifact has a card of its own in its folder."""
 CRITIC_FILE = "critic.safetensors"
@@ -56,7 +59,7 @@ def save_network(path: Path, network: nn.Module, card: Card, *, without_generato
 
 
 def load_network(path: Path) -> tuple[Network, Card]:
-    """Read an artifact on the CPU, in eval mode and without gradients.
+    """Read an artifact, or the moving average in a checkpoint, on the CPU, in eval mode and without gradients.
 
     Generators that a composer's file names by hash are read from artifacts in its folder, in the folders next to that one, or from the shipped
     artifacts. No path in the file is followed.
@@ -70,7 +73,9 @@ def load_network(path: Path) -> tuple[Network, Card]:
     card = read_card(path)
     with torch.device("meta"):
         expected = build_network(card, str(path))
-    tensors, _ = read_tensors(path)
+    tensors, header = read_tensors(path)
+    if header.get("kind") == CHECKPOINT:
+        return _load_moving_average(path, card, tensors), card
     if card.whole_sha256 is not None:
         tensors |= _read_frozen_tensors(path, card)
         if tensors_sha256(tensors) != card.whole_sha256:
@@ -79,6 +84,19 @@ def load_network(path: Path) -> tuple[Network, Card]:
     network = build_network(card, str(path))
     network.load_state_dict(tensors, strict=False)  # every tensor was compared above; only BatchNorm's unused batch counters are absent
     return network.eval().requires_grad_(False), card.model_copy(update={"whole_sha256": None})
+
+
+def _load_moving_average(path: Path, card: Card, tensors: Mapping[str, Tensor]) -> Network:
+    """Return a checkpoint's moving average, with the BatchNorm statistics that a training measures before it keeps one."""
+    average = {name.removeprefix(MOVING_AVERAGE): tensor for name, tensor in tensors.items() if name.startswith(MOVING_AVERAGE)}
+    network = build_network(card, str(path))
+    stored = {name: tensor for name, tensor in average.items() if not name.endswith("num_batches_tracked")}
+    _check_same_tensors(path, network_tensors(network), stored)
+    network.load_state_dict(stored, strict=False)
+    if isinstance(network, Composer) and layer_hashes(network) != {name: layer.sha256_before for name, layer in card.layers.items()}:
+        raise ArtifactError(f"{path}: its frozen layers are not those that its training began with; the file is damaged or was edited")
+    network = network.requires_grad_(False).to(memory_format=torch.channels_last)  # as it is trained: sums are rounded alike
+    return recalibrate_batchnorm(network, int(card.recipe["seed"]))
 
 
 def load_layer(path: Path, name: str, size_px: int, resample: str | None = None) -> tuple[Generator, Card]:
@@ -122,12 +140,34 @@ def check_generators_found(path: Path, card: Card) -> None:
         _find_generator(path, name, layer)
 
 
+def is_checkpoint(path: Path) -> bool:
+    """Return whether a file is a checkpoint, whose moving average is loaded as an artifact.
+
+    Raises:
+        ArtifactError: The file is neither.
+    """
+    return bool(read_header(path).get("kind") == CHECKPOINT)
+
+
+def check_has_card(path: Path) -> None:
+    """Refuse a checkpoint, which has no card that metrics could be written into.
+
+    Raises:
+        ArtifactError: It is one, or is not an artifact.
+    """
+    if is_checkpoint(path):
+        raise ArtifactError(
+            f"--write-card {path}: is a checkpoint, which has no card; leave --write-card out, or keep artifacts (training.artifact_kimg)"
+        )
+
+
 def record_metrics(path: Path, metrics: dict[str, Any]) -> None:
     """Write metrics into an artifact's card; its tensors do not change.
 
     Raises:
         ArtifactError: The file is not an artifact.
     """
+    check_has_card(path)
     network, card = load_network(path)
     save_network(path, network, card.model_copy(update={"metrics": metrics}), without_generators=read_card(path).whole_sha256 is not None)
 

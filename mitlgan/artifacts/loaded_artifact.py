@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mitlgan.artifacts.card import Card
 from mitlgan.artifacts.hub import fetch_hub_artifact, is_hub_reference
 from mitlgan.artifacts.load_save import load_network, network_tensors
+from mitlgan.artifacts.run_steps import is_step_reference, step_file
 from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.latents import latents_from_seeds
@@ -241,10 +242,11 @@ def _clamped(images: Tensor) -> Tensor:
 
 
 def load_artifact(path: str | Path, device: str = "cpu") -> LoadedArtifact:
-    """Load an artifact from its file, from a run directory that holds one, or from the Hugging Face Hub.
+    """Load an artifact from its file, from a run directory that holds one, from a step of a run, or from the Hugging Face Hub.
 
     Args:
-        path: File, run, or `hf://OWNER/NAME[@REVISION][#sha256=HASH]`; see `mitlgan.artifacts.hub`.
+        path: File, run, `RUN@STEP` or `RUN@best` (see `mitlgan.artifacts.run_steps.step_file`), or `hf://OWNER/NAME[@REVISION][#sha256=HASH]` (see
+            `mitlgan.artifacts.hub`).
         device: Device to compute on, such as `cpu` or `cuda`.
 
     Raises:
@@ -259,7 +261,7 @@ def load_artifact(path: str | Path, device: str = "cpu") -> LoadedArtifact:
 
 
 def artifact_path(path: str | Path) -> Path:
-    """Return the artifact's file: the path itself, the artifact in a run directory, or what was fetched from the Hub.
+    """Return the artifact's file: the path itself, the artifact in a run directory, one of its steps, or what was fetched from the Hub.
 
     Raises:
         ArtifactError: There is no artifact.
@@ -267,6 +269,8 @@ def artifact_path(path: str | Path) -> Path:
     """
     if is_hub_reference(path):
         return fetch_hub_artifact(path)
+    if is_step_reference(path):
+        return step_file(path)
     path = Path(path)
     if path.is_dir():
         for name in ("composer", "generator", "inpainter"):

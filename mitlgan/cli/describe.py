@@ -11,7 +11,7 @@ from mitlgan.cli.output import print_result
 
 
 def describe(
-    target: Annotated[str, typer.Argument(metavar="RECIPE|ARTIFACT", help="A recipe's name or file, an artifact or a run.")],
+    target: Annotated[str, typer.Argument(metavar="RECIPE|ARTIFACT", help="A recipe's name or file, an artifact, a run, or its step.")],
     as_json: options.Json = False,
 ) -> None:
     """Count parameters and multiply-accumulates.

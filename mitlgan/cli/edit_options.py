@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mitlgan.cli import options
+
 if TYPE_CHECKING:
     from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 
@@ -16,7 +18,7 @@ ALL = "all"
 POINT = "SEED|LAYER=SEED,...|FILE"
 
 
-ArtifactPath = Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run.")]
+ArtifactPath = Annotated[Path, typer.Argument(metavar="ARTIFACT", help=options.ARTIFACT_HELP)]
 
 
 Layer = Annotated[

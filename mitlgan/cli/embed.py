@@ -35,7 +35,7 @@ Extractor = Annotated[str | None, typer.Option("--extractor", metavar="NAME", he
 
 def embed(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of pictures.")],
-    artifact: Annotated[Path, typer.Option("--artifact", metavar="A", help="A .safetensors artifact, or a run.")],
+    artifact: Annotated[Path, typer.Option("--artifact", metavar="A", help=options.ARTIFACT_HELP)],
     out: Annotated[Path, typer.Option("--out", metavar="FILE|DIR", help="Latent file, a .json; for several pictures a folder with one each.")] = Path(
         "latent.json"
     ),

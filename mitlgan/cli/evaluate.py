@@ -26,7 +26,7 @@ Swaps = Annotated[int, typer.Option("--swaps", metavar="K", help="Number of fore
 
 
 def evaluate(
-    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run.")],
+    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help=options.ARTIFACT_HELP)],
     data: options.Data = None,
     extractor: options.Extractors = None,
     weights: options.Weights = None,
@@ -53,7 +53,7 @@ def evaluate(
     options.use_threads(threads)
     result = evaluate_artifact(
         artifact, data=data, extractors=extractor or (), weights=weights, samples=samples, split=split, resize=resize, extrapolate=extrapolate,
-        seed=seed, device=str(resolve_device(device)), needs_layers=separation, say=log,
+        seed=seed, device=str(resolve_device(device)), needs_layers=separation, needs_card=record, say=log,
     )  # fmt: skip
     measured = dict(result.figures)
     if separation:

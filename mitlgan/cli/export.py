@@ -27,7 +27,7 @@ class Target(StrEnum):
 
 
 def export(
-    artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run.")],
+    artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", help=options.ARTIFACT_HELP)],
     to: Annotated[
         Target,
         typer.Option(

@@ -61,6 +61,9 @@ Truncation = Annotated[
 ]
 
 
+ARTIFACT_HELP = "A .safetensors artifact, a run, or one of its steps: RUN@4000 (iterations), RUN@best."
+
+
 class Logged(StrEnum):
     """Other places for statistics."""
 

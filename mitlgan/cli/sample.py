@@ -43,7 +43,7 @@ Transform = Annotated[
 
 def sample(
     context: typer.Context,
-    artifact: Annotated[str | None, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run; --like needs none.")] = None,
+    artifact: Annotated[str | None, typer.Argument(metavar="ARTIFACT", help=f"{options.ARTIFACT_HELP} --like needs none.")] = None,
     count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="Number of images.", min=1, max=1_000_000)] = 16,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the first image; later images use the next seeds.", min=0)] = 0,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the files; their contact sheet is DIR-grid.png.")] = Path("samples"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from mitlgan.artifacts.card import Card, GeneratorSpec, read_card
 from mitlgan.artifacts.hub import is_hub_reference
 from mitlgan.artifacts.loaded_artifact import artifact_path
+from mitlgan.artifacts.run_steps import is_step_reference
 from mitlgan.compare.baseline_recipes import finetuned_recipe, plain_recipe, tuned_wgan_recipe, uses_mattes, wgan_recipe
 from mitlgan.compare.budgets import training_macs, with_equal_length
 from mitlgan.compare.plan import BUILT_IN_BASELINES
@@ -72,7 +73,7 @@ def check_baseline_name(baseline: str) -> None:
     Raises:
         UsageError: The value names no baseline.
     """
-    if baseline in BUILT_IN_BASELINES or Path(baseline).exists():
+    if baseline in BUILT_IN_BASELINES or Path(baseline).exists() or is_step_reference(baseline):
         return
     try:
         find_recipe(baseline)
@@ -95,7 +96,7 @@ def resolve_baseline(baseline: str, recipe: Recipe, layers: Mapping[str, Generat
     if baseline in BUILT_IN_BASELINES:
         return _built_in_arm(baseline, recipe, layers)
     path = Path(baseline)
-    is_artifact = path.is_dir() or path.suffix == ".safetensors" or is_hub_reference(path)
+    is_artifact = path.is_dir() or path.suffix == ".safetensors" or is_hub_reference(path) or is_step_reference(path)
     return _artifact_arm(path, recipe) if is_artifact else _recipe_arm(baseline, recipe)
 
 

@@ -96,7 +96,11 @@ def with_schedule(recipe: Recipe, budgets: Sequence[float], resource: str, macs_
 
 
 def _with_length(recipe: Recipe, resource: str, end: float, artifact_points: Sequence[float] | None) -> Recipe:
-    """Return a recipe that ends at a length and keeps artifacts on the way, in seconds or kimg; None leaves the recipe's own."""
+    """Return a recipe that ends at a length and keeps artifacts on the way, in seconds or kimg; None leaves the recipe's own points.
+
+    It keeps none at intervals: each would be measured as a candidate.
+    """
+    recipe = with_overrides(recipe, training__artifact_kimg=None, training__artifact_iterations=None)
     if resource in CLOCKS:
         recipe = with_overrides(recipe, training__kimg=UNBOUNDED_KIMG, training__limit_s=end, training__clock=CLOCKS[resource])
         return recipe if artifact_points is None else with_overrides(recipe, training__keep_s=list(artifact_points), training__keep_kimg=[])

@@ -20,6 +20,7 @@ from mitlgan.compare.sweep_plan import SweepPlan, plan_recipes
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics, measure_anchors
+from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import Recipe, changes_from_shipped, ladder_steps
 from mitlgan.report.ranking import RankedRun, Ranking, RankingPaths, write_ranking
 from mitlgan.report.run_files import write_run_files
@@ -29,7 +30,6 @@ from mitlgan.runtime.progress import Reporter
 from mitlgan.runtime.randomness import derived_seed
 from mitlgan.stages.existing_runs import find_matching_run
 from mitlgan.stages.parallel import TrainingProcess, locked_message, run_parallel
-from mitlgan.training.batchnorm import recalibrate_batchnorm
 from mitlgan.training.run_directory import Run
 from mitlgan.version import __version__
 

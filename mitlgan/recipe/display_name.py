@@ -31,6 +31,7 @@ SHOWN_ELSEWHERE = (
     "training.snapshot_",
     "training.checkpoint",
     "training.keep_",
+    "training.artifact_",
     "training.log_iterations",
     "training.nan_patience",
     "training.divergence",

@@ -13,14 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from mitlgan.artifacts.run_steps import best_by_statistics
 from mitlgan.metrics.diversity import COLLAPSE_DIVERSITY
 from mitlgan.report.formatting import number
 from mitlgan.runtime.progress import finite
 
 Row = Mapping[str, Any]
-
-SMOOTHING_FRACTION = 0.05
-"""Fraction of a training over which indicators are averaged."""
 
 PASSING_FRACTION = 0.1
 """Fraction of a training, at its end, over which passing fakes are counted."""
@@ -93,7 +91,7 @@ def diagnose(stats: Sequence[Row], evaluations: Sequence[Row] = ()) -> Diagnosis
         collapsed_by="" if collapse is None else "features" if by_features else "pixels",
         lost=next((str(row["diagnosis"]) for row in reversed(stats) if row.get("diagnosis")), ""),
         passing=_passing(stats),
-        best=_best(stats),
+        best=None if (row := best_by_statistics(stats)) is None else _position(row),
         measured_best=None if best is None else (_position(best), float(best["fd"])),
     )
 
@@ -112,24 +110,6 @@ def _collapse_start(evaluations: Sequence[Row]) -> Row | None:
 def _passing(stats: Sequence[Row]) -> float | None:
     values = [value for row in stats[-max(1, int(len(stats) * PASSING_FRACTION)) :] if (value := finite(row.get("fakes_passed"))) is not None]
     return float(np.mean(values)) if values else None
-
-
-def _best(stats: Sequence[Row]) -> TrainingPosition | None:
-    """Return where the gap between real and generated scores is smallest after its peak; before the peak the critic is not trained yet."""
-    rows = [row for row in stats if _gap(row) is not None and not row.get("collapsed")]
-    width = max(1, int(len(rows) * SMOOTHING_FRACTION))
-    if len(rows) < 20:
-        return None
-    gaps = np.array([_gap(row) for row in rows], np.float64)
-    smooth = np.convolve(gaps, np.ones(width) / width, mode="valid")
-    peak = int(smooth.argmax())
-    best = peak + int(np.abs(smooth[peak:]).argmin())
-    return _position(rows[min(best + width // 2, len(rows) - 1)])
-
-
-def _gap(row: Row) -> float | None:
-    real, fake = finite(row.get("probability_real")), finite(row.get("probability_fake"))
-    return real - fake if real is not None and fake is not None else finite(row.get("wasserstein"))
 
 
 def _position(row: Row) -> TrainingPosition:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import Path
 from typing import Any
 
 from mitlgan.artifacts.card import Card, read_card
 from mitlgan.artifacts.loaded_artifact import load_artifact
+from mitlgan.artifacts.run_steps import list_steps, nearest_step
 from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.data.sources.split_folders import with_correct_splits
@@ -15,7 +17,7 @@ from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.recipe import Recipe, display_name
-from mitlgan.report.diagnosis import diagnose
+from mitlgan.report.diagnosis import Diagnosis, diagnose
 from mitlgan.report.html import ReportPaths, write_report
 from mitlgan.report.sample_pictures import PICTURES, evenly_chosen, stage_pictures
 from mitlgan.report.schema import ArmResult, Comparison, Cost, Pixels, StageCost
@@ -52,7 +54,8 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
         metrics=flat_metrics(figures) if "frechet" in figures else {}, seeds=(recipe.seed,), notes=[card.notes] if card and card.notes else [],
         progress=encode_progress(run),
     )  # fmt: skip
-    findings = [*diagnose(stats, evaluations).sentences(), *_split_sentences(figures, evaluations)]
+    diagnosis = diagnose(stats, evaluations)
+    findings = [*diagnosis.sentences(), *_step_sentences(run, diagnosis), *_split_sentences(figures, evaluations)]
     measured = figures.get("frechet", {})
     protocol = {
         "extractor": recipe.evaluation.extractors[0], **figures.get("protocol", {}),
@@ -90,6 +93,17 @@ def _check_figures(figures: dict[str, Any]) -> None:
     measured = figures.get("frechet", {})
     if any(isinstance(measured.get(key), dict | list) for key in ("split", "split_recorded", "generated", "real", "data_sha256")):
         raise TypeError
+
+
+def _step_sentences(run: Run, diagnosis: Diagnosis) -> list[str]:
+    """Return the command that goes back to the best step, or to the nearest one that was kept."""
+    best = diagnosis.best if diagnosis.measured_best is None else diagnosis.measured_best[0]
+    steps = list_steps(run.path)
+    if best is None or not steps:
+        return []
+    step = nearest_step(steps, best.iteration)
+    away = "" if step.iteration == best.iteration else f" (the nearest step that was kept, {abs(step.iteration - best.iteration):,} iterations away)"
+    return [f"Go back to the best step by `mitlgan sample {shlex.quote(f'{run.path}@{step.iteration}')}`{away}; `evaluate` and `export` take it, too."]
 
 
 def _split_sentences(figures: dict[str, Any], evaluations: list[dict[str, Any]]) -> list[str]:

@@ -263,10 +263,17 @@ def _disk_bytes(recipe: Recipe, loop: TrainingLoop, updates: int, checkpoint_byt
     training, state = recipe.training, loop.state
     kept = training.checkpoints_kept or CHECKPOINTS_KEPT
     artifact, critic = (sum(int(tensor.nbytes) for tensor in network.state_dict().values()) for network in (state.ema, state.critic))
-    artifacts = artifact * (1 + len(training.keep_kimg) + len(training.keep_s)) + (critic if recipe.command == "pretrain" else 0)
+    artifacts = artifact * (1 + _kept_artifacts(recipe, updates)) + (critic if recipe.command == "pretrain" else 0)
     picture_bytes = SNAPSHOT_IMAGES * 3 * recipe.size_px**2
     logs = STATS_LINE_BYTES * updates // training.log_iterations
     return min(checkpoints, kept) * checkpoint_bytes + artifacts + snapshots * picture_bytes + logs
+
+
+def _kept_artifacts(recipe: Recipe, updates: int) -> int:
+    """Return how many artifacts a training keeps on its way, at most."""
+    training = recipe.training
+    interval = updates / training.artifact_iterations if training.artifact_iterations else training.kimg / (training.artifact_kimg or math.inf)
+    return len(training.keep_kimg) + len(training.keep_s) + int(interval)
 
 
 def _peak_memory(world: World) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mitlgan.artifacts.card import Card
-from mitlgan.artifacts.load_save import record_metrics
+from mitlgan.artifacts.load_save import check_has_card, record_metrics
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, artifact_path, load_artifact
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.recipe_data import note_demo_data, open_recipe_data
@@ -52,12 +52,13 @@ def evaluate_artifact(
     seed: int = 0,
     device: str = "cpu",
     needs_layers: bool = False,
+    needs_card: bool = False,
     say: Say = ignore_message,
 ) -> ArtifactEvaluation:
     """Measure an artifact's samples against real pictures.
 
     Args:
-        artifact: An artifact, or a run.
+        artifact: An artifact, a run, or a step of one; see `artifact_path`.
         data: As of `--data`; None takes the recipe's.
         extractors: Names of feature extractors, the deciding one first; empty takes the recipe's.
         weights: Weights file of the first extractor.
@@ -68,12 +69,15 @@ def evaluate_artifact(
         seed: Decides latents and the choice of real pictures.
         device: Where it is computed.
         needs_layers: Refuse an artifact of one layer.
+        needs_card: Refuse a checkpoint, whose card cannot be written.
         say: Shows notes about the choice of pictures.
 
     Raises:
         MitlganError: The artifact, the pictures or an extractor's weights are missing or do not fit.
     """
     path = artifact_path(artifact)
+    if needs_card:
+        check_has_card(path)
     loaded = load_artifact(path, device=device)
     if needs_layers and loaded.card.kind != "composer":
         raise UsageError(f"--separation: {path} has one layer; give a composition")

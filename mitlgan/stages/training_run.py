@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.data.recipe_data import note_demo_data
+from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import Recipe, display_name, ladder_steps, to_toml
 from mitlgan.recipe.advice import training_advice
 from mitlgan.runtime.distributed import World
@@ -19,7 +20,6 @@ from mitlgan.stages.context import RunContext
 from mitlgan.stages.ladder import next_step, step_folder, step_index, with_ladder
 from mitlgan.training import run_directory
 from mitlgan.training.artifact_keeper import ArtifactKeeper
-from mitlgan.training.batchnorm import recalibrate_batchnorm
 from mitlgan.training.checkpoint import Checkpoint
 from mitlgan.training.counters import Counters
 from mitlgan.training.export import export_networks, export_run

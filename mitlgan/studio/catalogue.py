@@ -14,8 +14,9 @@ from typing import Any
 import torch
 
 from mitlgan.artifacts.card import Card, build_network, read_card, read_weights_hash
-from mitlgan.artifacts.load_save import check_generators_found
+from mitlgan.artifacts.load_save import check_generators_found, is_checkpoint
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact
+from mitlgan.artifacts.run_steps import is_step_reference, step_file
 from mitlgan.editing import Directions, directions
 from mitlgan.editing.latent_mix import generators_of
 from mitlgan.editing.principal_directions import DEFAULT_COUNT, has_affine_input
@@ -89,6 +90,7 @@ class Catalogue:
 
     def __init__(self, settings: StudioSettings) -> None:
         self._settings = settings
+        self._named = tuple(step_file(path) if is_step_reference(path) else path for path in settings.artifacts)
         self._entries: dict[str, CatalogueEntry] = {}
         self._read: dict[Path, tuple[tuple[int, int], str, CatalogueEntry]] = {}
         self._own = threading.local()
@@ -161,7 +163,7 @@ class Catalogue:
             yield from (run.artifact_file for run in reversed(run_directory.list_runs(self._settings.runs)) if run.artifact_file is not None)
             for name in FILES:
                 yield from sorted(shipped_folder("pretrained").glob(f"*/{name}"))
-        for path in self._settings.artifacts:
+        for path in self._named:
             if path.is_file():
                 yield path
             elif not path.is_dir():
@@ -178,7 +180,7 @@ class Catalogue:
             if path not in self._read or self._read[path][0] != stamp:
                 self._read[path] = (stamp, *_describe(path))
         except (OSError, MitlganError):
-            if path in self._settings.artifacts:
+            if path in self._named:
                 raise
             return None
         return self._read[path][1:]
@@ -190,9 +192,9 @@ def _describe(path: Path) -> tuple[str, CatalogueEntry]:
         raise ArtifactError(f"{path}: makes no pictures of its own; give a generator or a composition")
     if card.whole_sha256 is not None:
         check_generators_found(path, card)
-    name = path.parent.name if path.name in FILES else path.stem
+    name = _display_name(path, card)
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or card.role
-    weights_hash = read_weights_hash(path)
+    weights_hash = load_artifact(path).tensors_sha256 if is_checkpoint(path) else read_weights_hash(path)
     artifact_id = f"{slug}-{weights_hash[:8]}"
     with torch.device("meta"):
         network = build_network(card, str(path))
@@ -225,6 +227,15 @@ def _describe(path: Path) -> tuple[str, CatalogueEntry]:
         card=_card_summary(card),
     )
     return artifact_id, CatalogueEntry(path, card, answer, weights_hash)
+
+
+def _display_name(path: Path, card: Card) -> str:
+    """Return the name of an artifact's folder or file; of a step of a run, `RUN@STEP`."""
+    folder = path.parent
+    run = folder.parent if folder.name == "checkpoints" else folder.parent.parent if folder.parent.name == "kept" else None
+    if run is not None:
+        return f"{run.name}@{card.iterations}"
+    return folder.name if path.name in FILES else path.stem
 
 
 def _card_summary(card: Card) -> dict[str, Any]:

@@ -18,11 +18,11 @@ from mitlgan.metrics.diversity import COLLAPSE_DIVERSITY
 from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics
 from mitlgan.networks import Network
+from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.files import ensure_folder, is_regular, list_files, read_bytes, write_atomically
 from mitlgan.runtime.json_files import JsonlWriter, read_log, truncate_jsonl
 from mitlgan.runtime.progress import Reporter
-from mitlgan.training.batchnorm import recalibrate_batchnorm
 from mitlgan.training.export import make_training_card
 from mitlgan.training.run_directory import Run
 from mitlgan.training.setup import TrainingSetup

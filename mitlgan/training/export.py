@@ -8,9 +8,9 @@ from pathlib import Path
 from mitlgan.artifacts.card import Card, LayerCard, make_card
 from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, save_network
 from mitlgan.networks import Composer, Network
+from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.files import ensure_folder
-from mitlgan.training.batchnorm import recalibrate_batchnorm
 from mitlgan.training.counters import Counters
 from mitlgan.training.frozen_layers import verify_frozen_layers
 from mitlgan.training.run_directory import Run

@@ -76,7 +76,8 @@ class Schedule:
         """Whether an artifact is due after an iteration that began at a position."""
         now = self.position(counters)
         in_kimg = crosses_any(self.training.keep_kimg, before.kimg, now.kimg)
-        return in_kimg or crosses_any(self.training.keep_s, before.elapsed_s, now.elapsed_s)
+        at_interval = self._is_due(before, counters, self.training.artifact_kimg or math.inf, self.training.artifact_iterations)
+        return in_kimg or at_interval or crosses_any(self.training.keep_s, before.elapsed_s, now.elapsed_s)
 
     def _share(self, position: Position, begin_kimg: float) -> float:
         """Return how much of the step's length in kimg, or of the time if that is nearer to its end, is over at a position."""

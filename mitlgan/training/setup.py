@@ -57,7 +57,7 @@ class Callbacks:
     """What the caller does during a training. Only rank 0 calls them; they must not use the global random generator.
 
     Attributes:
-        save_artifact: Called with the state at each of the recipe's `keep_kimg` and `keep_s`; its time does not count as training.
+        save_artifact: Called with the state wherever the recipe keeps an artifact; its time does not count as training.
         on_stats: Called with each line of statistics.
     """
 

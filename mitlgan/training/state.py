@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from mitlgan.errors import ArtifactError, raise_resource_fault
 from mitlgan.networks import Network
+from mitlgan.networks.batchnorm import trained_statistics
 from mitlgan.recipe import Recipe
-from mitlgan.training.batchnorm import trained_statistics
 from mitlgan.training.counters import Counters
 from mitlgan.training.optimisers import build_optimiser, optimiser_tensors, restore_optimiser
 

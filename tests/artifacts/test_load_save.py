@@ -418,7 +418,7 @@ def test_other_tensors_than_the_network_has(
         ({"value_range": [0]}, "value_range"),
         ({"kimg": 1e999}, "kimg"),
         ({"schema_version": 0}, "schema_version"),
-        ({"kind": "checkpoint"}, "a checkpoint, not an artifact; continue its run with `mitlgan resume`"),
+        ({"kind": "checkpoint"}, "a checkpoint whose header does not say how it was trained"),
     ],
 )
 def test_a_card_that_contradicts_itself(artifacts: dict[str, Path], change: dict[str, Any], expected: str, tmp_path: Path) -> None:

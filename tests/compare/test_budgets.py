@@ -89,6 +89,8 @@ def test_lengths_in_images(equal: str) -> None:
     assert recipe.training.keep_kimg == tuple(factor * place for place in (1, 2, 4, 8))
     assert recipe.training.kimg == 8 * factor
     assert recipe.training.limit_s is None
+    kept = with_schedule(load_recipe("thesis/wgan"), [4, 8], equal, macs_per_kimg=0.5).training
+    assert (load_recipe("thesis/wgan").training.artifact_kimg, kept.artifact_kimg) == (50.0, None)  # all that is kept is measured
 
 
 @pytest.mark.parametrize(("equal", "clock"), [("seconds", None), ("cpu-seconds", "cpu")])

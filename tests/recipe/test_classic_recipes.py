@@ -148,6 +148,17 @@ def test_a_classic_recipe_trains_and_resumes_to_the_bit(
     assert all(math.isfinite(row["critic_loss"]) for row in map(json.loads, straight.stats_file.read_text().splitlines()))
 
 
+@pytest.mark.parametrize("name", [name for name in shipped_recipe_names() if name.startswith(("classic/", "thesis/"))])
+def test_a_generator_is_kept_at_each_of_the_authors_intervals(name: str) -> None:
+    training = load_recipe(name).training
+    if name.startswith("classic/benedetti"):  # the best epochs were read off the charts
+        assert training.artifact_kimg == {"classic/benedetti-products": 49.774, "classic/benedetti-cifar10": 50.0}[name]
+    elif name.startswith("classic/"):
+        assert training.artifact_iterations == training.snapshot_iterations
+    else:
+        assert training.artifact_kimg == training.checkpoint_kimg
+
+
 def classic(source: Path, **change: Any) -> Recipe:
     """A GAN of dense layers on small pictures; its critic wins at once when its learning rate is large."""
     tree = {

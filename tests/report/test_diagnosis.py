@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers import tiny_runs
 
+from mitlgan.artifacts.card import read_card
+from mitlgan.artifacts.loaded_artifact import artifact_path
+from mitlgan.artifacts.run_steps import best_by_statistics, list_steps, nearest_step
 from mitlgan.errors import UsageError
 from mitlgan.recipe import with_overrides
 from mitlgan.report import run_report
 from mitlgan.report.diagnosis import diagnose
-from mitlgan.runtime.json_files import read_json
+from mitlgan.runtime.json_files import read_json, read_jsonl
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.pretrain import pretrain
 
@@ -88,7 +92,21 @@ def test_the_report_of_one_run(packs: dict[str, Path], environment: RunContext) 
         assert title in html
     assert "D(G(z))" not in html  # no probability was logged
     assert any("Best measured snapshot" in sentence for sentence in findings)
+    (command,) = [sentence for sentence in findings if sentence.startswith("Go back to the best step")]
+    best = re.search(rf"`mitlgan sample {re.escape(str(run.path))}@(\d+)`;", command)  # measured steps were all kept: none is only near
+    assert best is not None
+    assert read_card(artifact_path(f"{run.path}@{best[1]}")).iterations == read_card(artifact_path(f"{run.path}@best")).iterations
     assert {path.name: path.read_bytes() for path in run.path.iterdir() if path.name in before} == before
+
+
+def test_the_report_names_the_nearest_step_that_was_kept(packs: dict[str, Path], environment: RunContext) -> None:
+    run = pretrain(tiny_runs.recipe("scene", packs["scene"], updates=24, artifact_iterations=10), environment)
+    best = best_by_statistics(list(read_jsonl(run.stats_file)))
+    assert best is not None
+    step = nearest_step(list_steps(run.path), best["iteration"]).iteration
+    sentence = next(sentence for sentence in run_report.write_run_report(run.path)[1] if sentence.startswith("Go back"))
+    assert f"{run.path}@{step}`" in sentence
+    assert (f"{abs(step - best['iteration'])} iterations away" in sentence) == (step != best["iteration"])
 
 
 def test_the_report_of_a_relativistic_run_shows_both_slopes(packs: dict[str, Path], environment: RunContext) -> None:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from mitlgan import networks
 from mitlgan.artifacts.load_save import layer_hashes, load_network
 from mitlgan.errors import ArtifactError
+from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import Recipe
-from mitlgan.training.batchnorm import recalibrate_batchnorm
 from mitlgan.training.counters import Counters
 from mitlgan.training.run_directory import Run
 from mitlgan.training.state import TrainingState

@@ -76,6 +76,8 @@ class TrainingRecipe(RecipeTable):
         checkpoints_kept: Number of the newest checkpoints that are kept; absent: 2.
         keep_kimg: Points in kimg at which an artifact of the moving average is kept in `kept/`; 0 is before the first update.
         keep_s: Points in seconds at which one is kept.
+        artifact_kimg: Interval in kimg at which one is kept; absent: none but those of `keep_kimg` and `keep_s`.
+        artifact_iterations: Interval in generator updates at which one is kept, instead of `artifact_kimg`.
         critic_first_kimg: kimg at the start in which only the critic learns, to catch up with a trained generator.
         divergence: Action if losses, scores or weights stay far beyond their scale, or no gradient is left: `stop` (default) ends the run with exit
             code 6, `continue` only reports it.
@@ -99,6 +101,8 @@ class TrainingRecipe(RecipeTable):
     checkpoints_kept: Annotated[int, Field(ge=1, le=100_000)] | None = None
     keep_kimg: tuple[Annotated[float, Field(ge=0.0, le=1e7)], ...] = ()
     keep_s: tuple[Annotated[float, Field(gt=0.0, le=1e9)], ...] = ()
+    artifact_kimg: Annotated[float, Field(gt=0.0, le=1e7)] | None = None
+    artifact_iterations: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     critic_first_kimg: Annotated[float, Field(gt=0.0, le=1e7)] | None = None
     divergence: Literal["stop", "continue"] | None = None
     shared_fakes: bool | None = None

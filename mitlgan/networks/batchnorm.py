@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mitlgan.networks import Network
+from mitlgan.networks.interface import Network
 from mitlgan.runtime.randomness import random_generator, sample_normal
 
 

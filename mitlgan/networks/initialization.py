@@ -7,21 +7,24 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrizations import spectral_norm
 
+from mitlgan.recipe.schema.weights import DEFAULT_STD
+
 WEIGHTED_BLOCKS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
 
 @torch.no_grad()
-def initialize_weights(network: nn.Module, init: str, std: float) -> None:
+def initialize_weights(network: nn.Module, init: str | None, std: float | None) -> None:
     """Initialize the weights of dense layers and convolutions, from torch's global random numbers.
 
     Args:
         network: Built by torch's defaults.
-        init: `torch` keeps torch's; `glorot` is uniform with biases 0 (Glorot & Bengio 2010, equation 16); `normal` is N(0, std), biases 0, and
-            N(1, std) for BatchNorm's scales (Radford et al. 2016, section 4).
-        std: Standard deviation for `normal`.
+        init: `torch`, or None, keeps torch's; `glorot` is uniform with biases 0 (Glorot & Bengio 2010, equation 16); `normal` is N(0, std), biases 0,
+            and N(1, std) for BatchNorm's scales (Radford et al. 2016, section 4).
+        std: Standard deviation for `normal`; None is 0.02.
     """
-    if init == "torch":
+    if init is None or init == "torch":
         return
+    std = DEFAULT_STD if std is None else std
     for module in network.modules():
         if isinstance(module, WEIGHTED_BLOCKS):
             weight = _raw_weight(module)

@@ -47,6 +47,7 @@ from mitlgan.recipe.schema.translators import (
     GuidedTranslatorRecipe,
     NoTranslatorRecipe,
     ResnetTranslatorRecipe,
+    UnetTranslatorRecipe,
 )
 
 __all__ = [
@@ -91,6 +92,7 @@ __all__ = [
     "ThesisGeneratorRecipe",
     "TrainingRecipe",
     "TransferRecipe",
+    "UnetTranslatorRecipe",
     "UpsampledGeneratorRecipe",
     "WganClipRecipe",
     "WganGpRecipe",

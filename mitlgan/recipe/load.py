@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from mitlgan.errors import UsageError
 from mitlgan.recipe.messages import error_location, short, toml_message, validation_message
 from mitlgan.recipe.schema.ladder import with_total_length
-from mitlgan.recipe.schema.recipe import SCHEMA_VERSION, Recipe
+from mitlgan.recipe.schema.recipe import KINDS, SCHEMA_VERSION, Recipe
 from mitlgan.runtime.text_files import read_text
 
 MAX_BYTES = 1_000_000
@@ -71,14 +71,14 @@ def _current_name(stem: str) -> str:
     folder, slash, rest = stem.partition("/")
     current = f"{RENAMED_FOLDERS.get(folder, folder)}{slash}{rest}"
     if slash and current != stem and current in shipped_recipe_names():
-        _note_new_name(stem, current)
+        _print_note(f"the recipe {stem} is now called {current}")
         return current
     return stem
 
 
 @cache
-def _note_new_name(old: str, new: str) -> None:
-    print(f"note: the recipe {old} is now called {new}", file=sys.stderr)
+def _print_note(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)
 
 
 def read_recipe_text(name: str | Path, option: str = "--recipe") -> str:
@@ -105,7 +105,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = (), option: str = "
         values = tomllib.loads(text)
     except UNREADABLE as error:
         raise UsageError(toml_message(path, text, str(error))) from None
-    for override in overrides:
+    for override in sorted(overrides, key=lambda setting: not setting.partition("=")[0].strip().endswith(".kind")):  # a kind comes before its keys
         _override(values, override)
     return _checked(values, str(path), text, overrides)
 
@@ -178,7 +178,30 @@ def _override(values: dict[str, Any], setting: str) -> None:
         node = node.setdefault(part, {})
         if not isinstance(node, dict):
             raise UsageError(f"--set {setting}: {part} is not a table")
+    if parts[-1] == "kind" and len(parts) > 1:
+        _drop_keys_of_other_kind(node, KINDS.get(parts[-2], {}), str(value), setting)
     node[parts[-1]] = value
+
+
+def _drop_keys_of_other_kind(table: dict[str, Any], kinds: Mapping[str, type[BaseModel]], kind: str, setting: str) -> None:
+    """Remove what a table says for its former kind and another kind does not take, so that one `--set` changes the kind; say so on stderr."""
+    schema = kinds.get(kind)
+    if schema is None or table.get("kind", next(iter(kinds))) == kind:
+        return
+    dropped = [key for key, value in table.items() if key != "kind" and not _takes(schema, key, value)]
+    for key in dropped:
+        del table[key]
+    if dropped:
+        _print_note(f"--set {setting}: without {', '.join(dropped)}, which this kind does not take")
+
+
+def _takes(schema: type[BaseModel], key: str, value: object) -> bool:
+    """Return whether a table has a key and allows its value."""
+    try:
+        schema.model_validate_json(json.dumps({key: value}, default=str))
+    except ValidationError as error:
+        return all(entry["loc"][:1] != (key,) for entry in error.errors(include_url=False))
+    return True
 
 
 def _checked(values: dict[str, Any], source: str, text: str, overrides: Sequence[str]) -> Recipe:

@@ -5,7 +5,7 @@ from torch import nn
 
 from mitlgan import networks
 from mitlgan.errors import UsageError
-from mitlgan.recipe import ThesisCriticRecipe, ThesisGeneratorRecipe
+from mitlgan.recipe import ThesisCriticRecipe, ThesisGeneratorRecipe, as_dict
 
 
 def per_stage(network: networks.Generator | networks.Critic) -> dict[str, int]:
@@ -50,6 +50,23 @@ def test_generator_blocks_come_in_the_printed_order() -> None:
     assert {block.negative_slope for block in generator.modules() if isinstance(block, nn.LeakyReLU)} == {0.2}
     assert {block.mode for block in generator.modules() if isinstance(block, nn.Upsample)} == {"nearest"}
     assert all(block.bias is None for block in generator.modules() if isinstance(block, nn.Linear | nn.Conv2d))
+
+
+def test_the_framework_of_the_thesis_sets_weights_and_normalization() -> None:
+    """Keras: Glorot's uniform weights within sqrt(6 / (in + out)), BatchNorm momentum 0.99 and epsilon 1e-3; absent, torch's own."""
+    torch.manual_seed(0)
+    keras = ThesisGeneratorRecipe(latent_dim=64, widths=(16, 8), init="glorot", norm_momentum=0.01, norm_eps=1e-3)
+    generator = networks.build_generator(keras, 16)
+    norms = [block for block in generator.modules() if isinstance(block, nn.BatchNorm1d | nn.BatchNorm2d)]
+    assert {(norm.momentum, norm.eps) for norm in norms} == {(0.01, 1e-3)}
+    dense = next(block for block in generator.modules() if isinstance(block, nn.Linear))
+    limit = (6 / (64 + 256)) ** 0.5
+    assert 0.99 * limit < dense.weight.abs().max().item() <= limit
+    critic = networks.build_critic(ThesisCriticRecipe(widths=(8, 8), dropout=(0.0, 0.0), init="glorot"), 16)
+    assert all(block.bias is not None and not block.bias.any() for block in critic.modules() if isinstance(block, nn.Conv2d | nn.Linear))
+    plain = networks.build_generator(ThesisGeneratorRecipe(latent_dim=64, widths=(16, 8)), 16)
+    assert {(norm.momentum, norm.eps) for norm in plain.modules() if isinstance(norm, nn.BatchNorm2d)} == {(0.1, 1e-5)}
+    assert "init" not in as_dict(ThesisGeneratorRecipe())  # so that the recipes in older runs and cards stay as they are
 
 
 def test_critic_is_table_7_2() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mitlgan import recipe as recipes
 from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe, as_dict, find_recipe, load, load_recipe, parse_recipe, to_toml, with_overrides
+from mitlgan.recipe import DensenetTranslatorRecipe, Recipe, as_dict, find_recipe, load, load_recipe, parse_recipe, to_toml, with_overrides
 from mitlgan.recipe.messages import all_keys
 
 VALID = """\
@@ -182,7 +182,10 @@ def test_a_translator_without_kind_is_the_thesis(file: Path) -> None:
             "tiny.toml:6: composer.translator: width = 200, blocks = 3, unshuffle = 4 and detail = 16 make 2,254,203 parameters",
         ),
         ('kind = "light"\nresidual_scale = 3.0', "tiny.toml:8: composer.translator.residual_scale: Input should be less than or equal to 2"),
-        ('kind = "unet"', "tiny.toml:7: composer.translator.kind: Input should be 'dense', 'resnet', 'densenet', 'light' or 'none' (given: 'unet')"),
+        (
+            'kind = "vit"',
+            "tiny.toml:7: composer.translator.kind: Input should be 'dense', 'resnet', 'densenet', 'unet', 'light' or 'none' (given: 'vit')",
+        ),
     ],
 )
 def test_a_translators_contradiction_is_refused_by_name(file: Path, settings: str, expected: str) -> None:
@@ -195,6 +198,17 @@ def test_a_composition_without_a_parameter_is_refused(file: Path, fusion: str) -
     assert refusal(file, text).startswith('tiny.toml:7: composer.translator.kind = "none" leaves nothing to train')
     assert refusal(file, text, 'composer.translator.kind="none"').startswith("--set composer.translator.kind: ")
     assert load_recipe(file, ['composer.translator.kind="light"']).composer is not None
+
+
+def test_a_changed_kind_takes_over_what_it_can_and_names_the_rest(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load._print_note.cache_clear()
+    file.write_text(COMPOSE)
+    recipe = load_recipe(file, ["composer.translator.growth_rate=3", "composer.translator.kind=densenet"])
+    assert recipe.composer is not None
+    assert recipe.composer.translator == DensenetTranslatorRecipe(widths=(4, 6, 8), growth_rate=3)
+    assert capsys.readouterr().err == "note: --set composer.translator.kind=densenet: without blocks, which this kind does not take\n"
+    with pytest.raises(UsageError, match=r"--set composer.translator.blocks: composer.translator.blocks: "):
+        load_recipe(file, ["composer.translator.blocks=3", "composer.translator.kind=densenet"])  # given for it, so not left out
 
 
 # Row 35: the text
@@ -683,7 +697,7 @@ def test_a_recipe_is_found_by_its_earlier_name_and_the_new_name_is_said_once(
     old: str, new: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)  # in a checkout's root the path would have to exist
-    load._note_new_name.cache_clear()
+    load._print_note.cache_clear()
     assert find_recipe(old) == find_recipe(old) == find_recipe(new)
     stem = old.removeprefix("recipes/").removesuffix(".toml")
     assert capsys.readouterr().err == f"note: the recipe {stem} is now called {new}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -11,7 +12,19 @@ import torch
 from mitlgan import networks
 from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.artifacts.summary import default_generator_specs, describe, describe_recipe, thesis_generator
-from mitlgan.recipe import Recipe, as_dict, find_recipe, ladder_steps, load_recipe, parse_recipe, shipped_folder, shipped_recipe_names, to_toml
+from mitlgan.recipe import (
+    ComposerRecipe,
+    Recipe,
+    as_dict,
+    diff_recipes,
+    find_recipe,
+    ladder_steps,
+    load_recipe,
+    parse_recipe,
+    shipped_folder,
+    shipped_recipe_names,
+    to_toml,
+)
 
 THESIS_32 = ("compose", "pretrain_bg", "pretrain_fg", "wgan")
 RECOMMENDED = (
@@ -29,7 +42,8 @@ RECOMMENDED = (
     "wgan-64-grown",
 )
 FEW = tuple(f"{part}-{size}" for part in ("bg", "compose", "fg") for size in (32, 64))
-THESIS = ("compose", "pretrain_bg", "pretrain_fg", "thesis-narrow", "wgan")
+ALTERNATIVES = ("resnet", "densenet", "unet", "light", "none", "add")
+THESIS = ("compose", *(f"compose-{name}" for name in ALTERNATIVES), "pretrain_bg", "pretrain_fg", "thesis-narrow", "wgan")
 
 
 def test_what_is_shipped() -> None:
@@ -116,17 +130,30 @@ def test_thesis_counts() -> None:
 
 
 def test_the_thesis_is_exactly_the_thesis() -> None:
-    """What the recipe classes default to, and what is printed: batch 32, five critic steps, ReLU at the end."""
+    """What the recipe classes default to, with its framework's initial weights and normalization, and what is printed: batch 32, five critic steps."""
+    keras = {"init": "glorot", "norm_momentum": 0.01, "norm_eps": 1e-3}
     for name in ("pretrain_fg", "pretrain_bg", "wgan", "compose"):
         recipe = load_recipe(f"thesis/{name}")
         assert recipe.size_px == 128
-        assert recipe.critic == Recipe.model_fields["critic"].default
+        assert recipe.critic == Recipe.model_fields["critic"].default.model_copy(update={"init": "glorot"})
         assert (recipe.objective.kind, recipe.objective.critic_steps, recipe.training.batch) == ("wgan_gp", 5, 32)
         if recipe.generator is not None:
-            assert recipe.generator == thesis_generator(128)
+            assert recipe.generator == thesis_generator(128).model_copy(update=keras)
         else:
-            assert recipe.composer is not None
-            assert recipe.composer == type(recipe.composer)()
+            assert recipe.composer == parse_composer({"fusion": {"init": "glorot"}, "translator": {"init": "glorot", "norm_eps": 1e-3}})
+
+
+@pytest.mark.parametrize("name", ALTERNATIVES)
+def test_an_alternative_of_the_thesis_is_one_setting(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its chapter 8 and sections 3.1 and 5.1; what the former kind had and the new one has not is named, not silently lost."""
+    changed = load_recipe("thesis/compose", [f"composer.{'fusion' if name == 'add' else 'translator'}.kind={name}"])
+    shipped = load_recipe(f"thesis/compose-{name}")
+    assert set(diff_recipes(changed, shipped)) == {"name"}
+    assert (shipped.name, changed.composer is not None) == (f"thesis-compose-{name}", True)
+
+
+def parse_composer(tables: dict[str, object]) -> ComposerRecipe:
+    return ComposerRecipe.model_validate_json(json.dumps(tables))
 
 
 def test_thesis_narrow_is_the_thesis_divided_by_four_and_says_so() -> None:
@@ -141,7 +168,8 @@ def test_thesis_narrow_is_the_thesis_divided_by_four_and_says_so() -> None:
     assert "narrow" in narrow.name
     assert narrow.size_px < 128
     demo = load_recipe("thesis-32/compose")
-    assert demo.composer == narrow.composer
+    assert narrow.composer == parse_composer({"fusion": {"init": "glorot"}, "translator": {"widths": [16, 32, 64], "init": "glorot", "norm_eps": 1e-3}})
+    assert demo.composer == parse_composer({"translator": {"widths": [16, 32, 64]}})  # torch's defaults, as its shipped artifacts were trained
     assert "narrow" in demo.name
 
 

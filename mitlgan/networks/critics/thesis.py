@@ -8,7 +8,7 @@ from torch import nn
 
 from mitlgan.networks.blocks import Critic
 from mitlgan.networks.critics.options import at_each_scale, batch_deviation
-from mitlgan.networks.initialization import apply_spectral_norm
+from mitlgan.networks.initialization import apply_spectral_norm, initialize_weights
 from mitlgan.networks.registry import CRITICS
 from mitlgan.recipe.schema.critics import ThesisCriticRecipe
 
@@ -21,12 +21,13 @@ def build_critic(recipe: ThesisCriticRecipe, size_px: int) -> Critic:
 
     Args:
         recipe: `widths` and `dropout` of the convs, `flatten_dropout`, `kernel`, `leak`,
-            `normalisation`, `spectral`, `batch_deviation`, `scales`, image channels.
+            `normalisation`, `spectral`, `batch_deviation`, `scales`, `init`, image channels.
         size_px: Any multiple of 2 ** len(widths).
     """
     network = at_each_scale(lambda px: _stages(recipe, px), size_px, recipe.scales)
     if recipe.spectral:
         apply_spectral_norm(network)
+    initialize_weights(network, recipe.init, recipe.init_std)
     return Critic(network, size_px=size_px, image_channels=recipe.image_channels)
 
 
@@ -38,7 +39,7 @@ def _stages(recipe: ThesisCriticRecipe, size_px: int) -> nn.Sequential:
         px //= 2
         block = OrderedDict[str, nn.Module](conv=nn.Conv2d(channels, width, recipe.kernel, stride=2, padding=recipe.kernel // 2))
         if recipe.normalisation == "batch":
-            block["norm"] = nn.BatchNorm2d(width)
+            block["norm"] = nn.BatchNorm2d(width, **recipe.batchnorm_settings)
         block["activation"] = nn.LeakyReLU(recipe.leak)
         if dropout:
             block["dropout"] = nn.Dropout(dropout)

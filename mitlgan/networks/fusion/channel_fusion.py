@@ -10,6 +10,7 @@ from torch import nn
 from mitlgan.images.alpha import to_opaque_rgb
 from mitlgan.networks.blocks import activation
 from mitlgan.networks.fusion.interface import Fusion, FusionInput, FusionOutput, LayerSpec
+from mitlgan.networks.initialization import initialize_weights
 from mitlgan.networks.registry import FUSIONS
 from mitlgan.recipe.schema.composer import (
     AddFusionRecipe,
@@ -44,6 +45,7 @@ class ChannelFusion(Fusion):
         self.norm: nn.Module | None = None
         if recipe.kind in ("conv1x1", "norm-conv1x1"):
             self.conv = nn.Conv2d(channels, CHANNELS, 1)
+            initialize_weights(self.conv, getattr(recipe, "init", None), None)
         if recipe.kind == "norm-conv1x1":
             self.norm = nn.InstanceNorm2d(channels, affine=True)
         elif recipe.kind == "add-norm":

@@ -9,6 +9,7 @@ from torch import nn
 
 from mitlgan.networks.blocks import Generator, activation
 from mitlgan.networks.generators.skip_heads import LastSkipStage, SkipStage
+from mitlgan.networks.initialization import initialize_weights
 from mitlgan.networks.registry import GENERATORS
 from mitlgan.recipe.schema.generators import ThesisGeneratorRecipe
 
@@ -20,10 +21,10 @@ def build_generator(recipe: ThesisGeneratorRecipe, size_px: int) -> Generator:
     """Build the generator of Table 7.1: dense, then upsampling by two with conv 3x3 until `size_px`.
 
     BatchNorm and LeakyReLU follow each stage but the last, BatchNorm and the recipe's activation the last. BatchNorm has torch's defaults (momentum
-    0.1, eps 1e-5), since the thesis does not give its own.
+    0.1, eps 1e-5) unless the recipe sets `norm_momentum` and `norm_eps`; the thesis does not print its own.
 
     Args:
-        recipe: Latent size, `widths` (channels at 4, 8, 16, ... px), `leak`, last activation, `heads`, image channels.
+        recipe: Latent size, `widths` (channels at 4, 8, 16, ... px), `leak`, last activation, `heads`, `init`, image channels.
         size_px: 4 * 2 ** len(widths).
     """
     base = recipe.widths[0]
@@ -32,7 +33,7 @@ def build_generator(recipe: ThesisGeneratorRecipe, size_px: int) -> Generator:
     stages["base"] = nn.Sequential(
         OrderedDict[str, nn.Module](
             dense=nn.Linear(recipe.latent_dim, features, bias=False),
-            norm=nn.BatchNorm1d(features),
+            norm=nn.BatchNorm1d(features, **recipe.batchnorm_settings),
             activation=nn.LeakyReLU(recipe.leak),
             reshape=nn.Unflatten(1, (base, BASE_PX, BASE_PX)),
         )
@@ -42,48 +43,38 @@ def build_generator(recipe: ThesisGeneratorRecipe, size_px: int) -> Generator:
     px = BASE_PX
     for before, after in pairwise(recipe.widths):
         px *= 2
-        stages[f"to_{px}px"] = batchnorm_upsample(
-            before, after, nn.LeakyReLU(recipe.leak), upsample=recipe.upsample, blocks=recipe.blocks, leak=recipe.leak
-        )
+        stages[f"to_{px}px"] = batchnorm_upsample(recipe, before, after, nn.LeakyReLU(recipe.leak))
         if recipe.heads == "skip":
             stages[f"to_{px}px"] = SkipStage(stages[f"to_{px}px"], after, recipe.image_channels, is_first=False)
     last = activation(recipe.activation, "generator.activation")
     stages["to_image"] = batchnorm_upsample(
-        recipe.widths[-1],
-        recipe.image_channels,
-        nn.Identity() if recipe.heads == "skip" else last,
-        upsample=recipe.upsample,
-        blocks=recipe.blocks,
-        leak=recipe.leak,
-        last_norm=recipe.last_norm,
+        recipe, recipe.widths[-1], recipe.image_channels, nn.Identity() if recipe.heads == "skip" else last, last_norm=recipe.last_norm
     )
     if recipe.heads == "skip":
         stages["to_image"] = LastSkipStage(stages["to_image"], recipe.image_channels, last)
-    return Generator(nn.Sequential(stages), latent_dim=recipe.latent_dim, size_px=size_px, image_channels=recipe.image_channels)
+    network = nn.Sequential(stages)
+    initialize_weights(network, recipe.init, recipe.init_std)
+    return Generator(network, latent_dim=recipe.latent_dim, size_px=size_px, image_channels=recipe.image_channels)
 
 
-def batchnorm_upsample(
-    in_channels: int, out_channels: int, last: nn.Module, *, upsample: str = "nearest", blocks: int = 1, leak: float = 0.2, last_norm: bool = True
-) -> nn.Sequential:
+def batchnorm_upsample(recipe: ThesisGeneratorRecipe, in_channels: int, out_channels: int, last: nn.Module, *, last_norm: bool = True) -> nn.Sequential:
     """Return a stage that doubles the size: upsampling, conv 3x3 without bias, BatchNorm, activation (the row of Table 7.1, with one block).
 
     Args:
+        recipe: Its upsampling, `blocks` (convolutions at the new size; LeakyReLU follows all but the last), leak and BatchNorm.
         in_channels: Input channels.
         out_channels: Output channels.
         last: Activation of the last block.
-        upsample: `nearest` or `bilinear`.
-        blocks: Convolutions at the new size; LeakyReLU follows all but the last.
-        leak: Negative slope of LeakyReLU.
         last_norm: Whether the last block has BatchNorm; else it has a bias.
     """
-    stages = OrderedDict[str, nn.Module](upsample=nn.Upsample(scale_factor=2, mode=upsample))
-    for index in range(1, blocks):
+    stages = OrderedDict[str, nn.Module](upsample=nn.Upsample(scale_factor=2, mode=recipe.upsample))
+    for index in range(1, recipe.blocks):
         stages[f"conv_{index}"] = nn.Conv2d(in_channels, max(in_channels // 2, out_channels), 3, padding=1, bias=False)
         in_channels = max(in_channels // 2, out_channels)
-        stages[f"norm_{index}"] = nn.BatchNorm2d(in_channels)
-        stages[f"activation_{index}"] = nn.LeakyReLU(leak)
+        stages[f"norm_{index}"] = nn.BatchNorm2d(in_channels, **recipe.batchnorm_settings)
+        stages[f"activation_{index}"] = nn.LeakyReLU(recipe.leak)
     stages["conv"] = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=not last_norm)
     if last_norm:
-        stages["norm"] = nn.BatchNorm2d(out_channels)
+        stages["norm"] = nn.BatchNorm2d(out_channels, **recipe.batchnorm_settings)
     stages["activation"] = last
     return nn.Sequential(stages)

@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from mitlgan.networks.initialization import initialize_weights
 from mitlgan.networks.translators.bounded_residual import BoundedResidual
 from mitlgan.recipe.schema.translators import OUTER_KERNEL, RESIDUAL_SCALE
 
 if TYPE_CHECKING:
-    from mitlgan.recipe import DensenetTranslatorRecipe, DenseTranslatorRecipe, GuidedTranslatorRecipe, ResnetTranslatorRecipe
+    from mitlgan.recipe import (
+        DensenetTranslatorRecipe,
+        DenseTranslatorRecipe,
+        GuidedTranslatorRecipe,
+        ResnetTranslatorRecipe,
+        UnetTranslatorRecipe,
+    )
 
-    EndedRecipe = DenseTranslatorRecipe | ResnetTranslatorRecipe | DensenetTranslatorRecipe | GuidedTranslatorRecipe
+    EndedRecipe = DenseTranslatorRecipe | ResnetTranslatorRecipe | DensenetTranslatorRecipe | UnetTranslatorRecipe | GuidedTranslatorRecipe
 
 OUTPUT_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "residual": nn.Tanh}
 
@@ -70,14 +77,23 @@ def output_head(channels: int, image_channels: int, kernel: int, recipe: EndedRe
     conv = nn.Conv2d(channels, image_channels, kernel, padding=kernel // 2)
     block = OrderedDict[str, nn.Module](conv=conv, activation=OUTPUT_ACTIVATIONS[recipe.activation]())
     if recipe.activation == "residual":
-        assert conv.bias is not None
-        nn.init.zeros_(conv.weight)
-        nn.init.zeros_(conv.bias)
+        _zero(conv)
     return nn.Sequential(block)
 
 
+def _zero(conv: nn.Module) -> None:
+    for parameter in conv.parameters():
+        nn.init.zeros_(parameter)
+
+
 def wrap_output(stages: nn.Module, recipe: EndedRecipe) -> nn.Module:
-    """Return the stages, for `residual` as a bounded correction of the image."""
+    """Return the stages with the recipe's initial weights and InstanceNorm, for `residual` as a bounded correction of the image."""
+    initialize_weights(stages, recipe.init, None)
+    for module in stages.modules():
+        if isinstance(module, nn.InstanceNorm2d):
+            module.eps = getattr(recipe, "norm_eps", None) or module.eps
+    if recipe.activation == "residual" and recipe.init is not None:
+        _zero(stages.get_submodule("leave.conv"))
     if recipe.activation != "residual":
         return stages
     return BoundedResidual(stages, RESIDUAL_SCALE if recipe.residual_scale is None else recipe.residual_scale)

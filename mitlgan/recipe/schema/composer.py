@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from mitlgan.recipe.schema.base import RecipeTable, Width, kind_discriminator, kinds_of
 from mitlgan.recipe.schema.translators import AnyTranslator, DenseTranslatorRecipe
+from mitlgan.recipe.schema.weights import Initialization
 
 LayerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Weight = Annotated[float, Field(ge=0.0, le=1e4)]
@@ -27,13 +28,23 @@ class _ChannelFusionBase(RecipeTable):
     activation: Literal["relu", "tanh", "none"] = "relu"
 
 
-class Conv1x1FusionRecipe(_ChannelFusionBase):
+class _WeightedFusionBase(_ChannelFusionBase):
+    """A fusion by a 1x1 convolution.
+
+    Attributes:
+        init: Initial weights: `torch`'s (absent: these), `glorot`, Keras' default, or `normal`, N(0, 0.02).
+    """
+
+    init: Initialization | None = None
+
+
+class Conv1x1FusionRecipe(_WeightedFusionBase):
     """Concatenation and a 1x1 convolution (first rows of Table 7.3)."""
 
     kind: Literal["conv1x1"] = "conv1x1"
 
 
-class NormConv1x1FusionRecipe(_ChannelFusionBase):
+class NormConv1x1FusionRecipe(_WeightedFusionBase):
     """Concatenation, InstanceNorm and a 1x1 convolution, which the thesis names as future work."""
 
     kind: Literal["norm-conv1x1"] = "norm-conv1x1"

@@ -8,13 +8,13 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from mitlgan.recipe.schema.base import Kernel, Leak, Probability, RecipeTable, Width, Widths, kind_discriminator, kinds_of
 from mitlgan.recipe.schema.growth import require_growable
-from mitlgan.recipe.schema.weights import InitializedTable, Normalisation, NormalizedTable
+from mitlgan.recipe.schema.weights import InitializedTable, KerasTable, Normalisation, NormalizedTable
 
 Group = Annotated[int, Field(ge=2, le=64)]
 Scales = Annotated[int, Field(ge=2, le=4)]
 
 
-class ThesisCriticRecipe(RecipeTable):
+class ThesisCriticRecipe(KerasTable):
     """The critic of Table 7.2 and its family.
 
     Attributes:

@@ -8,13 +8,13 @@ from pydantic import Discriminator, Field, Tag
 
 from mitlgan.recipe.schema.base import Kernel, LatentDim, Leak, RecipeTable, Width, Widths, kind_discriminator, kinds_of
 from mitlgan.recipe.schema.growth import require_growable
-from mitlgan.recipe.schema.weights import NormalizedTable
+from mitlgan.recipe.schema.weights import KerasTable, NormalizedTable
 
 REACHABLE_PX = tuple(4 * 2**doublings for doublings in range(1, 9))
 BASE_PX = 4
 
 
-class ThesisGeneratorRecipe(RecipeTable):
+class ThesisGeneratorRecipe(KerasTable):
     """The generator of Table 7.1 and its family.
 
     Attributes:

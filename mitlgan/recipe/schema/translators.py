@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from mitlgan.recipe.schema.base import RecipeTable, Width, kind_discriminator, kinds_of
+from mitlgan.recipe.schema.weights import Initialization, NormEps
 
 Blocks = Annotated[int, Field(ge=1, le=64)]
 GrowthRate = Annotated[int, Field(ge=1, le=1024)]
@@ -29,10 +30,12 @@ class _Ended(RecipeTable):
         activation: Last activation. `residual`: a correction of the image, image + residual_scale * tanh(...), clamped to [-1, 1]; its last convolution
             starts at zero, so training starts from the fused image.
         residual_scale: For `residual`, the largest change of a value; absent: 0.5.
+        init: Initial weights: `torch`'s (absent: these), `glorot`, Keras' default, or `normal`, N(0, 0.02).
     """
 
     activation: Ending = "tanh"
     residual_scale: Scale | None = None
+    init: Initialization | None = None
 
     @model_validator(mode="after")
     def _scale_needs_residual(self) -> Self:
@@ -44,13 +47,15 @@ class _Ended(RecipeTable):
 
 
 class _Halved(_Ended):
-    """A translator that works at a quarter of the size, after two halvings and before two doublings.
+    """A translator that works at a part of the size, after halvings and before as many doublings.
 
     Attributes:
-        widths: Channels at full, half and quarter size.
+        widths: Channels at full size, half, a quarter, ...
+        norm_eps: Of InstanceNorm; absent: torch's 1e-5, Keras has 1e-3.
     """
 
-    widths: tuple[Width, Width, Width]
+    widths: tuple[Width, ...]
+    norm_eps: NormEps | None = None
 
     def require_size(self, size_px: int) -> None:
         """Raise a ValueError for a size that the network does not accept."""
@@ -115,6 +120,20 @@ class DensenetTranslatorRecipe(_Halved):
     bottleneck: bool = True
 
 
+class UnetTranslatorRecipe(_Halved):
+    """A U-Net (Ronneberger et al. 2015): halvings, then as many doublings, each of which also sees the features of its size on the way down.
+
+    Attributes:
+        widths: Channels at full size, half, a quarter, ...; one halving less than there are widths.
+        blocks: Convolutions at each size; the U-Net has two.
+        activation: Last activation.
+    """
+
+    kind: Literal["unet"] = "unet"
+    widths: Annotated[tuple[Width, ...], Field(min_length=2, max_length=8)] = (32, 64, 128, 256)
+    blocks: Annotated[int, Field(ge=1, le=4)] = 2
+
+
 class GuidedTranslatorRecipe(_Ended):
     """Residual blocks without normalisation at a fraction of the size, where a convolution is cheap: at most 0.5 M parameters, at any size.
 
@@ -171,6 +190,7 @@ AnyTranslator = Annotated[
     Annotated[DenseTranslatorRecipe, Tag("dense")]
     | Annotated[ResnetTranslatorRecipe, Tag("resnet")]
     | Annotated[DensenetTranslatorRecipe, Tag("densenet")]
+    | Annotated[UnetTranslatorRecipe, Tag("unet")]
     | Annotated[GuidedTranslatorRecipe, Tag("light")]
     | Annotated[NoTranslatorRecipe, Tag("none")],
     Discriminator(kind_discriminator("dense")),

@@ -26,6 +26,7 @@ from mitlgan.recipe import (
     GuidedTranslatorRecipe,
     NoTranslatorRecipe,
     ResnetTranslatorRecipe,
+    UnetTranslatorRecipe,
 )
 from mitlgan.recipe.schema.translators import MAX_LIGHT_PARAMETERS, TRANSLATOR_KINDS
 
@@ -35,6 +36,7 @@ DEFAULTS: list[AnyTranslator] = [
     DenseTranslatorRecipe(),
     ResnetTranslatorRecipe(),
     DensenetTranslatorRecipe(),
+    UnetTranslatorRecipe(widths=(32, 64, 128)),
     GuidedTranslatorRecipe(),
     NoTranslatorRecipe(),
 ]
@@ -44,6 +46,7 @@ SMALL: list[AnyTranslator] = [
     DensenetTranslatorRecipe(widths=(4, 6, 8), growth_rate=3, blocks=(2, 3)),
     DensenetTranslatorRecipe(widths=(4, 6, 8), growth_rate=3, blocks=(2,), bottleneck=False),
     GuidedTranslatorRecipe(width=6, blocks=2),
+    UnetTranslatorRecipe(widths=(4, 6, 8)),
     GuidedTranslatorRecipe(width=6, blocks=2, growth_rate=3),
 ]
 ENDINGS = ("relu", "tanh", "residual")
@@ -71,6 +74,27 @@ def frame(widths: tuple[int, ...], channels: int) -> int:
 
 
 # What each kind amounts to
+
+
+def test_unet_counted_by_hand() -> None:
+    """Two convolutions a size; on the way up the first also sees the features of its size on the way down."""
+    widths = (32, 64, 128)
+    down = normed_conv(3, 32, 7) + normed_conv(32, 64, 3) + normed_conv(64, 128, 3)
+    up = normed_conv(128 + 64, 64, 3) + normed_conv(64 + 32, 32, 3)
+    second = sum(normed_conv(width, width, 3) for width in (*widths, *widths[:-1]))
+    expected = down + up + second + 3 * 32 * 49 + 3
+    with torch.device("meta"):
+        assert networks.count_parameters(build(UnetTranslatorRecipe(widths=widths), 64)) == (expected, expected)
+
+
+@pytest.mark.parametrize("recipe", [DenseTranslatorRecipe(widths=(4, 6, 8), blocks=2), UnetTranslatorRecipe(widths=(4, 6, 8))])
+def test_keras_settings_reach_every_block(recipe: DenseTranslatorRecipe | UnetTranslatorRecipe) -> None:
+    translator = build(recipe.model_copy(update={"init": "glorot", "norm_eps": 1e-3, "activation": "residual"}), 16)
+    assert {block.eps for block in translator.modules() if isinstance(block, nn.InstanceNorm2d)} == {1e-3}
+    convs = {name: conv for name, conv in translator.named_modules() if isinstance(conv, nn.Conv2d)}
+    assert [name for name, conv in convs.items() if not conv.weight.any()] == ["stages.leave.conv"]  # a correction still starts at zero
+    first = convs["stages.enter.conv" if "stages.enter.conv" in convs else "stages.enter.conv_1.conv"].weight
+    assert first.abs().max().item() <= (6 / (49 * (3 + 4))) ** 0.5
 
 
 def test_resnet_counted_by_hand() -> None:
@@ -360,4 +384,4 @@ def test_a_size_that_cannot_be_halved_is_refused(recipe: AnyTranslator, size_px:
 def test_every_kind_of_the_recipes_can_be_built() -> None:
     assert [recipe.kind for recipe in DEFAULTS] == list(TRANSLATOR_KINDS)
     assert all(isinstance(build(recipe, 32), nn.Module) for recipe in DEFAULTS)
-    assert [getattr(recipe, "activation", None) for recipe in DEFAULTS] == ["relu", "tanh", "tanh", "residual", None]
+    assert [getattr(recipe, "activation", None) for recipe in DEFAULTS] == ["relu", "tanh", "tanh", "tanh", "residual", None]

@@ -22,10 +22,30 @@ from mitlgan.artifacts.card import LayerCard, make_card
 from mitlgan.artifacts.load_save import save_network
 from mitlgan.recipe import ComposerRecipe, DenseTranslatorRecipe, Recipe, ThesisCriticRecipe, ThesisGeneratorRecipe
 
+LONGEST_FIRST = (
+    "test_readme.py", "project/test_make.py", "cli/test_train.py", "compare/test_evaluator.py", "gpu/test_session.py", "stages/test_ladder_runs.py",
+    "stages/test_grown_runs.py", "studio/test_browser_generate.py", "studio/test_browser_project.py", "api/test_api.py", "test_crashes.py",
+    "test_kill_points.py", "test_mutations.py", "test_tour.py", "compare/test_arm_training.py", "runtime/test_distributed.py", "test_wheel.py",
+    "test_container.py", "recipe/test_cluster.py",
+)  # fmt: skip
+"""Files of many seconds. They run first: a long one that begins last has one worker wait for the other."""
+
 if TYPE_CHECKING:  # the fixtures import the loop themselves: most tests do without it
     from mitlgan.data.pack.image_pack import FourthChannel
     from mitlgan.stages.context import RunContext
     from mitlgan.training.run_directory import Run
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The order is ours, see below; without xdist the option is unknown, and harmless."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    here = Path(__file__).parent
+    rank = {here / name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 @pytest.fixture(scope="session")

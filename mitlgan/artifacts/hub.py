@@ -7,6 +7,7 @@ also serves them without network (`HF_HUB_OFFLINE=1`).
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 import sys
@@ -98,6 +99,8 @@ def _read_kind(reference: HubReference, card: Path) -> str:
 def _fetch(reference: HubReference, name: str, max_bytes: int) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its tries are its own: what fails in the end is one line
 
     if not sys.stderr.isatty():
         disable_progress_bars()

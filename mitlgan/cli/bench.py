@@ -2,25 +2,55 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mitlgan.cli import options
-from mitlgan.cli.output import print_result
+from mitlgan.cli.output import log, print_result
 
 
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer repetitions.")] = False,
+    quality: Annotated[bool, typer.Option("--quality", help="Time to quality: the recommended recipes against a textbook WGAN-GP loop.")] = False,
+    only: Annotated[list[str] | None, typer.Option("--only", metavar="NAME", help="Measure this part alone; repeatable.")] = None,
+    minutes: Annotated[float, typer.Option("--minutes", min=0.01, max=10000, help="--quality: CPU minutes of the textbook loop, for each seed.")] = 2.0,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, max=100, help="--quality: trainings of each side.")] = 3,
+    samples: Annotated[int, typer.Option("--samples", min=16, max=100_000, help="--quality: pictures of each measurement.")] = 500,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="--quality: holds fg/, bg/, scene/ as `data split` makes them; else the demo's.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="--quality: results; the same command goes on with them.")] = Path("bench"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="--quality: say how long it takes at most; write nothing.")] = False,
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
     """Measure speed against plain hand-written code.
 
     Times data loading, the critic update and the loop's overhead, in turns with the plain code.
+    --quality trains both and takes long: see --minutes, --seeds, --only and --dry-run.
     """
-    from mitlgan.bench import format_results, run_benchmarks
+    if quality:
+        return _measure_quality(only or [], minutes, seeds, samples, data, out, threads, dry_run, as_json)
+    from mitlgan.bench.speed import format_results, run_benchmarks
 
     options.use_threads(threads)
     results = run_benchmarks(quick=quick)
-    print_result(as_json, results, "\n".join(format_results(results)))
+    return print_result(as_json, results, "\n".join(format_results(results)))
+
+
+def _measure_quality(
+    only: list[str], minutes: float, seeds: int, samples: int, data: Path | None, out: Path, threads: int | None, dry_run: bool, as_json: bool
+) -> None:
+    from mitlgan.bench.quality.benchmark import QualityPlan, describe_estimate, estimate_cpu_s, run_quality
+    from mitlgan.bench.quality.page import table_lines, write_page
+    from mitlgan.bench.quality.tasks import choose_tasks
+
+    options.use_threads(threads or 1)
+    plan = QualityPlan(choose_tasks(only), minutes, seeds, samples, data, out)
+    if dry_run:
+        cpu_s = estimate_cpu_s(plan)
+        return print_result(as_json, {"cpu_seconds_at_most": cpu_s}, describe_estimate(plan, cpu_s))
+    results = run_quality(plan, log, lambda results: write_page(out, results))
+    return print_result(as_json, results, "\n".join(table_lines(results)))

@@ -24,7 +24,7 @@ ADVICE: Mapping[str, str] = {
     "evaluate": "measure fewer pictures with --samples",
     "inpaint-score": "measure fewer pictures with --samples",
     "embed-score": "measure fewer pictures with --samples",
-    "bench": "measure less with --quick",
+    "bench": "measure less with --quick, or fewer pictures with --samples",
     "demo": "free some, and run the same command again, which continues",
     "sweep": "run fewer trainings at a time with --jobs, or smaller ones with --set",
     "compare": "run fewer trainings at a time with --jobs, or measure fewer pictures with --samples",

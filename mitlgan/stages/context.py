@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.progress import Reporter
+
+if TYPE_CHECKING:
+    from mitlgan.networks import Network
+    from mitlgan.training.state import TrainingState
 
 RUNS = Path("runs")
 
@@ -23,6 +27,7 @@ class RunContext:
         root: Runs are created under it.
         on_stats: Called with the run's directory and each line of its statistics.
         has_data_option: Whether the pictures were named; if not, a training of the demo's says so as it starts.
+        on_artifact: Called with the state and the network of each artifact that is kept on the way; its time does not count as training.
     """
 
     world: World
@@ -30,3 +35,4 @@ class RunContext:
     root: Path = RUNS
     on_stats: Callable[[Path, Mapping[str, Any]], None] | None = None
     has_data_option: bool = True
+    on_artifact: Callable[[TrainingState, Network], None] | None = None

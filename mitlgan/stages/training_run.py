@@ -87,7 +87,13 @@ def _train_step(
     if checkpoint is not None and context.world.is_leader:
         keeper.restore(checkpoint.iteration)
     on_stats = None if context.on_stats is None else partial(context.on_stats, run.path)
-    callbacks = Callbacks(save_artifact=keeper.keep, on_stats=on_stats)
+
+    def save_artifact(state: TrainingState) -> None:
+        network = keeper.keep(state)
+        if context.on_artifact is not None:
+            context.on_artifact(state, network)
+
+    callbacks = Callbacks(save_artifact=save_artifact, on_stats=on_stats)
     return train(run, recipe, setup, context.world, context.reporter, checkpoint=checkpoint, counters=counters, callbacks=callbacks)
 
 

@@ -48,8 +48,8 @@ class ArtifactKeeper:
         if recipe.evaluation.best_by is not None:
             self._extractor = self._protocol().open_extractor()
 
-    def keep(self, state: TrainingState) -> None:
-        """Write the moving average as an artifact, and evaluate it if the recipe asks for that."""
+    def keep(self, state: TrainingState) -> Network:
+        """Write the moving average as an artifact, evaluate it if the recipe asks for that, and return the network."""
         network = recalibrate_batchnorm(copy.deepcopy(state.ema), self.recipe.seed).cpu()
         path = self.run.path / "kept" / f"{state.counters.kimg:010.3f}" / f"{network.kind}.safetensors"
         ensure_folder(path.parent, root=self.run.path)
@@ -57,6 +57,7 @@ class ArtifactKeeper:
         save_network(path, network, card)
         if self._extractor is not None:
             self._evaluate(network, card, self._extractor)
+        return network
 
     def restore(self, iteration: int) -> None:
         """Bring what was kept to the state of the checkpoint that a training resumes from, wherever an earlier process was killed."""

@@ -98,6 +98,15 @@ def test_doctor_measures_and_downloads_nothing(command: Command, folder: Path, m
     assert "sgemm GFLOP/s" in command("doctor").out
 
 
+def test_bench_quality_says_first_how_long_it_takes(command: Command, folder: Path) -> None:
+    found = command("bench", "--quality", "--only", "bg-32", "--minutes", "0.5", "--seeds", "2", "--samples", "16", "--dry-run", "--json").json
+    assert 120 < found["cpu_seconds_at_most"] < 240
+    assert not list(folder.iterdir())
+    refused = command("bench", "--quality", "--only", "sky", "--dry-run")
+    assert refused.code == 2
+    assert refused.err.startswith("--only sky: no such part")
+
+
 @pytest.mark.slow
 def test_bench_measures_both_sides(command: Command) -> None:
     found = command("bench", "--quick", "--json").json

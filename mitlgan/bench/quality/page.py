@@ -1,0 +1,94 @@
+"""The results of the time to quality as a table and as curves."""
+
+from __future__ import annotations
+
+import io
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from mitlgan.bench.quality.tasks import TASKS
+from mitlgan.runtime.files import write_atomically
+
+TABLE_FILE, PLOT_FILE = "quality.md", "quality.png"
+TEXTBOOK_COLOR, RECIPE_COLOR = "#b3541e", "#1f5f99"
+COLUMNS = ("task", "seeds", "textbook loop: KID", "after, CPU s", "recipe: as good after, CPU s", "times sooner", "with reading the pictures")
+
+
+def table_lines(results: Mapping[str, Any]) -> list[str]:
+    """Return the results as lines of a Markdown table: medians over seeds, with the smallest and the largest."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---|" + "--:|" * (len(COLUMNS) - 1)]
+    for name in (name for name in TASKS if results["tasks"].get(name)):
+        lines.append("| " + " | ".join(_cells(name, results["tasks"][name])) + " |")
+    return lines
+
+
+def _cells(name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    reached = [row["reached_cpu_s"] for row in rows]
+    cells = [name, str(len(rows)), spread([row["target_kid"] for row in rows], 2), spread([row["target_cpu_s"] for row in rows], 0)]
+    if None in reached:
+        missed, longest_s = reached.count(None), max(row["recommended"][-1]["cpu_s"] for row in rows if row["recommended"])
+        note = f"not reached within {longest_s:.0f} s" + (f" by {missed} of {len(rows)}" if len(rows) > 1 else "")
+        return [*cells, note, "", ""]
+    return [*cells, spread(reached, 1), spread([row["ratio"] for row in rows], 0), spread([row["ratio_with_reading"] for row in rows], 0)]
+
+
+def spread(values: Sequence[float], decimals: int) -> str:
+    """Return the median of values, with the smallest and the largest if there are several.
+
+    >>> spread([3.0, 1.0, 2.0], 1), spread([2.0], 0)
+    ('2.0 (1.0 to 3.0)', '2')
+    """
+    text = f"{statistics.median(values):.{decimals}f}"
+    return text if len(values) == 1 else f"{text} ({min(values):.{decimals}f} to {max(values):.{decimals}f})"
+
+
+def write_page(folder: Path, results: Mapping[str, Any]) -> None:
+    """Write the table and the curves next to the results.
+
+    Raises:
+        ResourceError: The folder cannot be written.
+    """
+    write_atomically(folder / TABLE_FILE, "\n".join(table_lines(results)) + "\n")
+    if any(results["tasks"].values()):
+        write_atomically(folder / PLOT_FILE, draw_curves(results))
+
+
+def draw_curves(results: Mapping[str, Any]) -> bytes:
+    """Return the KID over CPU seconds as a PNG: a panel for each task, a line for each seed of both sides."""
+    names = [name for name in TASKS if results["tasks"].get(name)]
+    columns = min(3, len(names))
+    rows = -(-len(names) // columns)
+    with mpl.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=(1.2 + 3.6 * columns, 0.6 + 3.0 * rows), layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for panel in panels[len(names) :]:
+            panel.set_axis_off()
+        for panel, name in zip(panels, names, strict=False):
+            _draw_task(panel, name, results["tasks"][name])
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=3, frameon=False)
+        content = io.BytesIO()
+        figure.savefig(content, format="png", dpi=110, metadata={"Software": None})
+    return content.getvalue()
+
+
+def _draw_task(panel: Axes, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    for index, row in enumerate(rows):
+        sides = (("textbook", TEXTBOOK_COLOR, "textbook WGAN-GP loop", "s"), ("recommended", RECIPE_COLOR, "recommended recipe", "o"))
+        for side, color, label, marker in sides:
+            times_s, kids = ([point[key] for point in row[side]] for key in ("cpu_s", "kid"))
+            panel.plot(times_s, kids, color=color, marker=marker, markersize=3, linewidth=1.3, alpha=0.85, label=label if index == 0 else None)
+        panel.axhline(row["target_kid"], color=TEXTBOOK_COLOR, linewidth=0.7, linestyle=":", label="its best KID" if index == 0 else None)
+    panel.set_xscale("log")
+    panel.set_ylim(bottom=0)
+    panel.set_title(f"{name}: {rows[0]['recipe']}", fontsize=10, loc="left")
+    panel.set_xlabel("CPU seconds of training")
+    panel.set_ylabel("KID to held-out pictures")

@@ -24,8 +24,8 @@ from torchvision.datasets import ImageFolder
 from mitlgan import networks
 from mitlgan.metrics.feature_cache import BACKDROP
 from mitlgan.networks import Critic, Generator
+from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import load_recipe, with_overrides
-from mitlgan.training.batchnorm import recalibrate_batchnorm
 
 BATCH = 32
 """The thesis' batch. The paper has 64, which learns more slowly in the first minutes."""

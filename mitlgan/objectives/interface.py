@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -53,8 +53,8 @@ GENERATOR_DOMINATES = TrainingFailure("the critic takes every generated image fo
 class Objective(ABC):
     """Losses of critic and generator, and the constraint on the critic.
 
-    The training loop calls `critic_loss`, steps the critic's optimiser and calls `after_critic_step`, `critic_steps` times; then it calls
-    `generator_loss` once. All that an objective may need is in the arguments.
+    The training loop goes through `critic_losses`, with a step of the critic's optimiser for each, and calls `after_critic_step`, `critic_steps` times;
+    then it calls `generator_loss` once. All that an objective may need is in the arguments.
 
     Attributes:
         statistics: How reports show the statistics that the losses log, by key.
@@ -89,6 +89,20 @@ class Objective(ABC):
             A scalar to minimise, and detached scalars to log: `score_real`, `score_fake`, `wasserstein` (their difference), `penalty` (unweighted)
             where the objective has them, and others. Statistics of a lazy penalty are absent where it was not due.
         """
+
+    def critic_losses(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator, update: int = 0) -> Iterator[tuple[Tensor, Stats]]:
+        """Yield a loss and statistics for each step of the critic's optimiser in one update, by default `critic_loss` alone.
+
+        The step is made before the next loss is asked for, so that the next is computed with the new weights.
+
+        Args:
+            critic: As of `critic_loss`, like the others.
+            real: Real images.
+            fake: Generated images.
+            rng: Source of random numbers.
+            update: Index of this update.
+        """
+        yield self.critic_loss(critic, real, fake, rng, update)
 
     @abstractmethod
     def generator_loss(self, critic: nn.Module, fake: Tensor, real: Tensor) -> tuple[Tensor, Stats]:

@@ -16,6 +16,10 @@ SCORE_STATISTICS = {
     "fakes_passed": Statistic("Fakes that pass as real", "Share per batch; 0.5 is the best there is."),
 }
 """Statistics that every objective logs."""
+VERDICT_STATISTICS = {
+    "accuracy": Statistic("Accuracy of the critic", "Share of real and generated pictures that it tells right; 0.5 is a draw."),
+}
+"""Statistics of objectives whose scores have a level that parts real from generated."""
 
 
 def score_separately(critic: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
@@ -32,6 +36,20 @@ def score_stats(score_real: Tensor, score_fake: Tensor) -> Stats:
 def fooling_rate(score_real: Tensor, score_fake: Tensor) -> Stats:
     """Return the share of fakes that score above the median real image, since Wasserstein scores have no fixed level."""
     return {"fakes_passed": (score_fake.detach() > score_real.detach().median()).float().mean()}
+
+
+def verdict_stats(score_real: Tensor, score_fake: Tensor, level: float, *, with_accuracy: bool) -> Stats:
+    """Return the share of fakes that pass as real, and the critic's accuracy.
+
+    Args:
+        score_real: (N,).
+        score_fake: (N,).
+        level: Score above which a picture counts as real.
+        with_accuracy: Whether the accuracy is returned, too.
+    """
+    fakes_passed = (score_fake.detach() > level).float().mean()
+    accuracy = {"accuracy": ((score_real.detach() > level).float().mean() + 1 - fakes_passed) / 2} if with_accuracy else {}
+    return {"fakes_passed": fakes_passed, **accuracy}
 
 
 @contextmanager

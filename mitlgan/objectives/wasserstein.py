@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import torch
@@ -13,6 +13,7 @@ from mitlgan.objectives.divergence_limits import score_divergence, slope_diverge
 from mitlgan.objectives.interface import Divergence, Objective, Statistic, Stats
 from mitlgan.objectives.penalties import gradient_penalty, penalty_is_due
 from mitlgan.objectives.score_stats import SCORE_STATISTICS, fooling_rate, score_separately, score_stats, without_parameter_gradients
+from mitlgan.objectives.separate_updates import separate_losses
 from mitlgan.recipe.schema.objectives import WganClipRecipe, WganGpRecipe
 
 
@@ -45,7 +46,7 @@ class WganGp(Objective):
         # One forward pass for both: without BatchNorm the scores are the same as those of two passes.
         score_real, score_fake = critic(torch.cat([real, fake])).float().chunk(2)
         wasserstein = score_real.mean() - score_fake.mean()
-        stats = {**score_stats(score_real, score_fake), **fooling_rate(score_real, score_fake)}
+        stats = _critic_stats(score_real, score_fake)
         if not penalty_is_due(update, self.penalty_every):
             return -wasserstein, stats
         penalty = gradient_penalty(critic, real, fake, rng)
@@ -75,13 +76,19 @@ class WganClip(Objective):
 
     def __init__(self, recipe: WganClipRecipe) -> None:
         super().__init__(recipe)
-        self.clip = recipe.clip
+        self.clip, self.separate_updates = recipe.clip, recipe.separate_updates
 
     def critic_loss(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator, update: int = 0) -> tuple[Tensor, Stats]:
         """Return E[D(fake)] - E[D(real)] over separate batches."""
         score_real, score_fake = score_separately(critic, real, fake)
         wasserstein = score_real.mean() - score_fake.mean()
-        return -wasserstein, {**score_stats(score_real, score_fake), **fooling_rate(score_real, score_fake)}
+        return -wasserstein, _critic_stats(score_real, score_fake)
+
+    def critic_losses(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator, update: int = 0) -> Iterator[tuple[Tensor, Stats]]:
+        """Yield the sum of both losses, or each for an update of its own; weights are clipped after both."""
+        if self.separate_updates:
+            return separate_losses(critic, real, fake, lambda score: -score.mean(), lambda score: score.mean(), _critic_stats)
+        return iter([self.critic_loss(critic, real, fake, rng, update)])
 
     def generator_loss(self, critic: nn.Module, fake: Tensor, real: Tensor) -> tuple[Tensor, Stats]:
         """Return -E[D(fake)]."""
@@ -98,3 +105,7 @@ class WganClip(Objective):
     def divergence(self, numbers: Mapping[str, float], diameter: float) -> Divergence:
         """See `score_divergence`."""
         return score_divergence(numbers)
+
+
+def _critic_stats(score_real: Tensor, score_fake: Tensor) -> Stats:
+    return {**score_stats(score_real, score_fake), **fooling_rate(score_real, score_fake)}

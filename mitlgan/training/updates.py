@@ -59,11 +59,27 @@ class NetworkUpdates:
                     fake = state.generator(inputs) if shared is None else shared.images.detach()
                 augmented = self._augment(real, "critic's real", update), self._augment(fake, "critic's fake", update)
                 augmentation_stats = self._adapt_augmentation(*augmented, update)
-                rng = random_generator(self.recipe.seed, "objective", update, self.world.share)
-                loss, stats = self.setup.objective.critic_loss(state.critic, *augmented, rng, update)
+            stats = self._step_critic(augmented, update)
+        return fake, {**stats, **augmentation_stats}
+
+    def _step_critic(self, images: tuple[Tensor, Tensor], update: int) -> dict[str, Tensor]:
+        """Make the optimiser steps of one update; the logged loss is their sum, the gradient's norm that of the last."""
+        state, objective = self.state, self.setup.objective
+        rng = random_generator(self.recipe.seed, "objective", update, self.world.share)
+        losses = objective.critic_losses(state.critic, *images, rng, update)
+        stats: dict[str, Tensor] = {}
+        steps: list[Tensor] = []
+        while True:
+            with self._autocast():
+                following = next(losses, None)
+            if following is None:
+                break
+            loss, step_stats = following
             norm = self._optimizer_step(loss, state.critic_optimiser, state.critic_parameters)
-            self.setup.objective.after_critic_step(state.critic)
-        return fake, {**stats, "critic_loss": loss.detach(), "critic_grad_norm": norm, **augmentation_stats}
+            steps.append(loss.detach())
+            stats |= {**step_stats, "critic_loss": sum(steps[1:], steps[0]), "critic_grad_norm": norm}
+        objective.after_critic_step(state.critic)
+        return stats
 
     def update_generator(self, real: Tensor, update: int, shared: Generated | None, *, is_critic_alone: bool) -> dict[str, Tensor]:
         """Return the statistics of one update of the generator; without an update where the critic trains alone."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mitlgan import objectives
 from mitlgan.objectives import CRITIC_DOMINATES, GENERATOR_DOMINATES
 from mitlgan.objectives.noisy_labels import noisy_labels
+from mitlgan.objectives.score_stats import verdict_stats
 from mitlgan.recipe import LsganRecipe, MinimaxRecipe, RelativisticRecipe, WganClipRecipe
 
 REAL, FAKE = torch.full((4, 1, 2, 2), 0.5), torch.full((4, 1, 2, 2), -0.25)
@@ -90,6 +91,36 @@ def test_each_side_gets_its_own_gradient(recipe: MinimaxRecipe) -> None:
     assert fake.grad is not None
     assert (fake.grad < 0).all()  # descending raises the score
     assert critic.weight.grad is None
+
+
+@pytest.mark.parametrize("recipe", [MinimaxRecipe, LsganRecipe, WganClipRecipe])
+def test_real_and_fake_may_be_two_updates(recipe: type[MinimaxRecipe | LsganRecipe | WganClipRecipe]) -> None:
+    """The critic learns from real images before it scores the fake ones, as Keras' `train_on_batch` does; without the key one update has both."""
+    critic = Sum()
+    (whole,) = objectives.build(recipe()).critic_losses(critic, REAL, FAKE, rng())
+    losses = objectives.build(recipe(separate_updates=True)).critic_losses(critic, REAL, FAKE, rng())
+    first, _ = next(losses)
+    assert len(critic.batches) == 3  # the fake ones are not scored yet
+    with torch.no_grad():
+        critic.weight.mul_(2)  # the step between the two
+    second, stats = next(losses)
+    assert next(losses, None) is None
+    assert (stats["score_real"].item(), stats["score_fake"].item()) == (2, -2)
+    with torch.no_grad():
+        critic.weight.fill_(1)
+    unstepped = [loss for loss, _ in objectives.build(recipe(separate_updates=True)).critic_losses(critic, REAL, FAKE, rng())]
+    assert (unstepped[0] + unstepped[1]).item() == pytest.approx(whole[0].item())
+    assert first.item() == unstepped[0].item()
+    assert second.item() != unstepped[1].item()
+
+
+def test_accuracy_is_the_share_told_right() -> None:
+    real, fake = torch.tensor([0.6, 0.4, 0.9, 0.8]), torch.tensor([0.1, 0.7, 0.2, 0.3])
+    stats = verdict_stats(real, fake, 0.5, with_accuracy=True)
+    assert (stats["accuracy"].item(), stats["fakes_passed"].item()) == (0.75, 0.25)
+    for recipe in (MinimaxRecipe, LsganRecipe):
+        keys = [set(objectives.build(recipe(log_accuracy=log)).critic_loss(Sum(), REAL, FAKE, rng())[1]) for log in (True, None)]
+        assert keys[0] - keys[1] == {"accuracy"}, "absent, the statistics of earlier runs stay as they are"
 
 
 def test_labels_are_plain_unless_asked() -> None:

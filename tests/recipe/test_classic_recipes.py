@@ -77,6 +77,8 @@ def test_akel_is_the_table(number: int) -> None:
     assert (critic.normalisation == "batch") is critic_norm
     assert (getattr(critic, "kernel", None), critic.output) == (critic_kernel, output)
     assert set(getattr(critic, "dropout", ()) or [None]) == {dropout}
+    assert set(getattr(critic, "strides", None) or (2,)) == {2}, "as printed"
+    assert getattr(recipe.objective, "separate_updates", None) is True, "section 3.2.7"
     for optimiser in (recipe.generator_optimiser, recipe.critic_optimiser):
         if loss == "wgan_clip":
             assert (optimiser.kind, optimiser.learning_rate) == ("rmsprop", 5e-5)

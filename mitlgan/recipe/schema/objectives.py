@@ -34,7 +34,18 @@ class WganGpRecipe(RecipeTable):
         return self
 
 
-class WganClipRecipe(RecipeTable):
+class _SeparableTable(RecipeTable):
+    """An objective whose losses of real and fake images do not depend on each other.
+
+    Attributes:
+        separate_updates: Whether the critic makes one update on the real images, then one on the fake ones, as Keras' `train_on_batch` does for each
+            batch (Akel 2022, section 3.2.7); absent: one update on the sum of both losses.
+    """
+
+    separate_updates: bool | None = None
+
+
+class WganClipRecipe(_SeparableTable):
     """Wasserstein loss with weight clipping.
 
     Attributes:
@@ -49,19 +60,21 @@ class WganClipRecipe(RecipeTable):
     has_per_sample_penalty: ClassVar[bool] = False
 
 
-class _Labelled(RecipeTable):
+class _Labelled(_SeparableTable):
     """Labels of real and fake images.
 
     Attributes:
         label_smoothing: Real images get the label 1 minus this (Salimans et al. 2016, section 3.4).
         label_noise: Largest uniform noise that is added to each label.
         label_flips: Share of labels that are swapped at random.
+        log_accuracy: Whether the critic's accuracy is logged, the share of pictures that it tells right (Bielko 2022, section 2.5.1); absent: no.
         critic_steps: Critic updates for one generator update.
     """
 
     label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
     label_noise: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
     label_flips: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
+    log_accuracy: bool | None = None
     critic_steps: Annotated[int, Field(ge=1, le=100)] = 1
     has_per_sample_penalty: ClassVar[bool] = False
 

@@ -22,7 +22,12 @@ def sweep(
         typer.Option("--scale", metavar="[PATTERN=]FACTOR", help="Factor on the length of all recipes, or of those whose name matches; repeatable."),
     ] = None,
     vary: Annotated[
-        list[str] | None, typer.Option("--vary", metavar="A.B=V,V", help="Train each recipe with each of these values; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--vary",
+            metavar="A.B=V,V",
+            help="Train each recipe with each of these values, which may be lists; A=..;B=.. varies keys together; repeatable.",
+        ),
     ] = None,
     settings: options.Settings = None,
     jobs: Annotated[int, typer.Option("--jobs", metavar="N", help="Trainings that run in parallel, one CPU thread each.", min=1, max=256)] = 1,

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import itertools
 import json
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe, load_recipe, shipped_recipe_names, with_overrides
+from mitlgan.recipe import Recipe, load_recipe, read_recipe_text, shipped_recipe_names, with_overrides
 from mitlgan.training.schedule import count_generator_updates
 
 MAX_NAME = 64
+PER_CONVOLUTION = ("dropout", "strides")
+"""Keys of a critic that have one value for each of its widths."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class SweepPlan:
         recipes: Names or files; a pattern takes all shipped recipes that match, such as `classic/akel-*`.
         data: `SOURCE` for all, or `PATTERN=SOURCE` for recipes whose name matches; the first match counts.
         scale: `FACTOR` of the length of all recipes, or `PATTERN=FACTOR`.
-        vary: `a.b=v1,v2`: each recipe with each value; several give every combination.
+        vary: `a.b=v1,v2`: each recipe with each value; several give every combination. `a.b=v1,v2;c.d=w1,w2` varies keys together: v1 with w1, v2 with
+            w2. A value may be a list, such as a ladder of widths, to whose depth the critic's lists with one value for each convolution are stretched.
         settings: `a.b=v` for all.
         jobs: Number of trainings at a time, one CPU thread each.
         samples: Number of images evaluated.
@@ -55,7 +60,7 @@ def plan_recipes(plan: SweepPlan) -> list[Recipe]:
     recipes: list[Recipe] = []
     for name in _matching_names(plan.recipes):
         for suffix, settings in _variations(plan.vary):
-            recipe = load_recipe(name, [*plan.settings, *settings], "RECIPE")
+            recipe = load_recipe(name, [*plan.settings, *settings, *_stretched_lists(name, [*plan.settings, *settings])], "RECIPE")
             if recipe.generator is None:
                 raise UsageError(f"{name}: is for `{recipe.command}`; a sweep trains recipes with a [generator]")
             source = _value_for(plan.data, recipe.name, "--data")
@@ -63,7 +68,7 @@ def plan_recipes(plan: SweepPlan) -> list[Recipe]:
                 recipe = with_overrides(recipe, data__source=source if source == "demo" else str(Path(source).resolve()))
             factor = _value_for(plan.scale, recipe.name, "--scale")
             recipe = scale_length(recipe, _parse_factor(factor)) if factor is not None else recipe
-            recipes.append(with_overrides(recipe, name=f"{recipe.name}{suffix}"[:MAX_NAME]))
+            recipes.append(with_overrides(recipe, name=_short_name(f"{recipe.name}{suffix}")))
     names = [recipe.name for recipe in recipes]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -99,15 +104,47 @@ def _variations(vary: Sequence[str]) -> list[tuple[str, list[str]]]:
     """Return every combination: a suffix for the recipe's name, and its settings."""
     choices = []
     for text in vary:
-        key, equals, values = text.partition("=")
-        if not equals or not values.strip():
-            raise UsageError(f"--vary {text}: write it as key=value,value, such as critic.kernel=3,5,7")
-        try:
-            parsed = [json.dumps(value) for value in tomllib.loads(f"v = [{values}]")["v"]]
-        except (ValueError, RecursionError):
-            parsed = [value.strip() for value in values.split(",")]
-        choices.append([(_slug(f"-{key.split('.')[-1]}-{value}"), f"{key}={value}") for value in parsed])
-    return [("".join(suffix for suffix, _ in chosen), [setting for _, setting in chosen]) for chosen in itertools.product(*choices)]
+        columns = [_parse_values(text, part) for part in text.split(";")]
+        lengths = [len(column) for column in columns]
+        if len(set(lengths)) > 1:
+            raise UsageError(f"--vary {text}: its keys have {', '.join(map(str, lengths))} values; keys that vary together need equally many")
+        choices.append([("".join(suffix for suffix, _ in row), [setting for _, setting in row]) for row in zip(*columns, strict=True)])
+    chosen = itertools.product(*choices)
+    return [("".join(suffix for suffix, _ in rows), [setting for _, settings in rows for setting in settings]) for rows in chosen]
+
+
+def _parse_values(text: str, part: str) -> list[tuple[str, str]]:
+    """Return a suffix for the recipe's name and a setting for each value of one key of `--vary`."""
+    key, equals, values = (word.strip() for word in part.partition("="))
+    if not equals or not values:
+        raise UsageError(f"--vary {text}: write it as key=value,value, such as critic.kernel=3,5,7")
+    try:
+        parsed = [json.dumps(value) for value in tomllib.loads(f"v = [{values}]")["v"]]
+    except (ValueError, RecursionError):
+        parsed = [value.strip() for value in values.split(",")]
+    return [(_slug(f"-{key.split('.')[-1]}-{re.sub(r'[][, ]+', '-', value).strip('-')}"), f"{key}={value}") for value in parsed]
+
+
+def _stretched_lists(name: str, settings: Sequence[str]) -> list[str]:
+    """Return settings that bring the recipe's own lists to the depth of the critic's widths: longer ones end earlier, others repeat their last value.
+
+    What the settings name stays as it is, so that a list of another length is refused.
+    """
+    named = {key.strip(): value for key, _, value in (setting.partition("=") for setting in settings)}
+    if "critic.widths" not in named:
+        return []
+    critic = tomllib.loads(read_recipe_text(name, "RECIPE")).get("critic", {})
+    try:
+        depth = len(tomllib.loads(f"v = {named['critic.widths']}")["v"])
+    except (ValueError, RecursionError, TypeError):
+        return []  # refused with the recipe
+    lists = {key: critic[key] for key in PER_CONVOLUTION if f"critic.{key}" not in named and isinstance(critic.get(key), list)}
+    return [f"critic.{key}={json.dumps([*values, *values[-1:] * depth][:depth])}" for key, values in lists.items()]
+
+
+def _short_name(name: str) -> str:
+    """Return a name that a recipe may have; of a longer one the beginning and a hash."""
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _slug(text: str) -> str:

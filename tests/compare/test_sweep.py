@@ -54,9 +54,35 @@ def test_variations_are_every_combination() -> None:
     assert [getattr(recipe.generator, "activation", None) for recipe in recipes] == ["relu", "leaky_relu"] * 2
 
 
+def test_a_ladder_of_widths_stretches_the_lists_of_the_recipe() -> None:
+    """Bordák, Pelle and Németh searched the depth; one number, or the last of a list, holds for the blocks that a deeper critic has more."""
+    plan = SweepPlan(["classic/dogs", "thesis/wgan"], vary=["critic.widths=[8,16,32],[8,16,32,32,32]"], settings=["seed=1"])
+    dogs, deep_dogs, thesis, deep_thesis = (recipe.critic for recipe in plan_recipes(plan))
+    assert [recipe.name for recipe in plan_recipes(plan)][:2] == ["dogs-widths-8-16-32", "dogs-widths-8-16-32-32-32"]
+    assert [getattr(critic, "dropout", None) for critic in (dogs, deep_dogs)] == [(0.25,) * 3, (0.25,) * 5]
+    assert [getattr(critic, "dropout", None) for critic in (thesis, deep_thesis)] == [(0.0, 0.0, 0.3), (0.0, 0.0, 0.3, 0.0, 0.0)]
+    strided = plan_recipes(SweepPlan(["classic/akel-02"], vary=["critic.widths=[8,16],[8,16,32,64,64]"]))
+    assert [getattr(recipe.critic, "strides", None) for recipe in strided] == [(2, 2), (2,) * 5]
+
+
+def test_keys_may_vary_together() -> None:
+    vary = ["critic.widths=[8,16],[8,16,32];generator.widths=[32,16],[64,32,16]", "seed=1,2"]
+    recipes = plan_recipes(SweepPlan(["classic/dogs"], vary=vary))
+    pairs = [(recipe.critic.widths, getattr(recipe.generator, "widths", None), recipe.seed) for recipe in recipes]
+    assert pairs == [((8, 16), (32, 16), 1), ((8, 16), (32, 16), 2), ((8, 16, 32), (64, 32, 16), 1), ((8, 16, 32), (64, 32, 16), 2)]
+    assert max(len(recipe.name) for recipe in recipes) <= 64
+    long = plan_recipes(SweepPlan(["classic/dogs"], vary=["critic.widths=[100,200,300,400],[100,200,300,401]", "generator.widths=[999,998,997,996]"]))
+    assert len({recipe.name for recipe in long}) == 2
+
+
 @pytest.mark.parametrize(
     ("plan", "start"),
     [
+        (SweepPlan(["classic/dogs"], vary=["critic.widths=[8,16],[8]"], settings=["critic.dropout=[0.1,0.2]"]), "--set critic"),
+        (SweepPlan(["classic/dogs"], vary=["critic.widths=[8,16];critic.dropout=[0.1]"]), "--set critic"),
+        (SweepPlan(["classic/dogs"], vary=["critic.kernel=3,5;seed=1"]), "--vary critic.kernel=3,5;seed=1: its keys have 2, 1 values"),
+        (SweepPlan(["classic/dogs"], vary=["critic.widths=3"]), "--set critic.widths"),
+        (SweepPlan(["classic/dogs"], vary=["critic.kernel=3,5;seed"]), "--vary critic.kernel=3,5;seed: write it as"),
         (SweepPlan([]), "RECIPES"),
         (SweepPlan(["thesis-32/compose"]), "thesis-32/compose: is for `compose`"),
         (SweepPlan(["classic/akel-01", "classic/akel-01"]), "RECIPES: two are named akel-01"),

@@ -54,6 +54,7 @@ def test_there_are_all() -> None:
         "classic/bielko-32",
         "classic/bielko-64",
         "classic/dogs",
+        "classic/dogs-dense",
     ]
     assert expected == CLASSIC
 

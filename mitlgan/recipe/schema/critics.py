@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -14,12 +14,27 @@ Group = Annotated[int, Field(ge=2, le=64)]
 Scales = Annotated[int, Field(ge=2, le=4)]
 
 
-class ThesisCriticRecipe(KerasTable):
+class _DropoutTable(RecipeTable):
+    """A table whose `dropout` may be one number, for each of its widths."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_dropout_for_all(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}  # strict mode takes no list here
+        dropout, widths = values.get("dropout"), values.get("widths", cls.model_fields["widths"].default)
+        if isinstance(dropout, int | float) and not isinstance(dropout, bool) and isinstance(widths, tuple):
+            values["dropout"] = (dropout,) * len(widths)
+        return values
+
+
+class ThesisCriticRecipe(_DropoutTable, KerasTable):
     """The critic of Table 7.2 and its family.
 
     Attributes:
         widths: Channels of each stride-2 convolution.
-        dropout: Dropout probability after each convolution.
+        dropout: Dropout probability after each convolution; one number holds for all.
         flatten_dropout: Dropout probability before the last, dense layer.
         kernel: Side of each convolution's kernel.
         leak: Negative slope of LeakyReLU.
@@ -83,14 +98,14 @@ class MlpCriticRecipe(InitializedTable):
         """Accept any size."""
 
 
-class StridedCriticRecipe(NormalizedTable):
+class StridedCriticRecipe(_DropoutTable, NormalizedTable):
     """Strided convolutions, at any size; odd sizes are halved upwards.
 
     Attributes:
         widths: Channels of each convolution.
         strides: Stride of each; absent: 2.
         kernel: Side of each kernel.
-        dropout: Dropout probability after each; absent: none.
+        dropout: Dropout probability after each; one number holds for all; absent: none.
         leak: Negative slope of LeakyReLU.
         norm_first: Whether the first convolution also has BatchNorm.
         spectral: Spectral normalisation of every weight (Miyato et al. 2018).

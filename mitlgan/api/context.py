@@ -10,6 +10,7 @@ from mitlgan.recipe import Recipe, load_recipe, with_data_source, with_overrides
 from mitlgan.runtime.distributed import join_world
 from mitlgan.runtime.progress import Reporter, SilentReporter, make_reporter
 from mitlgan.stages.context import RunContext
+from mitlgan.training.run_directory import Run
 
 StrPath = str | Path
 Settings = Mapping[str, object]
@@ -22,9 +23,15 @@ def open_context(label: str, out: StrPath, device: str, quiet: bool) -> Iterator
     with join_world(device) as world:
         reporter: Reporter = SilentReporter() if quiet or not world.is_leader else make_reporter(label)
         try:
-            yield RunContext(world, reporter, Path(out))
+            yield RunContext(world, reporter, Path(out), on_end=_write_run_files)
         finally:
             reporter.close()
+
+
+def _write_run_files(run: Run) -> None:
+    from mitlgan.report.run_files import write_run_files  # slow to import
+
+    write_run_files(run)
 
 
 def resolve_recipe(name: StrPath, data: StrPath | None, settings: Settings | None, seed: int | None) -> Recipe:

@@ -11,6 +11,7 @@ from torch import nn
 
 from mitlgan import networks
 from mitlgan.artifacts.card import Card, GeneratorSpec, build_network, read_card
+from mitlgan.networks.fusion.interface import CONCATENATION
 from mitlgan.recipe import (
     REACHABLE_PX,
     AnyGenerator,
@@ -58,7 +59,8 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None =
 
     Returns:
         `networks`: for each network `parameters` (with BatchNorm statistics, as in the thesis), `trainable`, `multiply_accumulates` of one image
-        and `rows` (name, type, output shape, parameters); `total`: the whole generator or composer, without the critic.
+        and `rows` (name, type, output shape, parameters); `total`: the whole generator or composer, without the critic; of a composition also
+        `joint`: how its layers come together, and the shape of that.
     """
     with torch.device("meta"):
         critic = networks.build_critic(recipe.critic, recipe.size_px)
@@ -74,7 +76,7 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None =
             whole = networks.build_composer(recipe.composer, generators, recipe.size_px)
     parts = _parts(whole)
     parts["critic"] = _numbers(critic)
-    return {"name": display_name(recipe), "kind": recipe.command, "size_px": recipe.size_px, "networks": parts, "total": _total(whole)}
+    return {"name": display_name(recipe), "kind": recipe.command, "size_px": recipe.size_px, "networks": parts, "total": _total(whole), **_joint(whole)}
 
 
 def default_generator_specs(recipe: ComposerRecipe, size_px: int) -> dict[str, GeneratorSpec]:
@@ -109,7 +111,15 @@ def _describe_card(card: Card, source: str) -> dict[str, Any]:
     with torch.device("meta"):
         network = build_network(card, source)
     name = display_name_of(card.recipe, card.role)
-    return {"name": name, "kind": card.kind, "size_px": card.size_px, "networks": _parts(network), "total": _total(network)}
+    return {"name": name, "kind": card.kind, "size_px": card.size_px, "networks": _parts(network), "total": _total(network), **_joint(network)}
+
+
+def _joint(whole: networks.Network) -> dict[str, Any]:
+    """Return how the layers of a composition come together, and the shape of that; empty for other networks."""
+    if not isinstance(whole, networks.Composer):
+        return {}
+    channels = sum(generator.image_channels for generator in whole.generators.values()) if whole.joint == CONCATENATION else whole.image_channels
+    return {"joint": {"name": whole.joint, "output": [channels, whole.size_px, whole.size_px]}}
 
 
 def _parts(whole: networks.Network) -> dict[str, Any]:
@@ -133,7 +143,11 @@ def _numbers(network: networks.Network) -> dict[str, Any]:
 
 def _account(network: nn.Module, table: list[networks.BlockSummary]) -> dict[str, Any]:
     count = networks.count_parameters(network)
-    rows = [{"name": row.name, "type": row.type, "output": list(row.output_shape), "parameters": row.parameters} for row in table]
+    rows = [
+        {"name": row.name, "type": row.type, "output": list(row.output_shape), "parameters": row.parameters, "trainable": row.trainable,
+         "input": list(row.input_shape), "setting": row.setting}
+        for row in table
+    ]  # fmt: skip
     return {
         "parameters": count.parameters,
         "trainable": count.trainable,

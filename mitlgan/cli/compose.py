@@ -37,10 +37,9 @@ def compose(
 
     Trains fusion and translator over two layers, or over as many as --layer names.
     """
-    from mitlgan import networks
-    from mitlgan.artifacts.card import GeneratorSpec, read_card
-    from mitlgan.artifacts.load_save import load_layer
+    from mitlgan.artifacts.card import read_card
     from mitlgan.errors import UsageError
+    from mitlgan.stages.compose import check_layers
     from mitlgan.stages.compose import compose as run_composition
     from mitlgan.stages.default_layers import resolve_layers
     from mitlgan.stages.initial_critic import load_initial_critic, with_critic_parent
@@ -52,9 +51,7 @@ def compose(
     for name, path in layers.items():
         log(f"{name}: {path} ({read_card(path).kimg:.0f} kimg)")
     if dry_run:
-        loaded = {name: load_layer(path, name, chosen.size_px, chosen.composer.resample) for name, path in layers.items()}
-        networks.check_composer(chosen.composer, {name: generator for name, (generator, _) in loaded.items()}, chosen.size_px)
-        forms = {name: GeneratorSpec(card.generator, card.size_px) for name, (_, card) in loaded.items() if card.generator is not None}
+        forms = check_layers(chosen, layers)
         chosen = with_critic_parent(chosen, critic, log)
         load_initial_critic(critic, chosen, log)
         options.use_threads(threads)

@@ -52,7 +52,7 @@ def make(
     from mitlgan.stages.context import RunContext
 
     request = ProjectRequest(str(Path(photographs).absolute()), size, minutes, holdout, matting, licence or "", seed, allow_bad)
-    context = RunContext(World(0, 1, torch.device("cpu")), PlainReporter("make"))
+    context = RunContext(World(0, 1, torch.device("cpu")), PlainReporter("make"), on_end=options.write_run_files)
     with labeled_progress() as progress:
         result = make_project(request, out or default_folder(photographs), context, jobs=jobs or JOBS, dry_run=dry_run, progress=progress)
     if result is None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mitlgan.recipe import Recipe
     from mitlgan.runtime.progress import Reporter
     from mitlgan.stages.context import RunContext
+    from mitlgan.training.run_directory import Run
 
 Data = Annotated[
     str | None,
@@ -179,6 +180,13 @@ def threads_of_each(jobs: int, threads: int | None) -> int | None:
     return threads if jobs == 1 else max(1, (os.cpu_count() or 1) // jobs)
 
 
+def write_run_files(run: Run) -> None:
+    """Write what every run leaves besides its artifact; see `mitlgan.report.run_files`, which is slow to import."""
+    from mitlgan.report.run_files import write_run_files as write
+
+    write(run)
+
+
 @contextmanager
 def open_run_context(
     device: str, label: str, out: Path, threads: int | None, log: Logged | None = None, *, has_data_option: bool = True
@@ -194,7 +202,7 @@ def open_run_context(
     with join_world(device) as world:
         progress: Reporter = make_reporter(label) if world.is_leader else SilentReporter()
         try:
-            yield RunContext(world, progress, out, board.log if board is not None else None, has_data_option)
+            yield RunContext(world, progress, out, board.log if board is not None else None, has_data_option, on_end=write_run_files)
         finally:
             progress.close()
             if board is not None:

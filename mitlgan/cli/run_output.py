@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
 
 def print_run(run: Run, context: RunContext, as_json: bool) -> None:
-    """Print where the run's artifact is, and its status; the leading rank alone prints."""
+    """Print where the run's artifact is, its status, and as JSON what else it left; the leading rank alone prints."""
     if not context.world.is_leader:
         return
+    from mitlgan.report.run_files import list_run_files
+
     status = run.read_status()
     values: dict[str, Any] = {"run": str(run.path), "artifact": str(run.artifact_file) if run.artifact_file else None, **status}
+    values["left"] = [str(path) for path in list_run_files(run)]
     print_result(as_json, values, f"{run.artifact_file or run.path}")
 
 

@@ -8,14 +8,17 @@ from typing import Annotated
 import typer
 
 from mitlgan.cli import options
-from mitlgan.cli.output import log, print_result
-from mitlgan.cli.run_output import print_dry_run
+from mitlgan.cli.output import log
+from mitlgan.cli.run_output import print_dry_run, print_run
 
 RUNS = Path("runs")
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe or a file, with a [generator] or an [inpainter].")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe, or a file.")],
+    fg: Annotated[Path | None, typer.Option("--fg", metavar="ARTIFACT", help="Of a composition: its foreground generator; see `compose`.")] = None,
+    bg: Annotated[Path | None, typer.Option("--bg", metavar="ARTIFACT", help="Of a composition: its background generator.")] = None,
+    layer: options.LayerNames = None,
     data: options.Data = None,
     settings: options.Settings = None,
     out: options.Out = RUNS,
@@ -25,26 +28,30 @@ def train(
     dry_run: options.DryRun = False,
     as_json: options.Json = False,
 ) -> None:
-    """Train any recipe with a generator or an inpainter.
+    """Train any recipe: a generator, a composition, an inpainter.
 
-    Leaves summaries, a diagram and plots in the run.
+    A finished run of the same recipe and layers is taken, an unfinished one is continued. Leaves summaries, a diagram and plots in the run.
     """
+    from mitlgan.artifacts.card import read_card
     from mitlgan.errors import UsageError
-    from mitlgan.report.run_files import write_run_files
+    from mitlgan.report.run_files import list_run_files, write_run_files
+    from mitlgan.stages.compose import check_layers
+    from mitlgan.stages.default_layers import resolve_layers
     from mitlgan.stages.existing_runs import get_or_train
     from mitlgan.stages.initial_critic import with_critic_parent
 
     chosen = options.recipe_from(recipe, recipe, data=data, seed=seed, settings=settings, option="RECIPE")
-    if chosen.composer is not None:
-        raise UsageError(f"RECIPE {recipe}: is for `mitlgan {chosen.command}`; give one with a [generator] or an [inpainter]")
+    if chosen.composer is None and (fg is not None or bg is not None or layer):
+        raise UsageError(f"--fg, --bg, --layer: are of compositions; {recipe} has no [composer]; leave them out")
+    layers = {} if chosen.composer is None else resolve_layers(options.layers_from(layer, fg, bg), out, chosen)
+    for name, path in layers.items():
+        log(f"{name}: {path} ({read_card(path).kimg:.0f} kimg)")
     if dry_run:
         options.use_threads(threads)
-        return print_dry_run(with_critic_parent(chosen, None, log), device, as_json, out, data=data)
+        forms = check_layers(chosen, layers) if layers else None
+        return print_dry_run(with_critic_parent(chosen, None, log), device, as_json, out, forms, data=data)
     with options.open_run_context(device, chosen.name, out, threads, has_data_option=data is not None) as context:
-        run = get_or_train(chosen, context)
-    if context.world.is_leader:
-        left = write_run_files(run)
-        status = run.read_status()
-        values = {"run": str(run.path), "artifact": str(run.artifact_file), **status, "left": [str(path) for path in left]}
-        print_result(as_json, values, f"{run.artifact_file}")
-    return None
+        run = get_or_train(chosen, context, layers)
+    if context.world.is_leader and not list_run_files(run):  # an earlier version trained it
+        write_run_files(run)
+    return print_run(run, context, as_json)

@@ -19,6 +19,7 @@ from mitlgan.compare.plan import ComparisonPlan
 from mitlgan.compare.runner import ComparisonResult, run_comparison
 from mitlgan.errors import ArtifactError
 from mitlgan.recipe import Recipe, load_recipe, to_toml, with_overrides
+from mitlgan.report.run_files import write_run_files
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.files import ensure_folder, lock_folder, write_atomically
 from mitlgan.runtime.progress import PlainReporter, format_duration, make_reporter
@@ -51,7 +52,7 @@ def run_demo(out: Path, *, quick: bool = False, pretrained: bool = False) -> Com
     with lock_folder(out):
         log = make_reporter("demo").say
         recipes = stage_recipes(quick)
-        context = RunContext(World(0, 1, torch.device("cpu")), PlainReporter("compare"), out / "runs")
+        context = RunContext(World(0, 1, torch.device("cpu")), PlainReporter("compare"), out / "runs", on_end=write_run_files)
         layers = _train_layers(recipes, context, pretrained, log)
         log("2/3 training the composition")
         composition = ArmTraining("compose", recipes["compose"], layers)

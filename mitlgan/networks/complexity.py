@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -34,6 +34,8 @@ class BlockSummary:
         parameters: Count, with BatchNorm's running mean and variance.
         trainable: Count of those that require a gradient.
         multiply_accumulates: For one image.
+        input_shape: Shape of what it gets for one image; it differs from the output of the block before where features are concatenated.
+        setting: Kernel and stride of a convolution, factor of an upsampling, slope of a LeakyReLU, rate of a dropout; else empty.
     """
 
     name: str
@@ -42,6 +44,8 @@ class BlockSummary:
     parameters: int
     trainable: int
     multiply_accumulates: int
+    input_shape: tuple[int, ...] = field(default=(), compare=False)
+    setting: str = field(default="", compare=False)
 
 
 def count_parameters(module: nn.Module) -> ParameterCounts:
@@ -68,7 +72,8 @@ def summarize_blocks(module: nn.Module, input_shape: Sequence[int]) -> list[Bloc
         counts = count_parameters(block)
         macs = _block_macs(block, inputs[0], output)
         shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()  # a few blocks return tuples, such as a transform
-        blocks.append(BlockSummary(name, type(block).__name__, shape, counts.parameters, counts.trainable, macs))
+        input_shape = tuple(inputs[0].shape[1:]) if isinstance(inputs[0], Tensor) else ()
+        blocks.append(BlockSummary(name, type(block).__name__, shape, counts.parameters, counts.trainable, macs, input_shape, _setting(block)))
 
     for name, block in meta.named_modules():
         if _is_leaf(block) and ".parametrizations" not in name:
@@ -76,6 +81,18 @@ def summarize_blocks(module: nn.Module, input_shape: Sequence[int]) -> list[Bloc
     with torch.no_grad(), torch.device("meta"):
         meta(torch.empty(1, *input_shape, device="meta"))
     return blocks
+
+
+def _setting(block: nn.Module) -> str:
+    if isinstance(block, nn.Conv2d | nn.ConvTranspose2d):
+        stride = "" if block.stride[0] == 1 else f", stride {block.stride[0]}"
+        return f"{block.kernel_size[0]}x{block.kernel_size[1]}{stride}"
+    if isinstance(block, nn.Upsample):
+        factor = block.scale_factor[0] if isinstance(block.scale_factor, tuple) else block.scale_factor
+        return "" if factor is None else f"x{factor:g}"
+    if isinstance(block, nn.LeakyReLU):
+        return f"{block.negative_slope:g}"
+    return f"{block.p:g}" if isinstance(block, nn.Dropout | nn.Dropout2d) else ""
 
 
 def _is_leaf(block: nn.Module) -> bool:

@@ -156,6 +156,11 @@ class Composer(Network):
         return self._fusion.has_harmonizer or isinstance(self.translator, BoundedResidual)
 
     @property
+    def joint(self) -> str:
+        """How the layers come together, in a word."""
+        return self._fusion.joint
+
+    @property
     def frontmost_layer(self) -> str:
         """The frontmost layer, whose seed also places it where no seed is given for the placement."""
         return self.movable_layers[-1] if self.movable_layers else next(iter(self.latent_dims))

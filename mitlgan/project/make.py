@@ -236,7 +236,7 @@ def make_project(
         ensure_folder(out)
         with lock_folder(out):
             plan.write(out)
-            inside = RunContext(context.world, context.reporter, out / RUNS, context.on_stats)
+            inside = RunContext(context.world, context.reporter, out / RUNS, context.on_stats, on_end=context.on_end)
             return Project(out, plan, inside, jobs, progress or (lambda label, done, total: None)).run()
 
 

@@ -12,18 +12,21 @@ import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from mitlgan.artifacts.card import GeneratorSpec, read_card
 from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.artifacts.times import add_times
 from mitlgan.errors import to_one_line
 from mitlgan.recipe import Recipe, as_dict, display_name
 from mitlgan.report.structure_diagram import structure_diagram
-from mitlgan.runtime.files import write_atomically
+from mitlgan.runtime.files import is_regular, write_atomically
 from mitlgan.runtime.json_files import read_json, read_log
 from mitlgan.training.run_directory import Run
 
 LOSSES = (("critic_loss", "critic"), ("generator_loss", "generator"))
 SCORES = (("probability_real", "D(x)"), ("probability_fake", "D(G(z))")), (("score_real", "real"), ("score_fake", "generated"))
 MAX_POINTS = 600
+RUN_FILES = ("summary.txt", "structure.svg", "hyperparameters.md", "losses.svg", "scores.svg")
+"""What every run leaves besides its artifact; the plots only if it has statistics."""
 
 
 def write_run_files(run: Run) -> list[Path]:
@@ -37,7 +40,7 @@ def write_run_files(run: Run) -> list[Path]:
         ResourceError: A file cannot be written.
     """
     recipe = run.load_recipe()
-    description = describe_recipe(recipe)
+    description = describe_recipe(recipe, _layers_of(run))
     card = read_json(run.path / "card.json")
     card = add_times(card, run.path / "card.json", str(card.get("tensors_sha256")))
     texts = {
@@ -56,16 +59,31 @@ def write_run_files(run: Run) -> list[Path]:
     return [run.path / name for name in texts]
 
 
+def list_run_files(run: Run) -> list[Path]:
+    """Return those of `RUN_FILES` that are in a run."""
+    return [path for name in RUN_FILES if is_regular(path := run.path / name, root=run.path)]
+
+
+def _layers_of(run: Run) -> Mapping[str, GeneratorSpec] | None:
+    """Return the generators of a composition's layers; None if the run made none yet, or something else."""
+    if run.artifact_file is None:
+        return None
+    return read_card(run.artifact_file).generator_specs() or None
+
+
 def network_summary(description: Mapping[str, Any]) -> str:
-    """Return every network's blocks with output and parameters, as Keras prints them, then the totals."""
+    """Return every network's blocks with output and parameters, as Keras prints them, then the totals.
+
+    The whole counts the critic's parameters as not trainable, as the source's figures do.
+    """
     lines = []
     for name, part in description["networks"].items():
         lines += [f"{name}", f"{'block':<44}{'type':<24}{'output':<20}{'parameters':>12}", "-" * 100]
         lines += [f"{row['name']:<44}{row['type']:<24}{' x '.join(map(str, row['output'])):<20}{row['parameters']:>12,}" for row in part["rows"]]
         lines += ["-" * 100, *_totals(part["parameters"], part["trainable"]), ""]
-    critic = description["networks"]["critic"]
-    total = {key: description["total"][key] + critic[key] for key in ("parameters", "trainable")}
-    return "\n".join([*lines, "whole, critic included", *_totals(total["parameters"], total["trainable"]), ""])
+    whole, critic = description["total"], description["networks"]["critic"]
+    totals = _totals(whole["parameters"] + critic["parameters"], whole["trainable"])
+    return "\n".join([*lines, "whole, with the critic frozen, as the generator's updates see it", *totals, ""])
 
 
 def _totals(parameters: int, trainable: int) -> list[str]:

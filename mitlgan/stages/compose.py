@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from mitlgan import networks
-from mitlgan.artifacts.card import Card, LayerCard
+from mitlgan.artifacts.card import Card, GeneratorSpec, LayerCard
 from mitlgan.artifacts.load_save import layer_hashes, load_layer
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import UsageError
@@ -51,6 +51,18 @@ def compose(recipe: Recipe, layers: Mapping[str, Path], context: RunContext, *, 
     cards = {name: _layer_card(card, hashes[name]) for name, (_, card) in loaded.items()}
     fit_placement_to_mattes(recipe, composer, pack, say)
     return start_run(recipe, make_setup(recipe, composer, pack, cards), context, hashes, critic_weights)
+
+
+def check_layers(recipe: Recipe, layers: Mapping[str, Path]) -> dict[str, GeneratorSpec]:
+    """Check that a composition can be built of layers, without training, and return how their generators are built.
+
+    Raises:
+        MitlganError: An artifact is damaged, or does not fit the recipe.
+    """
+    assert recipe.composer is not None
+    loaded = {name: load_layer(path, name, recipe.size_px, recipe.composer.resample) for name, path in layers.items()}
+    networks.check_composer(recipe.composer, {name: generator for name, (generator, _) in loaded.items()}, recipe.size_px)
+    return {name: GeneratorSpec(card.generator, card.size_px) for name, (_, card) in loaded.items() if card.generator is not None}
 
 
 def _layer_card(card: Card, sha256_before: str) -> LayerCard:

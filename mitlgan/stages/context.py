@@ -12,6 +12,7 @@ from mitlgan.runtime.progress import Reporter
 
 if TYPE_CHECKING:
     from mitlgan.networks import Network
+    from mitlgan.training.run_directory import Run
     from mitlgan.training.state import TrainingState
 
 RUNS = Path("runs")
@@ -28,6 +29,7 @@ class RunContext:
         on_stats: Called with the run's directory and each line of its statistics.
         has_data_option: Whether the pictures were named; if not, a training of the demo's says so as it starts.
         on_artifact: Called with the state and the network of each artifact that is kept on the way; its time does not count as training.
+        on_end: Called with a run whose training has ended, before it is marked as done: writes what every run leaves besides its artifact.
     """
 
     world: World
@@ -36,3 +38,4 @@ class RunContext:
     on_stats: Callable[[Path, Mapping[str, Any]], None] | None = None
     has_data_option: bool = True
     on_artifact: Callable[[TrainingState, Network], None] | None = None
+    on_end: Callable[[Run], object] | None = None

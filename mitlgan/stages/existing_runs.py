@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mitlgan.artifacts.card import read_card
+from mitlgan.artifacts.card import read_card, read_weights_hash
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import ResourceError
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.distributed import text_from_leader
 from mitlgan.runtime.progress import Say
+from mitlgan.stages.compose import compose
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.inpainter import train_inpainter
 from mitlgan.stages.pretrain import pretrain
@@ -20,15 +21,23 @@ from mitlgan.training.checkpoint import list_checkpoints
 from mitlgan.training.run_directory import Run
 
 
-def get_or_train(recipe: Recipe, context: RunContext) -> Run:
-    """Return the finished run of exactly this recipe of a generator or inpainter; resume or start it where needed.
+def get_or_train(recipe: Recipe, context: RunContext, layers: Mapping[str, Path] | None = None) -> Run:
+    """Return the finished run of exactly this recipe; resume or start it where needed.
+
+    Args:
+        recipe: Of a generator, a composition or an inpainter.
+        context: Where and how.
+        layers: Artifact of each layer of a composition, which its run must have been made from.
 
     Raises:
-        MitlganError: As `pretrain` and `resume`.
+        MitlganError: As `pretrain`, `compose` and `resume`.
     """
-    run = find_matching_run(context.root, recipe)
+    hashes = {name: read_weights_hash(path) for name, path in layers.items()} if layers else None
+    run = find_matching_run(context.root, recipe, hashes)
     choice = "start" if run is None else f"resume {run.path}" if not run.is_finished else f"take {run.path}"
     choice, _, path = text_from_leader(choice, context.world).partition(" ")
+    if choice == "start" and layers:
+        return compose(recipe, layers, context)
     if choice == "start":
         return pretrain(recipe, context) if recipe.inpainter is None else train_inpainter(recipe, context)
     run = Run(Path(path))

@@ -83,7 +83,7 @@ def finish_at_checkpoint(path: Path, context: RunContext) -> Run:
         state = TrainingState(setup.generator, setup.critic, step)
         state.restore(*checkpoint)
         if context.world.is_leader:
-            export_run(run, step, setup, state)
+            export_run(run, step, setup, state, context.on_end)
     return run
 
 

@@ -75,7 +75,7 @@ def train_and_export(run: Run, recipe: Recipe, setup: TrainingSetup, context: Ru
         setup = next_step(run, recipe, following, state, context)
         state = _train_step(run, steps[following], setup, context, counters=state.counters.next_step())
     if context.world.is_leader:
-        export_run(run, steps[-1], setup, state)
+        export_run(run, steps[-1], setup, state, context.on_end)
     return run
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from mitlgan.artifacts.card import Card, LayerCard, make_card
@@ -21,13 +22,24 @@ STEPS_FOLDER = "steps"
 """Folder of the artifacts that the steps of a ladder end with, in a run."""
 
 
-def export_run(run: Run, recipe: Recipe, setup: TrainingSetup, state: TrainingState) -> None:
+def export_run(
+    run: Run, recipe: Recipe, setup: TrainingSetup, state: TrainingState, on_end: Callable[[Run], object] | None = None
+) -> None:  # fmt: skip
     """Write the run's artifact, the moving average, and mark the run as done; a pretraining's critic goes into a folder of its own.
+
+    Args:
+        run: Where it is written.
+        recipe: All settings.
+        setup: Pictures and the cards of frozen layers.
+        state: As the training ended.
+        on_end: Called between the two; a run is not done before it has all its files.
 
     Raises:
         ArtifactError: A frozen layer changed; nothing is written.
     """
     export_networks(run.path, run, recipe, setup, state)
+    if on_end is not None:
+        on_end(run)
     counters = state.counters
     whole = recipe if setup.ladder is None else setup.ladder.recipe
     final = {"state": "done", "target_kimg": whole.training.kimg, "eta_s": 0.0, "diagnosis": counters.trouble}

@@ -97,6 +97,29 @@ def _looking_at_it(command: Command, composed: str, artifact: str) -> None:
     assert not Path(composed).exists()
 
 
+def test_every_training_leaves_the_same(command: Command, folder: Path, packs: dict[str, Path]) -> None:
+    left = ["summary.txt", "structure.svg", "hyperparameters.md", "losses.svg", "scores.svg"]
+    runs = {}
+    for role in ("fg", "bg"):
+        done = command("pretrain", role, "--data", packs["bg"], *settings(TINY, GENERATOR), "--json")
+        assert [Path(path).name for path in done.json["left"]] == left
+        runs[role] = Path(done.json["run"])
+    composed = command("train", "thesis-32/compose", "--data", packs["scene"], *settings(TINY, COMPOSER), "--json")
+    assert composed.code == 0, composed.err
+    assert all(f"{role}: {runs[role]}/generator.safetensors" in composed.err for role in ("fg", "bg"))
+    run = Path(composed.json["run"])
+    assert [Path(path).name for path in composed.json["left"]] == left
+    summary = (run / "summary.txt").read_text()
+    assert summary.count("trainable 0, not trainable") == 2  # the frozen layers, with the generators that they really have
+    assert summary.endswith("parameters 4,907, trainable 2,298, not trainable 2,609\n")  # not those of the thesis
+    again = command("train", "thesis-32/compose", "--data", packs["scene"], *settings(TINY, COMPOSER), "--json")
+    assert again.json["run"] == composed.json["run"]  # a finished run of the same recipe and layers is taken
+    other = command("compose", "--data", packs["scene"], *settings(TINY, COMPOSER), "--json")
+    assert [Path(path).name for path in other.json["left"]] == left
+    refused = command("train", "thesis-32/wgan", "--fg", runs["fg"])
+    assert (refused.code, refused.err.strip()) == (2, "--fg, --bg, --layer: are of compositions; thesis-32/wgan has no [composer]; leave them out")
+
+
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     command: Command, folder: Path, packs: dict[str, Path], pretrained: dict[str, Run]
 ) -> None:

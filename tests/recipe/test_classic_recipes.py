@@ -219,8 +219,9 @@ def test_a_run_leaves_what_its_author_kept(finished: Run) -> None:
     assert list(left) == ["summary.txt", "structure.svg", "hyperparameters.md", "losses.svg", "scores.svg"]
     generator = (8 + 1) * 32 + 4 * 32 + (32 + 1) * 192
     critic = (192 + 1) * 128 + (128 + 1) * 64 + 65
-    for count in (generator, critic, generator + critic):
-        assert f"parameters {count:,}," in left["summary.txt"]
+    trainable = generator - 2 * 32  # BatchNorm's running statistics
+    for count, trained in ((generator, trainable), (critic, critic), (generator + critic, trainable)):  # the whole is trained with the critic frozen
+        assert f"parameters {count:,}, trainable {trained:,}," in left["summary.txt"]
     for name in ("structure.svg", "losses.svg", "scores.svg"):
         ElementTree.fromstring(left[name])
     words = [element.text or "" for element in ElementTree.fromstring(left["structure.svg"]).iter() if element.tag.endswith("text")]

@@ -9,7 +9,7 @@ from torch import nn
 
 from mitlgan.images.alpha import to_opaque_rgb
 from mitlgan.networks.blocks import activation
-from mitlgan.networks.fusion.interface import Fusion, FusionInput, FusionOutput, LayerSpec
+from mitlgan.networks.fusion.interface import CONCATENATION, Fusion, FusionInput, FusionOutput, LayerSpec
 from mitlgan.networks.initialization import initialize_weights
 from mitlgan.networks.registry import FUSIONS
 from mitlgan.recipe.schema.composer import (
@@ -41,6 +41,7 @@ class ChannelFusion(Fusion):
         super().__init__(recipe, layers, size_px, placement)
         self.order = tuple(layers)
         channels = sum(layer.channels for layer in layers.values())
+        self.joint = CONCATENATION if recipe.kind in ("conv1x1", "norm-conv1x1") else "addition"
         self.conv: nn.Module | None = None
         self.norm: nn.Module | None = None
         if recipe.kind in ("conv1x1", "norm-conv1x1"):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mitlgan.recipe import PlacementRecipe
 
 BACKGROUND = "bg"
+CONCATENATION = "concatenation"
+"""Of the layers' channels, as in the thesis."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Fusion(nn.Module):
         movable_layers: Layers that accept a transform.
         has_harmonizer: Whether layers' colors follow what is behind them, or a learned mixture.
         antialias: Whether layers at less than half their size are filtered.
+        joint: How the layers come together, in a word.
     """
 
     needs_features: bool = False
@@ -88,6 +91,7 @@ class Fusion(nn.Module):
     movable_layers: tuple[str, ...] = ()
     has_harmonizer: bool = False
     antialias: bool = False
+    joint: str = "blending by mattes"
 
     @abstractmethod
     def __init__(self, recipe: Any, layers: Mapping[str, LayerSpec], size_px: int, placement: PlacementRecipe | None) -> None:

@@ -23,13 +23,14 @@ ENV PATH=/opt/mitlgan/bin:$PATH
 # Before the sources: an edit of the code does not download torch again.
 RUN pip install --index-url "${TORCH_INDEX}" "torch>=2.9" "torchvision>=0.24"
 COPY . /source
-RUN pip install /source
+# `data`: OpenCV for faces, OpenCV and onnxruntime for `data split`.
+RUN pip install "/source[data]"
 
 FROM build AS build-studio
-RUN pip install "/source[studio,video]"
+RUN pip install "/source[studio,video,data]"
 
 FROM build AS build-notebook
-RUN pip install "/source[notebook,video]"
+RUN pip install "/source[notebook,video,data]"
 
 FROM python:${PYTHON_VERSION}-slim-bookworm AS base
 LABEL org.opencontainers.image.title="mitlgan" \

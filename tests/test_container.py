@@ -94,6 +94,7 @@ def test_what_a_target_takes_is_there(target: str) -> None:
     installed = [extra for rest in STAGES[built].all("RUN") for extra in "".join(re.findall(r"/source\[(.*?)\]", rest)).split(",") if extra]
     assert set(installed) <= set(extras)
     assert (target in installed) == (target in extras)
+    assert {*extras["faces"], *extras["data"]} <= {package for extra in installed for package in extras[extra]}, "faces and `data split` work in all"
     for rest in STAGES[target].all("COPY"):
         if "--from=" not in rest:
             source = shlex.split(rest)[0]

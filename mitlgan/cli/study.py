@@ -54,18 +54,28 @@ def make(
 def score(
     key: Annotated[Path, typer.Argument(metavar="KEY", help="The study's key.json.")],
     answers: Annotated[list[Path], typer.Argument(metavar="ANSWERS...", help="Files that participants saved.")],
+    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also write a page of all pictures with their realness.")] = None,
+    page: Annotated[Path | None, typer.Option("--page", metavar="FILE", help="For --sheet: the study's page, if it is not next to KEY.")] = None,
     as_json: options.Json = False,
 ) -> None:
     """Score the answers: how real each picture and arm looks.
 
     With 95 % Wilson intervals.
     """
-    from mitlgan.study import score_answers
+    from mitlgan.report.study_sheet import picture_text, write_study_sheet
+    from mitlgan.study import read_pictures, score_answers
 
     scores = score_answers(key, answers)
+    values = scores.as_json()
+    if sheet is not None:
+        values["sheet"] = str(write_study_sheet(sheet, scores, read_pictures(page or key.parent / "study.html", key)))
     lines = [f"{'arm':<24}{'realness':>10}{'95 % interval':>18}{'answers':>10}"]
     for name, share in scores.arms.items():
         percent = "-" if share.realness is None else f"{share.realness:.1%}"
         lines.append(f"{name:<24}{percent:>10}{f'{share.low:.1%} to {share.high:.1%}':>18}{share.answers:>10}")
+    lines += ["", f"{'picture':<24}{'source':<20}realness"]
+    lines += [
+        f"{index:<3} {picture['arm']:<20}{picture['source']:<20}{picture_text(picture)}" for index, picture in enumerate(scores.pictures, start=1)
+    ]
     lines.append(f"{scores.participants} participants; the intervals take answers for independent, which those of one person are not quite")
-    print_result(as_json, scores.as_json(), "\n".join(lines))
+    print_result(as_json, values, "\n".join(lines + ([str(sheet)] if sheet else [])))

@@ -32,7 +32,7 @@ def layer_count(network: AnyGenerator | AnyCritic, size_px: int) -> int:
     """Return the number of layers with weights of a generator or critic; a grown one's parent counts, its new layers do not."""
     if network.kind == "grown" or network.kind == "sharpened":
         return layer_count(network.parent, network.parent_px)
-    if network.kind == "dcgan":
+    if network.kind == "dcgan" or network.kind == "strided":
         return len(network.widths_at(size_px)) + 1
     return len(network.widths) * getattr(network, "blocks", 1) + 1
 
@@ -59,7 +59,8 @@ def _depth_advice(generator: AnyGenerator, recipe: Recipe) -> str | None:
 
 
 def _few_pictures_advice(recipe: Recipe, picture_count: int) -> list[str]:
-    widest = max(getattr(recipe.critic, "widths", (0,)))
+    critic = recipe.critic
+    widest = max(critic.widths_at(recipe.size_px) if critic.kind == "strided" else getattr(critic, "widths", (0,)))
     is_augmented = recipe.augment is not None and recipe.augment.applies_to(picture_count)
     has_dropout = any(getattr(recipe.critic, "dropout", None) or ())
     if picture_count >= FEW_PICTURES or widest < WIDE_CHANNELS or is_augmented or has_dropout:

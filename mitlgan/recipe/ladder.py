@@ -73,8 +73,11 @@ def _grown_networks(recipe: Recipe, before: Recipe, step: GrowRecipe) -> dict[st
 
 
 def _deeper(critic: dict[str, Any], factor: int) -> dict[str, Any]:
-    """Return a critic with one more convolution, twice as wide as its last, for each doubling of its images; one of dense layers as it is."""
-    if critic["kind"] == "mlp":
+    """Return a critic with one more convolution, twice as wide as its last, for each doubling of its images.
+
+    One of dense layers, or whose depth follows its size anyway, stays as it is.
+    """
+    if critic["kind"] == "mlp" or critic.get("base_width") is not None:
         return critic
     added = factor.bit_length() - 1
     last = critic["widths"][-1]

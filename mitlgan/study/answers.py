@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from mitlgan.study.page import SCHEMA_VERSION
 from mitlgan.study.real_or_fake import RealnessShare, realness_share
 
 MAX_BYTES = 10_000_000
+MAX_PAGE_BYTES = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,25 @@ def score_answers(key: Path, answers: Sequence[Path]) -> StudyScore:
     pictures = [{**item, **asdict(realness_share(choices))} for item, choices in zip(items, by_item, strict=True)]
     arms = {name: realness_share(choices) for name, choices in sorted(by_arm.items())}
     return StudyScore(arms, pictures, len(by_participant), str(study.get("split", "")))
+
+
+def read_pictures(page: Path, key: Path) -> list[str]:
+    """Return the pictures of a study's page as data: URIs, in the study's order.
+
+    Args:
+        page: The study's `study.html`.
+        key: Its `key.json`.
+
+    Raises:
+        DataError: The page is not that of the key.
+    """
+    study = _read_json(key)
+    text = read_text(page, str(page), DataError, MAX_PAGE_BYTES)
+    match = re.search(r"const pictures = (\[.*?\]);", text)
+    uris = json.loads(match[1]) if match else []
+    if str(study.get("study")) not in text or len(uris) != len(study.get("items") or []):
+        raise DataError(f"{page}: not the page of {key}; give that which `mitlgan study make` wrote with it")
+    return [str(uri) for uri in uris]
 
 
 def _read_answers(path: Path, study: str, count: int) -> Mapping[int, bool]:

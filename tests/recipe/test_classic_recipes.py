@@ -12,6 +12,7 @@ from helpers import tiny_runs
 from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.writer import PackWriter
+from mitlgan.errors import UsageError
 from mitlgan.recipe import Recipe, as_dict, load_recipe, parse_recipe, shipped_recipe_names, with_overrides
 from mitlgan.report.run_files import write_run_files
 from mitlgan.stages.context import RunContext
@@ -107,6 +108,17 @@ def test_bielko_is_as_deep_as_its_size() -> None:
     for size_px, doublings in ((32, 3), (64, 4), (128, 5)):
         rows = describe_recipe(load_recipe(f"classic/bielko-{size_px}"))["networks"]["generator"]["rows"]
         assert sum(row["type"] == "ConvTranspose2d" for row in rows) == doublings
+        recipe = load_recipe("classic/bielko-32", [f"size_px={size_px}"])
+        assert recipe.critic.kind == "strided"
+        assert recipe.critic.sides_px(size_px)[-1] == 4, "both sides follow the size"
+        assert recipe.critic.widths_at(size_px) == (*[64] * (doublings - 2), 128, 256)
+        assert recipe.critic.dropouts_at(size_px) == (*[0.0] * (doublings - 1), 0.4)
+        assert (recipe.critic, recipe.generator) == (
+            load_recipe(f"classic/bielko-{size_px}").critic,
+            load_recipe(f"classic/bielko-{size_px}").generator,
+        )
+    with pytest.raises(UsageError, match=r"critic.base_width halves the image down to 4 px, which 48 px does not allow"):
+        load_recipe("classic/dogs", ["size_px=48", "critic.base_width=64"])
 
 
 def narrowed(name: str, source: Path, updates: int) -> Recipe:

@@ -18,7 +18,8 @@ from torch import Tensor
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.origin import describe_origin
 from mitlgan.errors import DataError, UsageError
-from mitlgan.study import score_answers, wilson_interval, write_study
+from mitlgan.report.study_sheet import picture_text, write_study_sheet
+from mitlgan.study import read_pictures, score_answers, wilson_interval, write_study
 
 
 class Dark:
@@ -136,3 +137,24 @@ def test_only_the_demos_pictures_are_described(role: str) -> None:
     assert "demo" in describe_origin("demo", role)
     for spec, name in (("/somewhere/shoes", "shoes"), ("/somewhere/shoes-64.npy", "shoes-64"), ("demo-like", "demo-like")):
         assert describe_origin(spec, role) == f"the pictures of {name}"
+
+
+def test_a_sheet_shows_each_picture_with_its_percentage(tmp_path: Path, real: ImagePack) -> None:
+    study = write_study(tmp_path / "study", {"made": Dark()}, real, each=2)
+    key = json.loads(study.key.read_text())
+    answers = []
+    for person, verdicts in enumerate(([True] * 4, [True, False, True, False], [True, False, False, False])):
+        file = tmp_path / f"{person}.json"
+        rows = [{"item": index, "real": verdict} for index, verdict in enumerate(verdicts)]
+        file.write_text(json.dumps({"schema_version": 1, "study": key["study"], "answers": rows}))
+        answers.append(file)
+    score = score_answers(study.key, answers)
+    assert [picture_text(picture) for picture in score.pictures] == ["100 % (3 of 3)", "33 % (1 of 3)", "67 % (2 of 3)", "33 % (1 of 3)"]
+    pictures = read_pictures(study.page, study.key)
+    assert pictures == uris(study.page)
+    text = write_study_sheet(tmp_path / "sheet.html", score, pictures).read_text()
+    assert all(uri in text for uri in pictures)
+    assert text.count("% (") == 4
+    other = write_study(tmp_path / "other", {"made": Dark()}, real, each=3)
+    with pytest.raises(DataError, match=r"study.html: not the page of "):
+        read_pictures(other.page, study.key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mitlgan.cli.data import augment, check, chess, fetch, matte_iou, pack, prepare, read, split, stats
+from mitlgan.cli.data import augment, check, chess, fetch, matte_iou, open_images, pack, prepare, read, split, stats
 from mitlgan.cli.options import group
 
 app = group("Prepare pictures for training.")
@@ -23,6 +23,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "pack": pack.pack,
     "read": read.read,
     "fetch": fetch.fetch,
+    "open-images": open_images.open_images,
     "stats": stats.stats,
     "augment": augment.augment,
     "matte-iou": matte_iou.matte_iou,

@@ -25,8 +25,8 @@ class Format(StrEnum):
 
 FORMATS_OF = {
     "labels": (Format.mnist,), "classes": (Format.mnist, Format.cifar10), "split": (Format.cifar10,), "attribute": (Format.celeba,),
-    "faces": (Format.celeba, Format.folder), "reviews": (Format.products,), "images": (Format.products,), "min_rating": (Format.products,),
-    "min_reviews": (Format.products,),
+    "faces": (Format.celeba, Format.folder), "face_model": (Format.celeba, Format.folder), "reviews": (Format.products,),
+    "images": (Format.products,), "min_rating": (Format.products,), "min_reviews": (Format.products,),
 }  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def read(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The pack, a .npy file; the manifest is written next to it.")],
     size: Annotated[int, typer.Option("--size", metavar="N", help="Height and width in px.", min=4, max=1024)],
     resize: Annotated[str, typer.Option("--resize", metavar="FILTER", help="lanczos, bicubic, bilinear, box or nearest.")] = "lanczos",
-    limit: Annotated[int | None, typer.Option("--limit", metavar="N", help="Maximum number of pictures.", min=1)] = None,
+    limit: Annotated[int | None, typer.Option("--limit", metavar="N", help="Maximum number of pictures, or of faces.", min=1)] = None,
     labels: Annotated[Path | None, typer.Option("--labels", metavar="FILE", help="mnist: the IDX file of labels.")] = None,
     classes: Annotated[str | None, typer.Option("--classes", metavar="N,N", help="mnist, cifar10: labels to keep, such as 3,8.")] = None,
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="cifar10: train or test.")] = "train",
@@ -45,6 +45,9 @@ def read(
         list[str] | None, typer.Option("--attribute", metavar="NAME[=-1]", help="celeba: keep pictures that have (or lack) this attribute; repeatable.")
     ] = None,
     faces: Annotated[bool, typer.Option("--faces", help="celeba, folder: crop the largest face; needs OpenCV.")] = False,
+    face_model: Annotated[
+        Path | None, typer.Option("--face-model", metavar="FILE", help="With --faces: OpenCV's YuNet as .onnx, which finds more than its cascade.")
+    ] = None,
     reviews: Annotated[Path | None, typer.Option("--reviews", metavar="FILE", help="products: reviews, JSON lines.")] = None,
     images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="products: folder of their pictures.")] = None,
     min_rating: Annotated[float, typer.Option("--min-rating", metavar="X", help="products: minimum mean rating.")] = 4.0,
@@ -64,20 +67,24 @@ def read(
         parameter_source = context.get_parameter_source(name)
         if parameter_source is not None and parameter_source.name == "COMMANDLINE" and form not in formats:
             raise UsageError(f"--{name.replace('_', '-')}: of {' and '.join(formats)}, and does nothing for {form}; leave it away")
+    if face_model is not None and not faces:
+        raise UsageError("--face-model: belongs to --faces; give that, too")
     chosen = _numbers(classes)
     if form is Format.mnist:
         packed = readers.pack_idx(source, out, size_px=size, resize=resize, labels=labels, classes=chosen, limit=limit)
     elif form is Format.cifar10:
         packed = readers.pack_cifar(source, out, size_px=size, resize=resize, split=split, classes=chosen, limit=limit)
     elif form is Format.celeba:
-        packed = readers.pack_celeba(source, out, size_px=size, resize=resize, attributes=attribute or [], faces=faces, limit=limit)
+        packed = readers.pack_celeba(
+            source, out, size_px=size, resize=resize, attributes=attribute or [], faces=faces, limit=limit, face_model=face_model
+        )
     elif form is Format.products:
         if reviews is None or images is None:
             raise UsageError("--reviews, --images: products need both, the reviews and the folder of pictures")
         choice = ReviewLimits(min_rating, min_reviews)
         packed = readers.pack_products(source, out, reviews=reviews, images=images, size_px=size, resize=resize, choice=choice, limit=limit)
     elif faces:
-        packed = readers.pack_faces(source, out, size_px=size, resize=resize, limit=limit, say=log)
+        packed = readers.pack_faces(source, out, size_px=size, resize=resize, limit=limit, say=log, face_model=face_model)
     else:
         with progress_bar("read") as callback:
             packed = pack_folder(source, out, size_px=size, resize=resize, limit=limit, progress=callback, say=log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from mitlgan.data.readers.faces import crop_faces, face_finder
 from mitlgan.errors import DataError, UsageError
 from mitlgan.runtime.text_files import TextError, decode_text
 
-PICTURE_FOLDERS = ("img_align_celeba", "img_celeba", ".")
+PICTURE_FOLDERS = ("img_align_celeba", "img_align_celeba/img_align_celeba", "img_celeba", ".")
+"""Where the pictures may be; Kaggle's copy has its folder nested twice."""
 ATTRIBUTES = "list_attr_celeba.txt"
+KAGGLE_ATTRIBUTES = "list_attr_celeba.csv"
 WHERE = "img_align_celeba.zip and list_attr_celeba.txt are at https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (for research, not for trade)"
 LICENCE = "CelebA: non-commercial research only"
 
@@ -21,10 +24,15 @@ def read_attributes(path: Path) -> tuple[list[str], dict[str, dict[str, int]]]:
     """Return the names of the attributes, and the value of each, +1 or -1, by file name.
 
     Raises:
-        DataError: The file is not CelebA's: a line with the count, one with the names of the attributes, and one with their values for each picture.
+        DataError: The file is not CelebA's: a line with the count, one with the names of the attributes, and one with their values for each picture; or
+            Kaggle's table of the same, a `.csv` without the count.
     """
+    is_table = path.suffix == ".csv"
     try:
         lines = decode_text(read_whole_file(path, WHERE)).split("\n")
+        if is_table:
+            lines = [line.replace(",", " ") for line in lines]
+            lines = [str(sum(bool(line.strip()) for line in lines[1:])), lines[0].split(maxsplit=1)[1], *lines[1:]]
         count, names = int(lines[0]), lines[1].split()
     except TextError as error:
         raise DataError(f"--data {path}:{error.line}: {error.reason}") from None
@@ -34,7 +42,7 @@ def read_attributes(path: Path) -> tuple[list[str], dict[str, dict[str, int]]]:
     if len(rows) != count:
         raise DataError(f"--data {path}: promises {count} pictures, {len(rows)} are there; get it again")
     attributes: dict[str, dict[str, int]] = {}
-    for number, (name, *values) in enumerate(rows, start=3):
+    for number, (name, *values) in enumerate(rows, start=2 if is_table else 3):
         if len(values) != len(names) or not set(values) <= {"1", "-1"}:
             raise DataError(f"--data {path}:{number}: needs {len(names)} values of 1 or -1; get it again")
         attributes[name] = dict(zip(names, map(int, values), strict=True))
@@ -50,43 +58,46 @@ def pack_celeba(
     attributes: Sequence[str] = (),
     faces: bool = False,
     limit: int | None = None,
+    face_model: Path | None = None,
 ) -> ImagePack:
     """Pack CelebA's pictures.
 
     Args:
-        source: Folder with `img_align_celeba/` and, for `attributes`, `list_attr_celeba.txt`.
+        source: Folder with `img_align_celeba/` and, for `attributes`, `list_attr_celeba.txt`; or Kaggle's copy: the folder nested, a `.csv`.
         out: The pack.
         size_px: Height and width; Akel 2022 has 40.
         resize: Name of the filter.
         attributes: `Smiling` or `Smiling=1` chooses pictures with the attribute, `Smiling=-1` those without; all must hold.
         faces: Keep the largest face only, as Akel 2022 does; pictures without a face are skipped.
-        limit: Maximum number of pictures that are read; Akel 2022 has 50,000.
+        limit: Maximum number of pictures, with `faces` of faces; Akel 2022 has 50,000.
+        face_model: OpenCV's YuNet as ONNX; None: its cascade.
 
     Raises:
         DataError: Files are absent or do not belong together.
         UsageError: An attribute is unknown, or OpenCV is not installed.
     """
-    finder = face_finder() if faces else None
+    finder = face_finder(face_model) if faces else None
     folder = next((source / name for name in PICTURE_FOLDERS if any((source / name).glob("*.jpg"))), None)
     if folder is None:
         raise DataError(f"--data {source}: no CelebA pictures in it; {WHERE}")
     names = sorted(path.name for path in folder.glob("*.jpg"))
     labels: dict[str, str] = {}
-    if (source / ATTRIBUTES).is_file() or attributes:
-        available, values = read_attributes(source / ATTRIBUTES)
+    table = next((source / name for name in (ATTRIBUTES, KAGGLE_ATTRIBUTES) if (source / name).is_file()), source / ATTRIBUTES)
+    if table.is_file() or attributes:
+        available, values = read_attributes(table)
         missing = [name for name in names if name not in values]
         if missing:
-            raise DataError(
-                f"--data {source / ATTRIBUTES}: says nothing of {missing[0]} and {len(missing) - 1} others; give the file that belongs to them"
-            )
+            raise DataError(f"--data {table}: says nothing of {missing[0]} and {len(missing) - 1} others; give the file that belongs to them")
         conditions = dict(_parse_condition(text, available) for text in attributes)
         names = [name for name in names if all(values[name][key] == value for key, value in conditions.items())]
         labels = {name: " ".join(key for key, value in values[name].items() if value == 1) for name in names}
     skipped: list[dict[str, str]] = []
-    pictures = decode_files(((name, folder / name) for name in names[:limit]), 4 * size_px, skipped, labels)
+    pictures = decode_files(((name, folder / name) for name in (names if finder else names[:limit])), 4 * size_px, skipped, labels)
     if finder is not None:
-        pictures = crop_faces(pictures, finder, skipped)
-    account = {"format": "celeba", "source": source.name, "attributes": list(attributes), "faces": faces, "licence": LICENCE}
+        pictures = itertools.islice(crop_faces(pictures, finder, skipped), limit)
+    account: dict[str, object] = {"format": "celeba", "source": source.name, "attributes": list(attributes), "faces": faces, "licence": LICENCE}
+    if face_model is not None:
+        account["face_model"] = face_model.name
     return write_pack(pictures, out, size_px=size_px, resize=resize, grey=False, account=account, skipped=skipped)
 
 

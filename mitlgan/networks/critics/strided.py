@@ -31,9 +31,9 @@ def build_critic(recipe: StridedCriticRecipe, size_px: int) -> Critic:
 def _stages(recipe: StridedCriticRecipe, size_px: int) -> nn.Sequential:
     stages = OrderedDict[str, nn.Module]()
     channels: int = recipe.image_channels
-    strides = recipe.strides or (2,) * len(recipe.widths)
-    dropouts = recipe.dropout or (0.0,) * len(recipe.widths)
-    for index, (width, stride, dropout) in enumerate(zip(recipe.widths, strides, dropouts, strict=True), start=1):
+    widths = recipe.widths_at(size_px)
+    strides = recipe.strides or (2,) * len(widths)
+    for index, (width, stride, dropout) in enumerate(zip(widths, strides, recipe.dropouts_at(size_px), strict=True), start=1):
         conv = nn.Conv2d(channels, width, recipe.kernel, stride=stride, padding=(recipe.kernel - 1) // 2, bias=recipe.bias)
         block = OrderedDict[str, nn.Module](conv=conv)
         block |= norm_act(recipe, width, has_norm=index > 1 or recipe.norm_first)

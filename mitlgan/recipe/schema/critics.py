@@ -12,6 +12,9 @@ from mitlgan.recipe.schema.weights import InitializedTable, KerasTable, Normalis
 
 Group = Annotated[int, Field(ge=2, le=64)]
 Scales = Annotated[int, Field(ge=2, le=4)]
+BASE_PX = 4
+DEFAULT_NARROWEST = 32
+MAX_DEPTH = 8
 
 
 class _DropoutTable(RecipeTable):
@@ -25,7 +28,7 @@ class _DropoutTable(RecipeTable):
         values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}  # strict mode takes no list here
         dropout, widths = values.get("dropout"), values.get("widths", cls.model_fields["widths"].default)
         if isinstance(dropout, int | float) and not isinstance(dropout, bool) and isinstance(widths, tuple):
-            values["dropout"] = (dropout,) * len(widths)
+            values["dropout"] = (dropout,) * (len(widths) if values.get("base_width") is None else MAX_DEPTH)
         return values
 
 
@@ -103,9 +106,12 @@ class StridedCriticRecipe(_DropoutTable, NormalizedTable):
 
     Attributes:
         widths: Channels of each convolution.
+        base_width: Channels of the last convolution, at 4 px; with it the image's size gives the number of convolutions, and each before has half the
+            channels of the next, at least `narrowest`. Absent: `widths` says both.
+        narrowest: Fewest channels with `base_width`; absent: 32.
         strides: Stride of each; absent: 2.
         kernel: Side of each kernel.
-        dropout: Dropout probability after each; one number holds for all; absent: none.
+        dropout: Dropout probability after each, or with `base_width` after the last ones; one number holds for all; absent: none.
         leak: Negative slope of LeakyReLU.
         norm_first: Whether the first convolution also has BatchNorm.
         spectral: Spectral normalisation of every weight (Miyato et al. 2018).
@@ -119,6 +125,8 @@ class StridedCriticRecipe(_DropoutTable, NormalizedTable):
 
     kind: Literal["strided"] = "strided"
     widths: Widths = (32, 64, 128, 256)
+    base_width: Width | None = None
+    narrowest: Width | None = None
     strides: tuple[Literal[1, 2], ...] | None = None
     kernel: Kernel = 3
     dropout: tuple[Probability, ...] | None = None
@@ -134,16 +142,35 @@ class StridedCriticRecipe(_DropoutTable, NormalizedTable):
 
     @model_validator(mode="after")
     def _one_for_each_convolution(self) -> Self:
+        if self.base_width is not None:
+            if self.strides is not None:
+                raise ValueError("strides contradicts base_width, whose convolutions all halve the image; remove one of them")
+            return self
+        if self.narrowest is not None:
+            raise ValueError("narrowest belongs to base_width, which is absent; give that, too, or remove it")
         for key in ("strides", "dropout"):
             values = getattr(self, key)
             if values is not None and len(values) != len(self.widths):
                 raise ValueError(f"{key} has {len(values)} values for {len(self.widths)} widths; give one for each")
         return self
 
+    def widths_at(self, size_px: int) -> tuple[int, ...]:
+        """Return the channels of each convolution for a size."""
+        if self.base_width is None:
+            return self.widths
+        halvings = max(1, (size_px // BASE_PX).bit_length() - 1)
+        narrowest = min(self.base_width, self.narrowest or DEFAULT_NARROWEST)
+        return tuple(max(self.base_width // 2**index, narrowest) for index in reversed(range(halvings)))
+
+    def dropouts_at(self, size_px: int) -> tuple[float, ...]:
+        """Return the dropout probability after each convolution for a size."""
+        depth, dropout = len(self.widths_at(size_px)), self.dropout or ()
+        return ((0.0,) * depth + tuple(dropout))[-depth:]
+
     def sides_px(self, size_px: int) -> list[int]:
         """Return height and width after each convolution."""
         sides = []
-        for stride in self.strides or (2,) * len(self.widths):
+        for stride in self.strides or (2,) * len(self.widths_at(size_px)):
             size_px = (size_px + 2 * ((self.kernel - 1) // 2) - self.kernel) // stride + 1
             sides.append(size_px)
         return sides
@@ -153,6 +180,8 @@ class StridedCriticRecipe(_DropoutTable, NormalizedTable):
         _require_scales(self.scales, size_px)
         size_px //= 2 ** ((self.scales or 1) - 1)
         _require_kernel(self.kernel, size_px)
+        if self.base_width is not None and (size_px < 2 * BASE_PX or size_px & (size_px - 1)):
+            raise ValueError(f"critic.base_width halves the image down to {BASE_PX} px, which {size_px} px does not allow; give widths instead")
         if min(self.sides_px(size_px)) < 1:
             raise ValueError(f"critic.widths leaves nothing of {size_px} px after {len(self.widths)} convolutions; give fewer widths")
 

@@ -104,7 +104,8 @@ class Recipe(RecipeTable):
             raise ValueError(
                 'critic.spectral = true contradicts objective.kind = "wgan_clip": weights that are normalised need no clipping; use one of them'
             )
-        convolutions = 0 if self.critic.kind == "mlp" else len(self.critic.widths)
+        widths = self.critic.widths_at(self.size_px) if self.critic.kind == "strided" else self.critic.widths
+        convolutions = 0 if self.critic.kind == "mlp" else len(widths)
         if self.critic_start is not None and self.critic_start.freeze > convolutions:
             raise ValueError(f"critic_start.freeze is {self.critic_start.freeze}, but the critic has {convolutions} convolutions; give at most as many")
 

@@ -175,6 +175,55 @@ def test_celeba_attributes_are_checked(celeba: Path, tmp_path: Path, before: str
         readers.pack_celeba(celeba, tmp_path / "p.npy", attributes=["Smiling"])
 
 
+def test_celeba_as_kaggle_ships_it(celeba: Path, tmp_path: Path) -> None:
+    """Its folder is nested twice, its attributes are a table with a header and without the count."""
+    nested = tmp_path / "kaggle"
+    (nested / "img_align_celeba").mkdir(parents=True)
+    (celeba / "img_align_celeba").rename(nested / "img_align_celeba" / "img_align_celeba")
+    rows = [f"{index:06d}.jpg,{1 if index % 2 else -1},{1 if index < 3 else -1}" for index in range(1, 5)]
+    (nested / "list_attr_celeba.csv").write_text("\r\n".join(["image_id,Smiling,Male", *rows]) + "\r\n")
+    pack = readers.pack_celeba(nested, tmp_path / "p.npy", attributes=["Smiling", "Male=-1"])
+    assert [(source["name"], source["label"]) for source in pack.sources()] == [("000003.jpg", "Smiling")]
+    (nested / "list_attr_celeba.csv").write_text("image_id,Smiling,Male\n000001.jpg,1\n")
+    with pytest.raises(DataError, match=r"list_attr_celeba.csv:2: needs 2 values"):
+        readers.pack_celeba(nested, tmp_path / "p.npy", attributes=["Smiling"])
+
+
+def test_limit_counts_faces(celeba: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(picture: Image.Image) -> tuple[int, int, int, int] | None:
+        return (0, 0, 40, 40) if np.asarray(picture)[0, 0, 0] >= 75 else None  # the first of the four has none
+
+    for module in ("celeba", "faces"):
+        monkeypatch.setattr(f"mitlgan.data.readers.{module}.face_finder", lambda model: find)
+    kept = readers.pack_celeba(celeba, tmp_path / "p.npy", faces=True, limit=2)
+    assert [source["name"] for source in kept.sources()] == ["000002.jpg", "000003.jpg"]
+    folder = readers.pack_faces(celeba / "img_align_celeba", tmp_path / "q.npy", size_px=16, limit=2)
+    assert [source["name"] for source in folder.sources()] == ["000002.jpg", "000003.jpg"]
+
+
+def test_yunet_gives_the_largest_face_and_a_wrong_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cv2 = pytest.importorskip("cv2")
+    model = tmp_path / "yunet.onnx"
+    with pytest.raises(DataError, match=r"^--face-model .*yunet.onnx: no such file"):
+        faces.face_finder(model)
+    model.write_bytes(b"no model")
+    with pytest.raises(DataError, match=r"^--face-model .*yunet.onnx: not a YuNet that OpenCV"):
+        faces.face_finder(model)
+
+    class Detector:
+        def setInputSize(self, size_px: tuple[int, int]) -> None:  # noqa: N802
+            self.size_px = size_px
+
+        def detect(self, pixels: np.ndarray) -> tuple[int, np.ndarray | None]:
+            small, large = [0, 0, 5, 5, *[0] * 10], [20, 30, 20, 30, *[0] * 10]
+            return 1, np.array([small, large], np.float32) if pixels.shape[:2] == (80, 60) else None
+
+    monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *_: Detector())
+    find = faces.face_finder(model)
+    assert find(Image.new("RGB", (60, 80))) == (18, 28, 42, 62)
+    assert find(Image.new("RGB", (50, 50))) is None
+
+
 def test_faces_are_cut_and_others_skipped() -> None:
     left, right = Image.new("RGB", (60, 60)), Image.new("RGB", (80, 60))
     right.paste((255, 255, 255), (40, 10, 60, 30))

@@ -1,0 +1,36 @@
+"""`mitlgan data open-images`: list the pictures of a class of Open Images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.output import print_result
+
+
+def open_images(
+    name: Annotated[str, typer.Argument(metavar="CLASS", help="Name of the class, such as Dog.")],
+    classes: Annotated[Path, typer.Option("--classes", metavar="FILE", help="Table of class names.")],
+    labels: Annotated[Path, typer.Option("--labels", metavar="FILE", help="Table of image labels or of boxes, .csv or .csv.gz.")],
+    images: Annotated[Path, typer.Option("--images", metavar="FILE", help="Table of images with their URLs.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The list, JSON lines with key, url, license, author.")],
+    min_share: Annotated[
+        float, typer.Option("--min-share", metavar="X", help="Least share of the picture that the object's box covers.", min=0.0, max=1.0)
+    ] = 0.0,
+    thumbnails: Annotated[bool, typer.Option("--thumbnails", help="Use the smaller copies, where there are any.")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", metavar="N", help="Maximum number of pictures.", min=1)] = None,
+    as_json: options.Json = False,
+) -> None:
+    """List the pictures of a class of Open Images.
+
+    For `data fetch OUT --url-column url`; `data prepare` then writes a sheet on which you choose by hand. Downloads nothing.
+    """
+    from mitlgan.data.curate.open_images import ClassTables, list_class, write_addresses
+
+    addresses = list_class(name, ClassTables(classes, labels, images), min_share=min_share, thumbnails=thumbnails, limit=limit)
+    write_addresses(addresses, out)
+    text = f"{out}: {len(addresses)} pictures of {name}; fetch them by `mitlgan data fetch {out} --url-column url --out DIR`"
+    print_result(as_json, {"out": str(out), "class": name, "pictures": len(addresses)}, text)

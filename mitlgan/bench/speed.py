@@ -1,4 +1,4 @@
-"""bench: speed of loading, of a critic update and of the loop, compared with plain hand-written code.
+"""Speed of loading, of a critic update and of the loop, compared with plain hand-written code.
 
 Both sides run alternately in one process, because absolute times are noisy and only ratios count. Each figure is the median of its rounds.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,12 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from mitlgan import networks, objectives
+from mitlgan.bench.timing import spread_of, time_alternately
 from mitlgan.data.build.pack_folder import pack_folder
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.index_sampler import IndexSampler
 from mitlgan.images.pixels import to_float
 from mitlgan.recipe import Recipe, load_recipe
-from mitlgan.runtime.allocator import keep_freed_memory
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.json_files import read_log
 from mitlgan.runtime.progress import SilentReporter
@@ -40,52 +39,34 @@ JPEG_PX = 256
 BATCH = 32
 
 
-def run_benchmarks(*, quick: bool = False) -> dict[str, Any]:
-    """Measure everything, in about a minute; a quick run takes a quarter of that."""
-    keep_freed_memory()  # for both sides
-    rounds = 3 if quick else 9
-    return {
-        "threads": torch.get_num_threads(),
-        "loading": measure_loading(rounds, pictures=128 if quick else 512),
-        "critic_update": measure_critic_update(rounds * 3),
-        "loop": measure_loop_overhead(4 if quick else 20),
-    }
-
-
-def format_results(results: Mapping[str, Any]) -> list[str]:
-    """Return the results as lines of text."""
-    loading, critic, loop = results["loading"], results["critic_update"], results["loop"]
-    return [
-        f"threads                   {results['threads']}",
-        f"loading                   {loading['packed_images_per_s']:,.0f} images/s packed, "
-        f"{loading['folder_images_per_s']:,.0f} ImageFolder: {loading['ratio']:.0f}x",
-        f"critic update             {critic['ours_ms']:.1f} ms, hand-written {critic['plain_ms']:.1f} ms: ratio {critic['ratio']:.2f}",
-        f"loop overhead             {loop['overhead_fraction']:.1%} of a step",
-    ]
-
-
-def measure_loading(rounds: int, *, pictures: int) -> dict[str, float]:
+def measure_loading(quick: bool) -> dict[str, Any]:
     """Compare batches from a pack with torchvision's ImageFolder + Resize + ToTensor, on the same JPEGs."""
+    pictures = 128 if quick else 512
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         _write_jpegs(root / "pictures" / "all", pictures)
         packed = pack_folder(root / "pictures", root / "pack.npy", size_px=SIZE_PX, keep_alpha=False)
         transform = transforms.Compose([transforms.Resize((SIZE_PX, SIZE_PX)), transforms.ToTensor()])
         loader = DataLoader(ImageFolder(str(root / "pictures"), transform), batch_size=BATCH, shuffle=True)
-        ours_s, theirs_s = _time_alternately(lambda: _read_pack(packed, pictures), lambda: sum(len(images) for images, _ in loader), rounds)
-    return {"packed_images_per_s": pictures / ours_s, "folder_images_per_s": pictures / theirs_s, "ratio": theirs_s / ours_s}
+        times_s = time_alternately(lambda: _read_pack(packed, pictures), lambda: sum(len(images) for images, _ in loader), 3 if quick else 9)
+    ours_s, theirs_s = map(statistics.median, times_s)
+    ratios = spread_of([theirs / ours for ours, theirs in zip(*times_s, strict=True)])
+    return {"packed_images_per_s": pictures / ours_s, "folder_images_per_s": pictures / theirs_s, "ratio": theirs_s / ours_s, "ratios": ratios}
 
 
-def measure_critic_update(rounds: int) -> dict[str, float]:
+def measure_critic_update(quick: bool) -> dict[str, Any]:
     """Compare a WGAN-GP critic update by this project's objective and optimiser with a plain loop, on the same networks."""
     recipe = load_recipe("thesis-32/pretrain_bg")
     real = torch.rand(BATCH, 3, SIZE_PX, SIZE_PX) * 2 - 1
-    ours_s, plain_s = _time_alternately(_project_update(recipe, real), _plain_update(recipe, real), rounds)
-    return {"ours_ms": ours_s * 1e3, "plain_ms": plain_s * 1e3, "ratio": ours_s / plain_s}
+    times_s = time_alternately(_project_update(recipe, real), _plain_update(recipe, real), 9 if quick else 27)
+    ours_s, plain_s = map(statistics.median, times_s)
+    ratios = spread_of([ours / plain for ours, plain in zip(*times_s, strict=True)])
+    return {"ours_ms": ours_s * 1e3, "plain_ms": plain_s * 1e3, "ratio": ours_s / plain_s, "ratios": ratios}
 
 
-def measure_loop_overhead(steps: int) -> dict[str, float]:
+def measure_loop_overhead(quick: bool) -> dict[str, Any]:
     """Measure the share of a training step that is not forward, backward or optimiser, but statistics, random numbers and so on."""
+    steps = 4 if quick else 20
     recipe = load_recipe("thesis-32/pretrain_bg")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -99,7 +80,28 @@ def measure_loop_overhead(steps: int) -> dict[str, float]:
         shortened = recipe.model_copy(update={"training": recipe.training.model_copy(update={"kimg": per_step * steps})})
         TrainingLoop(run, shortened, setup, World(0, 1, torch.device("cpu")), SilentReporter()).run()
         shares = [row["overhead_fraction"] for row in read_log(run.timing_file)]
-    return {"overhead_fraction": statistics.median(shares), "steps": float(steps)}
+    return {"overhead_fraction": statistics.median(shares), "overhead": spread_of(shares), "steps": float(steps)}
+
+
+def format_loading(results: Mapping[str, Any]) -> list[str]:
+    """Return the results as lines of text."""
+    return [
+        f"loading                   {results['packed_images_per_s']:,.0f} images/s packed, {results['folder_images_per_s']:,.0f} ImageFolder: "
+        f"{results['ratio']:.0f}x ({results['ratios']['min']:.0f} to {results['ratios']['max']:.0f})"
+    ]
+
+
+def format_critic_update(results: Mapping[str, Any]) -> list[str]:
+    """Return the results as lines of text."""
+    return [
+        f"critic update             {results['ours_ms']:.1f} ms, hand-written {results['plain_ms']:.1f} ms: "
+        f"ratio {results['ratio']:.2f} ({results['ratios']['min']:.2f} to {results['ratios']['max']:.2f})"
+    ]
+
+
+def format_loop_overhead(results: Mapping[str, Any]) -> list[str]:
+    """Return the results as lines of text."""
+    return [f"loop overhead             {results['overhead_fraction']:.1%} of a step"]
 
 
 def _project_update(recipe: Recipe, real: Tensor) -> Callable[[], None]:
@@ -151,18 +153,6 @@ def _read_pack(packed: ImagePack, pictures: int) -> None:
     sampler = IndexSampler(len(packed), BATCH, 0)
     for step in range(pictures // BATCH):
         to_float(packed.batch(sampler.indices(step)))
-
-
-def _time_alternately(first: Callable[[], Any], second: Callable[[], Any], rounds: int) -> tuple[float, float]:
-    """Return the median seconds of two functions that run alternately, after a warm-up of each."""
-    times_s: tuple[list[float], list[float]] = ([], [])
-    for round_ in range(rounds + 1):
-        for index, work in enumerate((first, second)):
-            start_s = time.perf_counter()
-            work()
-            if round_:
-                times_s[index].append(time.perf_counter() - start_s)
-    return statistics.median(times_s[0]), statistics.median(times_s[1])
 
 
 def _write_jpegs(folder: Path, count: int) -> None:

@@ -14,7 +14,10 @@ from mitlgan.cli.output import log, print_result
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer repetitions.")] = False,
     quality: Annotated[bool, typer.Option("--quality", help="Time to quality: the recommended recipes against a textbook WGAN-GP loop.")] = False,
-    only: Annotated[list[str] | None, typer.Option("--only", metavar="NAME", help="Measure this part alone; repeatable.")] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", metavar="PART", help="Measure this part alone; repeatable.")] = None,
+    max_pictures: Annotated[
+        int | None, typer.Option("--max-pictures", min=1, max=10_000_000, help="growth: the largest folder, such as 1000000.")
+    ] = None,
     minutes: Annotated[float, typer.Option("--minutes", min=0.01, max=10000, help="--quality: CPU minutes of the textbook loop, for each seed.")] = 2.0,
     seeds: Annotated[int, typer.Option("--seeds", min=1, max=100, help="--quality: trainings of each side.")] = 3,
     samples: Annotated[int, typer.Option("--samples", min=16, max=100_000, help="--quality: pictures of each measurement.")] = 500,
@@ -26,18 +29,18 @@ def bench(
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
-    """Measure speed against plain hand-written code.
+    """Measure speed, start-up and growth on this machine.
 
-    Times data loading, the critic update and the loop's overhead, in turns with the plain code.
-    --quality trains both and takes long: see --minutes, --seeds, --only and --dry-run.
+    Parts: loading, critic_update and loop, in turns with plain hand-written code; step, by part; startup; growth, which takes minutes and has to be
+    named by --only. --quality trains both sides and takes long: see --minutes, --seeds, --only and --dry-run.
     """
     if quality:
         return _measure_quality(only or [], minutes, seeds, samples, data, out, threads, dry_run, as_json)
-    from mitlgan.bench.speed import format_results, run_benchmarks
+    from mitlgan.bench.parts import format_parts, run_parts
 
     options.use_threads(threads)
-    results = run_benchmarks(quick=quick)
-    return print_result(as_json, results, "\n".join(format_results(results)))
+    results = run_parts(only or [], log, quick=quick, max_pictures=max_pictures)
+    return print_result(as_json, results, "\n".join(format_parts(results)))
 
 
 def _measure_quality(

@@ -17,9 +17,9 @@ app = options.group("List, read, copy and check the shipped recipes.")
 @app.command("ls")
 def recipes_ls(as_json: options.Json = False) -> None:
     """List the shipped recipes."""
-    from mitlgan import recipe
+    from mitlgan.runtime.shipped_files import shipped_folder, shipped_recipe_names
 
-    comments = {name: _first_comment(recipe.find_recipe(name)) for name in recipe.shipped_recipe_names()}
+    comments = {name: _first_comment(shipped_folder("recipes") / f"{name}.toml") for name in shipped_recipe_names()}
     print_result(as_json, {"recipes": comments}, "\n".join(f"{name:<24} {comment}" for name, comment in comments.items()))
 
 

@@ -14,8 +14,6 @@ from mitlgan.recipe.load import (
     load_recipe,
     parse_recipe,
     read_recipe_text,
-    shipped_folder,
-    shipped_recipe_names,
     to_toml,
     with_data_source,
     with_overrides,
@@ -49,6 +47,7 @@ from mitlgan.recipe.schema.translators import (
     ResnetTranslatorRecipe,
     UnetTranslatorRecipe,
 )
+from mitlgan.runtime.shipped_files import shipped_folder, shipped_recipe_names
 
 __all__ = [
     "REACHABLE_PX",

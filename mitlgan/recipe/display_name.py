@@ -14,9 +14,10 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from mitlgan.errors import UsageError
-from mitlgan.recipe.load import diff_recipes, find_recipe, load_recipe, parse_recipe, shipped_recipe_names
+from mitlgan.recipe.load import diff_recipes, find_recipe, load_recipe, parse_recipe
 from mitlgan.recipe.schema.base import RecipeTable
 from mitlgan.recipe.schema.recipe import KINDS, Recipe
+from mitlgan.runtime.shipped_files import shipped_recipe_names
 
 MAX_CHANGES = 4
 """Number of changed settings that are named; the rest are counted."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tomli_w
 from pydantic import BaseModel, ValidationError
@@ -19,28 +19,13 @@ from mitlgan.errors import UsageError
 from mitlgan.recipe.messages import error_location, short, toml_message, validation_message
 from mitlgan.recipe.schema.ladder import with_total_length
 from mitlgan.recipe.schema.recipe import KINDS, SCHEMA_VERSION, Recipe
+from mitlgan.runtime.shipped_files import shipped_folder, shipped_recipe_names
 from mitlgan.runtime.text_files import read_text
 
 MAX_BYTES = 1_000_000
 RENAMED_FOLDERS = {"modern": "recommended", "demo": "thesis-32"}
 """Earlier names of the shipped recipes' folders, which keep working."""
 UNREADABLE = (ValueError, RecursionError, OverflowError)  # raised by tomllib; a number of 5,000 digits gives a plain ValueError
-
-
-def shipped_folder(folder: Literal["recipes", "pretrained"]) -> Path:
-    """Return a shipped folder: inside the installed package, else at the root of the checkout.
-
-    An editable install has none inside the package, so an edited recipe of the checkout takes effect.
-    """
-    package = Path(__file__).resolve().parent.parent
-    inside = package / folder
-    return inside if inside.is_dir() else package.parent / folder
-
-
-def shipped_recipe_names() -> list[str]:
-    """Return the names of the shipped recipes, such as `thesis-32/pretrain_fg`."""
-    root = shipped_folder("recipes")
-    return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.toml"))
 
 
 def find_recipe(name: str, option: str = "--recipe") -> Path:

@@ -113,6 +113,9 @@ def test_bench_measures_both_sides(command: Command) -> None:
     assert found["loading"]["ratio"] == pytest.approx(found["loading"]["packed_images_per_s"] / found["loading"]["folder_images_per_s"])
     assert found["critic_update"]["ratio"] == pytest.approx(found["critic_update"]["ours_ms"] / found["critic_update"]["plain_ms"])
     assert 0 < found["loop"]["overhead_fraction"] < 1
+    assert {"matmul", "convolution"} == set(found["step"]["gflops"])
+    assert set(found["startup"]) >= {"--help", "recipes ls"}
+    assert "growth" not in found
 
 
 @pytest.mark.slow

@@ -63,8 +63,20 @@ Budgets = Annotated[
 
 Triple = Annotated[
     list[str] | None,
-    typer.Option("--domain", metavar="NAME=FG,BG,SCENE", help="One domain: data or artifacts of two layers, data of scenes; repeatable."),
+    typer.Option(
+        "--domain",
+        metavar="NAME=FG,BG,SCENE",
+        help="One domain: data or artifacts of two layers, data of scenes; repeatable. More layers, from back to "
+        "front: NAME=bg=ROOMS,cat=CATS,hat=HATS,SCENE.",
+    ),
 ]
+
+FgRecipe = Annotated[
+    str | None,
+    typer.Option("--fg-recipe", metavar="NAME|FILE", help="Recipe of a domain's foregrounds. Default: the one that belongs to --recipe."),
+]
+
+BgRecipe = Annotated[str | None, typer.Option("--bg-recipe", metavar="NAME|FILE", help="The same of its background.")]
 
 Trials = Annotated[
     list[str] | None,
@@ -83,6 +95,8 @@ def compare(
     pretrain_seeds: Annotated[bool, typer.Option("--pretrain-seeds", help="Also train new layers for each seed.")] = False,
     triple: Triple = None,
     recipe: Annotated[str | None, typer.Option("--recipe", metavar="NAME|FILE", help="Recipe of a composition to train here.")] = None,
+    fg_recipe: FgRecipe = None,
+    bg_recipe: BgRecipe = None,
     fg: Annotated[Path | None, typer.Option("--fg", metavar="ARTIFACT", help="Foreground generator of that composition.")] = None,
     bg: Annotated[Path | None, typer.Option("--bg", metavar="ARTIFACT", help="Background generator of that composition.")] = None,
     layer: options.LayerNames = None,
@@ -115,6 +129,7 @@ def compare(
         layers=options.layers_from(layer, fg, bg),
         data=data,
         settings=tuple(settings or ()),
+        fg_recipe=fg_recipe, bg_recipe=bg_recipe,
         domains=tuple(parse_domain(text) for text in triple or ()),
         trials=parse_trials(tuple(trials or ())),
         extractors=tuple(extractor or ()),

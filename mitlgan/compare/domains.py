@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from mitlgan import networks
 from mitlgan.artifacts.card import LAYER_ROLES, Card, GeneratorSpec, read_card
 from mitlgan.artifacts.loaded_artifact import artifact_path
+from mitlgan.artifacts.run_steps import is_step_reference
 from mitlgan.compare.arm_training import ArmTraining
 from mitlgan.compare.finished_runs import extract_layers, read_finished_card
+from mitlgan.compare.layer_recipes import composition_settings, layer_role, load_layer_recipe
 from mitlgan.compare.plan import ComparisonPlan, DomainSpec
-from mitlgan.errors import ArtifactError, MitlganError, UsageError
+from mitlgan.data.recipe_data import open_recipe_data
+from mitlgan.errors import ArtifactError, DataError, MitlganError, UsageError
 from mitlgan.recipe import Recipe, load_recipe, parse_recipe, with_overrides
+from mitlgan.runtime.progress import Say
 from mitlgan.stages.default_layers import resolve_layers
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
@@ -30,6 +37,7 @@ class DomainSetup:
         layers: Artifact of each frozen layer that exists already.
         pretrainings: Trainings of the other layers, by layer.
         composed: A finished composition that is taken as it is.
+        names: The layers in the order of their latents; empty: as they are in `layers`, then in `pretrainings`.
     """
 
     name: str
@@ -37,6 +45,11 @@ class DomainSetup:
     layers: Mapping[str, Path]
     pretrainings: Mapping[str, ArmTraining]
     composed: Run | None = None
+    names: tuple[str, ...] = ()
+
+    def in_order(self, layers: Mapping[str, Path]) -> dict[str, Path]:
+        """Return the artifacts of all layers in the order of their latents."""
+        return {name: layers[name] for name in self.names or layers}
 
     def pretrainings_for_seed(self, seed: int, own_layers: bool) -> dict[str, ArmTraining]:
         """Return what must be pretrained for a seed.
@@ -125,7 +138,8 @@ def _composition_run(plan: ComparisonPlan, root: Path) -> Run | None:
 
 
 def _compose_recipe(plan: ComparisonPlan) -> Recipe:
-    recipe = load_recipe(plan.recipe or DEFAULT_RECIPE, plan.settings)
+    settings = composition_settings(plan.settings) if plan.domains else plan.settings
+    recipe = load_recipe(plan.recipe or DEFAULT_RECIPE, settings)
     if recipe.composer is None:
         raise UsageError(f"--recipe {plan.recipe}: has no [composer]; give one for `compose`")
     return recipe
@@ -136,17 +150,58 @@ def _domain_setup(plan: ComparisonPlan, domain: DomainSpec) -> DomainSetup:
     assert recipe.composer is not None
     layers: dict[str, Path] = {}
     pretrainings: dict[str, ArmTraining] = {}
-    for name, source in (("fg", domain.fg), ("bg", domain.bg)):
+    for name, source in domain.sources.items():
         path = Path(source)
-        if path.suffix == ".safetensors" or (path / "recipe.toml").is_file() or (path / "generator.safetensors").is_file():
+        if path.suffix == ".safetensors" or (path / "recipe.toml").is_file() or (path / "generator.safetensors").is_file() or is_step_reference(path):
             layers[name] = artifact_path(path)
             continue
-        pretraining = with_overrides(load_recipe(f"thesis-32/pretrain_{name}"), data__source=_data_source(source))
+        requested = plan.bg_recipe if layer_role(name) == "bg" else plan.fg_recipe
+        pretraining = load_layer_recipe(name, recipe, plan.recipe or DEFAULT_RECIPE, requested, plan.settings)
+        pretraining = with_overrides(pretraining, data__source=_data_source(source))
         if pretraining.size_px != recipe.size_px and recipe.composer.resample is None:
             sizes = f"{source} would be trained at {pretraining.size_px} px, the scenes at {recipe.size_px}"
-            raise UsageError(f"--domain {domain.name}: {sizes}; give artifacts")
+            raise UsageError(f"--domain {domain.name}: {sizes}; give artifacts, or another --{layer_role(name)}-recipe")
         pretrainings[name] = ArmTraining(f"{domain.name} pretrain {name}", pretraining)
-    return DomainSetup(domain.name, recipe, layers, pretrainings)
+    setup = DomainSetup(domain.name, recipe, layers, pretrainings, names=tuple(domain.sources))
+    _check_layers(setup)
+    return setup
+
+
+def _check_layers(setup: DomainSetup) -> None:
+    """Check that the composition can be built of its layers, mattes included, before any of them is trained.
+
+    Raises:
+        UsageError: The layers do not suit the composition.
+    """
+    assert setup.recipe.composer is not None
+    specs = generator_specs(setup.layers)
+    for name, training in setup.pretrainings.items():
+        assert training.recipe.generator is not None
+        specs[name] = GeneratorSpec(training.recipe.generator, training.recipe.size_px)
+    try:
+        with torch.device("meta"):
+            generators = {name: specs[name].build() for name in setup.names}
+            networks.check_composer(setup.recipe.composer, generators, setup.recipe.size_px)
+    except UsageError as error:
+        raise UsageError(f"--domain {setup.name}: {error}") from None
+
+
+def check_pictures(setups: Sequence[DomainSetup], say: Say) -> None:
+    """Open the pictures of every training of the domains' layers, before the first of them begins.
+
+    Raises:
+        DataError: Pictures are missing, or a foreground that must have a matte has no transparency to learn it from.
+    """
+    for setup in setups:
+        for name, training in setup.pretrainings.items():
+            recipe = training.recipe
+            assert recipe.generator is not None
+            pack = open_recipe_data(recipe, say=say)
+            if recipe.generator.image_channels == 4 and pack.channels != 4:
+                raise DataError(
+                    f"--domain {setup.name}: {name} needs a matte, but the pictures of {recipe.data.source} have no transparency; cut them by "
+                    f"`mitlgan data split`, or compose by a recipe that needs none"
+                )
 
 
 def _lacks_layers(layers: Mapping[str, Path]) -> bool:

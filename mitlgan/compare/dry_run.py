@@ -13,7 +13,7 @@ from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.compare.arms import COMPOSED, ArmSpec, check_baseline_name, composed_arm, resolve_arms, resolve_baseline
 from mitlgan.compare.budgets import measurement_points, training_macs, with_equal_length, with_schedule
 from mitlgan.compare.demo import JOBS, find_shipped_layers, stage_recipes
-from mitlgan.compare.domains import DomainSetup, generator_specs, read_cards, resolve_domains
+from mitlgan.compare.domains import DomainSetup, check_pictures, generator_specs, read_cards, resolve_domains
 from mitlgan.compare.equal_budgets import ARMS_FOLDER
 from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.finished_composition import open_composition
@@ -61,7 +61,9 @@ def estimate_comparison(plan: ComparisonPlan, context: RunContext) -> WorkEstima
     for baseline in plan.baselines:
         check_baseline_name(baseline)
     estimator, steps, measuring_s = Estimator(context.world), list[list[TrainingEstimate]](), 0.0
-    for setup in resolve_domains(plan, context.root):
+    setups = resolve_domains(plan, context.root)
+    check_pictures(setups, context.reporter.say)
+    for setup in setups:
         if plan.trains_compositions:
             note_demo_data(setup.recipe, plan.data, context.reporter.say)
         evaluator = open_evaluator(plan, setup.recipe, context)

@@ -84,7 +84,7 @@ def _train_layers(plan: ComparisonPlan, setup: DomainSetup, context: RunContext)
     first = setup.recipe.seed
     by_seed = {seed: setup.pretrainings_for_seed(seed, plan.pretrain_seeds) for seed in range(first, first + plan.seeds)}
     run_trainings([training for pretrainings in by_seed.values() for training in pretrainings.values()], context, jobs=plan.jobs)
-    return {seed: {**setup.layers, **_artifacts(pretrainings, context)} for seed, pretrainings in by_seed.items()}
+    return {seed: setup.in_order({**setup.layers, **_artifacts(pretrainings, context)}) for seed, pretrainings in by_seed.items()}
 
 
 def _artifacts(trainings: Mapping[str, ArmTraining], context: RunContext) -> dict[str, Path]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mitlgan.errors import UsageError
+from mitlgan.networks import check_layer_name
 
 TIME, KIMG = "time", "kimg"
 """The default resources: kimg with budgets, else time, which means CPU seconds if those of all stages are known, and seconds otherwise."""
@@ -27,12 +28,19 @@ class DomainSpec:
         fg: Images or a generator of foregrounds: `demo`, a folder, a pack, an artifact or a run.
         bg: The same for backgrounds.
         scene: Images of scenes.
+        layers: The same of each layer by name, from back to front, in place of `fg` and `bg`; empty: those two.
     """
 
     name: str
     fg: str
     bg: str
     scene: str
+    layers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Images or generator of each layer, by its name."""
+        return dict(self.layers) or {"fg": self.fg, "bg": self.bg}
 
 
 @dataclass(frozen=True)
@@ -52,8 +60,10 @@ class ComparisonPlan:
         layers: Generators by layer, from back to front, if the composition is trained here. If `fg` or `bg` is missing, it is taken from `composed`,
             else from the newest run, else from the shipped artifacts.
         data: Scenes that replace the recipe's.
-        settings: Changes of the recipe, `a.b=v`.
+        settings: Changes of the recipe, `a.b=v`; with domains also of the layers' pretraining.
         domains: Domains, each with its own composition.
+        fg_recipe: Recipe by which layers in front are pretrained for a domain; None: the one that belongs to the composition's.
+        bg_recipe: The same for the background.
         trials: Number of recipes tried before this comparison, by arm, as declared by the user; 1 by default.
         extractors: Extractors of the metrics, the first of which decides; empty is the recipe's, and a second one if it is available.
         weights: Weights file of the first extractor.
@@ -74,6 +84,8 @@ class ComparisonPlan:
     data: str | None = None
     settings: tuple[str, ...] = ()
     domains: tuple[DomainSpec, ...] = ()
+    fg_recipe: str | None = None
+    bg_recipe: str | None = None
     trials: Mapping[str, int] = field(default_factory=dict)
     extractors: tuple[str, ...] = ()
     weights: Path | None = None
@@ -93,6 +105,8 @@ class ComparisonPlan:
             raise UsageError("--jobs: arms that share a machine slow each other down; with --equal seconds use --jobs 1, or --equal cpu-seconds")
         if len({spec.name for spec in self.domains}) < len(self.domains):
             raise UsageError("--domain: two domains have one name; give each its own")
+        if not self.domains and (self.fg_recipe or self.bg_recipe):
+            raise UsageError("--fg-recipe, --bg-recipe: pretrain the layers of a --domain; leave them out, or give one")
 
     @property
     def trains_compositions(self) -> bool:
@@ -105,20 +119,38 @@ class ComparisonPlan:
         values = asdict(self)
         paths = {key: None if values[key] is None else str(values[key]) for key in ("composed", "baseline_run", "weights")}
         values["triples"] = values.pop("domains")  # the key of earlier versions, whose comparisons are resumed
+        for table in (values, *values["triples"]):  # what earlier versions did not know is left out where it is not used
+            for key in ("fg_recipe", "bg_recipe", "layers"):
+                if not table.get(key) and (table is not values or key != "layers"):
+                    table.pop(key, None)
         return {**values, **paths, "layers": {name: str(path) for name, path in self.layers.items()}, "trials": dict(self.trials)}
 
 
 def parse_domain(text: str) -> DomainSpec:
-    """Parse a `--domain`, NAME=FG,BG,SCENE.
+    """Parse a `--domain`, NAME=FG,BG,SCENE, or NAME=LAYER=SOURCE,LAYER=SOURCE,...,SCENE with two layers or more.
 
     Raises:
         UsageError: The text has another form.
     """
     name, equals, rest = text.partition("=")
-    parts = [part.strip() for part in rest.split(",")]
-    if not equals or not name.strip() or len(parts) != 3 or not all(parts):
-        raise UsageError(f"--domain {text}: write it as NAME=FG,BG,SCENE, such as pets=cats/,rooms/,cats-in-rooms/")
-    return DomainSpec(name.strip(), *parts)
+    *sources, scene = (part.strip() for part in rest.split(","))
+    named = [(layer.strip(), source.strip()) for layer, separator, source in (part.partition("=") for part in sources) if separator]
+    is_plain, is_named = len(sources) == 2 and not named, len(sources) >= 2 and len(named) == len(sources)
+    if not equals or not name.strip() or not (is_plain or is_named) or not all([*sources, scene]):
+        raise UsageError(
+            f"--domain {text}: write it as NAME=FG,BG,SCENE, such as pets=cats/,rooms/,cats-in-rooms/, "
+            "or with any number of layers from back to front, NAME=bg=rooms/,cat=cats/,hat=hats/,SCENE"
+        )
+    if is_plain:
+        return DomainSpec(name.strip(), sources[0], sources[1], scene)
+    for layer, source in named:
+        try:
+            check_layer_name(layer)
+        except UsageError as error:
+            raise UsageError(f"--domain {text}: {error}") from None
+        if not source or [other for other, _ in named].count(layer) > 1:
+            raise UsageError(f"--domain {text}: {layer} {'has no pictures' if not source else 'is given twice'}; write each layer once, as NAME=SOURCE")
+    return DomainSpec(name.strip(), "", "", scene, dict(named))
 
 
 def parse_budgets(text: str | None) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mitlgan.compare.arms import check_baseline_name
-from mitlgan.compare.domains import DomainSetup, resolve_domains
+from mitlgan.compare.domains import DomainSetup, check_pictures, resolve_domains
 from mitlgan.compare.equal_budgets import train_for_budgets
 from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.finished_composition import compare_with_finished
@@ -75,6 +75,7 @@ def run_comparison(plan: ComparisonPlan, context: RunContext) -> ComparisonResul
     for baseline in plan.baselines:
         check_baseline_name(baseline)
     setups = resolve_domains(plan, context.root)
+    check_pictures(setups, context.reporter.say)
     if plan.trains_compositions:
         note_demo_data(setups[0].recipe, plan.data, context.reporter.say)
     evaluators = [open_evaluator(plan, setup.recipe, context) for setup in setups]

@@ -14,7 +14,7 @@ from mitlgan.report.caveats import caveats, warnings
 from mitlgan.report.charts import DistanceMark, TimeBar, distance_line, time_bars
 from mitlgan.report.formatting import count, distance_name, duration, number
 from mitlgan.report.inline_images import InlineImage, inline_png, inline_webp
-from mitlgan.report.markdown import report_markdown
+from mitlgan.report.markdown import reports_markdown
 from mitlgan.report.plots import Curve, curves
 from mitlgan.report.schema import ArmResult, Comparison, Picture, Pixels
 from mitlgan.report.summary import SCHEMA_VERSION, report_summary
@@ -109,7 +109,7 @@ def write_reports(out: Path, comparisons: Sequence[Comparison], *, json_name: st
     texts = (
         _html(comparisons),
         json.dumps(values, indent=2, allow_nan=False) + "\n",
-        "\n\n".join(report_markdown(comparison) for comparison in comparisons),
+        reports_markdown(comparisons),
         csv_table(comparisons),
         latex_table(comparisons),
     )

@@ -8,7 +8,17 @@ from mitlgan.report.caveats import caveats, warnings
 from mitlgan.report.formatting import markdown_text, printable
 from mitlgan.report.schema import Comparison
 from mitlgan.report.table import Table
-from mitlgan.report.tables import budget_table, kid_ratio_table, separation_table, summary_table
+from mitlgan.report.tables import budget_table, domain_table, kid_ratio_table, separation_table, summary_table
+
+
+def reports_markdown(comparisons: Sequence[Comparison]) -> str:
+    """Return the reports of one or several domains as Markdown; several begin with one table of all."""
+    reports = [report_markdown(comparison) for comparison in comparisons]
+    if len(comparisons) > 1:
+        heading = f"# Compositions and baselines in {len(comparisons)} domains"
+        verdicts = [f"{comparison.title}: {comparison.verdict.headline}" for comparison in comparisons if comparison.verdict]
+        reports.insert(0, "\n".join([heading, "", *table_lines(domain_table(comparisons)), "", *_bullets(verdicts), ""]))
+    return "\n\n".join(reports)
 
 
 def report_markdown(comparison: Comparison) -> str:

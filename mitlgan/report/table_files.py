@@ -10,7 +10,8 @@ from typing import Any
 from mitlgan.report.formatting import DASH, printable
 from mitlgan.report.ratios import kid_ratios
 from mitlgan.report.schema import Comparison
-from mitlgan.report.tables import METRICS, budget_table, metrics_table
+from mitlgan.report.table import Table
+from mitlgan.report.tables import METRICS, budget_table, domain_table, metrics_table
 from mitlgan.runtime.progress import finite
 
 RATIO_COLUMNS = ("kid_ratio", "kid_ratio_above_floor")
@@ -68,16 +69,20 @@ def _csv_cell(value: Any) -> str:
 
 
 def latex_table(comparisons: Sequence[Comparison]) -> str:
-    """Return the table of distances for a paper: arms by budgets, or by metrics without budgets, with the anchors below."""
-    return "\n\n".join(_latex_tabular(comparison) for comparison in comparisons) + "\n"
+    """Return the table of distances for a paper: arms by budgets, or by metrics without budgets, with the anchors below.
+
+    Several domains begin with one table of all, arms by domains.
+    """
+    overview = [_latex_lines("all domains", domain_table(comparisons))] if len(comparisons) > 1 else []
+    own = [_latex_lines(comparison.title, budget_table(comparison) or metrics_table(comparison)) for comparison in comparisons]
+    return "\n\n".join([*overview, *own]) + "\n"
 
 
-def _latex_tabular(comparison: Comparison) -> str:
-    table = budget_table(comparison) or metrics_table(comparison)
+def _latex_lines(title: str, table: Table) -> str:
     rows = {is_anchor: [_latex_row([row.label, *row.cells]) for row in table.rows if row.anchor is is_anchor] for is_anchor in (False, True)}
     lines = [rf"\begin{{tabular}}{{l{'r' * len(table.headings)}}}", r"\hline", _latex_row([table.corner, *table.headings]), r"\hline", *rows[False]]
     lines += [r"\hline", *rows[True]] if rows[True] else []
-    return "\n".join([f"% {printable(comparison.title)}", *lines, r"\hline", r"\end{tabular}"])
+    return "\n".join([f"% {printable(title)}", *lines, r"\hline", r"\end{tabular}"])
 
 
 def _latex_row(cells: Sequence[str]) -> str:

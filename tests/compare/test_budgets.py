@@ -151,3 +151,33 @@ def test_triples_and_trials() -> None:
     assert parse_trials(("wgan=3", "composed=1")) == {"wgan": 3, "composed": 1}
     with pytest.raises(UsageError, match="--trials"):
         parse_trials(("wgan=0",))
+
+
+def test_a_domain_has_any_number_of_layers() -> None:
+    spec = parse_domain("pets=bg=rooms/, cat=cats/,hat=hats/,both/")
+    assert (spec.sources, spec.scene) == ({"bg": "rooms/", "cat": "cats/", "hat": "hats/"}, "both/")
+    assert list(spec.sources) == ["bg", "cat", "hat"]  # from back to front
+    assert parse_domain("pets=cats/,rooms/,both/").sources == {"fg": "cats/", "bg": "rooms/"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("pets=bg=rooms/,cats/,both/", "write it as NAME=FG,BG,SCENE"),
+        ("pets=bg=rooms/,both/", "write it as NAME=FG,BG,SCENE"),
+        ("pets=bg=rooms/,bg=cats/,both/", "bg is given twice"),
+        ("pets=bg=rooms/,cat=,both/", "cat has no pictures"),
+        ("pets=bg=rooms/,a b=cats/,both/", "a b"),
+    ],
+)
+def test_layers_of_a_domain_of_another_form(text: str, expected: str) -> None:
+    with pytest.raises(UsageError, match=r"^--domain pets=bg=rooms/") as caught:
+        parse_domain(text)
+    assert expected in str(caught.value)
+
+
+def test_the_plan_of_two_layers_is_written_as_before() -> None:
+    values = ComparisonPlan(domains=(parse_domain("pets=cats/,rooms/,both/"),)).to_json()
+    assert list(values["triples"]) == [{"name": "pets", "fg": "cats/", "bg": "rooms/", "scene": "both/"}]
+    assert not {"fg_recipe", "bg_recipe"} & set(values)
+    assert "layers" in values  # of --layer, as before

@@ -150,6 +150,8 @@ def test_domains_by_arms(plan: ComparisonPlan, pretrained: dict[str, Run], packs
     html = result.html.read_text()
     assert html.count("<h1") == 1
     assert "in 2 domains" in html
+    for text, heading in ((result.paths.md.read_text(), "| arm | rooms | fields |"), (result.paths.tex.read_text(), r"arm & rooms & fields \\")):
+        assert text.count(heading) == 1  # one table of all
     identifiers = [part.split('"')[0] for part in html.split(' id="')[1:]]
     assert len(identifiers) == len(set(identifiers))
     assert {row["domain"] for row in csv.DictReader(io.StringIO(result.paths.csv.read_text()))} == {"rooms", "fields"}

@@ -1,0 +1,75 @@
+"""Recipes by which the layers of a `--domain` are pretrained: those that belong to the composition's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mitlgan.artifacts.summary import thesis_generator
+from mitlgan.compare.baseline_recipes import uses_mattes
+from mitlgan.errors import UsageError
+from mitlgan.recipe import REACHABLE_PX, Recipe, find_recipe, load_recipe, shipped_folder, shipped_recipe_names
+
+BACKGROUND = "bg"
+
+
+def layer_role(layer: str) -> str:
+    """Return the role that a layer is pretrained for: `bg` for the background, `fg` for all in front of it."""
+    return "bg" if layer == BACKGROUND else "fg"
+
+
+def load_layer_recipe(layer: str, composition: Recipe, name: str, requested: str | None, settings: Sequence[str]) -> Recipe:
+    """Return the recipe by which a layer of a composition is pretrained.
+
+    Args:
+        layer: Its name.
+        composition: Recipe of the composition.
+        name: As the user named that recipe.
+        requested: Recipe that the user names for the layer.
+        settings: Changes, `a.b=v`, of those that the composition has.
+
+    Raises:
+        UsageError: No recipe ships for it, or the one that is requested is of another role or has no generator.
+    """
+    role = layer_role(layer)
+    option = f"--{role}-recipe"
+    belonging, change = (requested, ()) if requested is not None else _belonging_recipe(role, composition, name)
+    recipe = load_recipe(belonging, [*change, *layer_settings(settings)], option)
+    if recipe.command != "pretrain" or recipe.role != role or recipe.generator is None:
+        raise UsageError(f"{option} {requested}: is for `{recipe.command}` of {recipe.role}; give one for `pretrain {role}`")
+    return recipe
+
+
+def composition_settings(settings: Sequence[str]) -> list[str]:
+    """Return the settings that a composition has: all but those of a generator."""
+    return [text for text in settings if not text.startswith("generator.")]
+
+
+def layer_settings(settings: Sequence[str]) -> list[str]:
+    """Return the settings that the pretraining of a layer has: all but those of the composer."""
+    return [text for text in settings if not text.startswith("composer.")]
+
+
+def _belonging_recipe(role: str, composition: Recipe, name: str) -> tuple[str, Sequence[str]]:
+    """Return the shipped recipe for a role, of the composition's family and variant, else of its family and size, and settings that it needs.
+
+    A file of the user belongs to the recommended recipes if it blends layers by mattes, else to the thesis'. Those are made for any size of their
+    family: with as many stages as it needs.
+    """
+    shipped, size_px = shipped_recipe_names(), composition.size_px
+    for candidate in _candidates(role, composition, name):
+        if candidate in shipped and load_recipe(candidate).size_px == size_px:
+            return candidate, ()
+    if not uses_mattes(composition) and size_px in REACHABLE_PX:
+        return f"thesis/pretrain_{role}", (f"size_px={size_px}", f"generator.widths={list(thesis_generator(size_px).widths)}")
+    raise UsageError(f"--{role}-recipe: no shipped recipe of a {role} of {size_px} px belongs to {name}; name one for its pretraining")
+
+
+def _candidates(role: str, composition: Recipe, name: str) -> Iterator[str]:
+    path, root = find_recipe(name), shipped_folder("recipes")
+    size_px = composition.size_px
+    if path.is_relative_to(root) and path.parent != root:
+        family, variant = path.parent.relative_to(root).as_posix(), path.stem.removeprefix("compose-")
+        yield from (f"{family}/{role}-{variant}", f"{family}/pretrain_{role}", f"{family}/{role}-{size_px}")
+    families = ("recommended",) if uses_mattes(composition) else ("thesis", "thesis-32")
+    for family in families:
+        yield from (f"{family}/pretrain_{role}", f"{family}/{role}-{size_px}")

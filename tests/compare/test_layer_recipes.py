@@ -1,0 +1,106 @@
+"""Layers of a domain are pretrained by the recipes that belong to its composition, and checked before any training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers import tiny_runs
+
+from mitlgan.compare.arm_training import ArmTraining
+from mitlgan.compare.domains import DomainSetup, check_pictures, resolve_domains
+from mitlgan.compare.layer_recipes import load_layer_recipe
+from mitlgan.compare.plan import ComparisonPlan, DomainSpec
+from mitlgan.errors import DataError, UsageError
+from mitlgan.recipe import load_recipe, shipped_recipe_names, with_overrides
+from mitlgan.runtime.progress import ignore_message
+
+COMPOSITIONS = [name for name in shipped_recipe_names() if load_recipe(name).composer is not None]
+
+
+def resolved(plan: ComparisonPlan, root: Path) -> DomainSetup:
+    (setup,) = resolve_domains(plan, root)
+    return setup
+
+
+@pytest.mark.parametrize("name", COMPOSITIONS)
+def test_every_shipped_composition_has_recipes_for_its_layers(name: str) -> None:
+    composition = load_recipe(name)
+    for layer in ("fg", "bg", "hat"):
+        recipe = load_layer_recipe(layer, composition, name, None, [])
+        assert (recipe.role, recipe.size_px) == ("bg" if layer == "bg" else "fg", composition.size_px)
+        assert recipe.generator is not None
+        if composition.composer is not None and composition.composer.fusion.kind == "alpha" and layer != "bg":
+            assert recipe.generator.image_channels == 4
+
+
+@pytest.mark.parametrize(
+    ("composition", "layer", "expected"),
+    [
+        ("thesis/compose", "fg", "thesis/pretrain_fg"),
+        ("thesis-32/compose", "bg", "thesis-32/pretrain_bg"),
+        ("recommended/compose-32", "fg", "recommended/fg-32"),
+        ("recommended/compose-64-grown", "fg", "recommended/fg-64-grown"),
+        ("recommended/three-32", "hat", "recommended/fg-32"),
+        ("few/compose-64", "bg", "few/bg-64"),
+        ("thesis/compose-add", "fg", "thesis/pretrain_fg"),
+    ],
+)
+def test_family_size_and_variant(composition: str, layer: str, expected: str) -> None:
+    assert load_layer_recipe(layer, load_recipe(composition), composition, None, []) == load_recipe(expected)
+
+
+def test_the_thesis_layers_at_another_size() -> None:
+    composition = load_recipe("thesis/compose", ["size_px=64"])
+    recipe = load_layer_recipe("fg", composition, "thesis/compose", None, ["size_px=64", "training.kimg=3"])
+    assert (recipe.size_px, recipe.generator.widths, recipe.training.kimg) == (64, (96, 48, 24, 12), 3)  # type: ignore[union-attr]
+
+
+def test_settings_are_passed_on_to_whom_they_concern(tmp_path: Path) -> None:
+    settings = ("training.kimg=0.5", "generator.leak=0.1", "composer.translator.blocks=2", "seed=9")
+    plan = ComparisonPlan(domains=(DomainSpec("a", "demo", "demo", "demo"),), settings=settings)
+    setup = resolved(plan, tmp_path)
+    assert (setup.recipe.training.kimg, setup.recipe.seed, setup.recipe.composer.translator.blocks) == (0.5, 9, 2)  # type: ignore[union-attr]
+    for training in setup.pretrainings.values():
+        assert (training.recipe.training.kimg, training.recipe.seed, training.recipe.generator.leak) == (0.5, 9, 0.1)  # type: ignore[union-attr]
+
+
+def test_recipes_that_the_user_names(tmp_path: Path) -> None:
+    spec = DomainSpec("a", "demo", "demo", "demo")
+    plan = ComparisonPlan(domains=(spec,), recipe="recommended/compose-32", fg_recipe="recommended/fg-32-wide", bg_recipe="thesis-32/pretrain_bg")
+    pretrainings = resolved(plan, tmp_path).pretrainings
+    assert pretrainings["fg"].recipe.generator == load_recipe("recommended/fg-32-wide").generator
+    assert pretrainings["bg"].recipe.generator == load_recipe("thesis-32/pretrain_bg").generator
+    for wrong, message in (
+        (replace(plan, fg_recipe="thesis-32/pretrain_bg"), "--fg-recipe thesis-32/pretrain_bg: is for `pretrain` of bg; give one for `pretrain fg`"),
+        (replace(plan, bg_recipe="absent"), "--bg-recipe absent: no such file or shipped recipe"),
+        (replace(plan, fg_recipe="thesis-32/pretrain_fg"), "--domain a: composer.fusion.kind: alpha needs layers with a matte, but fg has 3 channels"),
+        (replace(plan, bg_recipe="recommended/bg-64"), "--domain a: demo would be trained at 64 px, the scenes at 32"),
+        (replace(plan, fg_recipe=None, settings=("size_px=48",)), "no shipped recipe of a fg of 48 px belongs to"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            resolve_domains(wrong, tmp_path)
+        assert message in str(caught.value)
+    with pytest.raises(UsageError, match="--fg-recipe, --bg-recipe: pretrain the layers of a --domain"):
+        ComparisonPlan(fg_recipe="recommended/fg-32")
+
+
+def test_pictures_without_a_matte_are_refused_before_any_training(packs: dict[str, Path]) -> None:
+    recipe = tiny_runs.recipe("fg", packs["bg"])
+    matted = with_overrides(recipe, generator__image_channels=4, critic__image_channels=4)
+
+    def setup(source: Path) -> DomainSetup:
+        return DomainSetup("pets", matted, {}, {"fg": ArmTraining("x", with_overrides(matted, data__source=str(source)))})
+
+    check_pictures([setup(packs["fg"])], ignore_message)
+    with pytest.raises(
+        DataError, match=r"^--domain pets: fg needs a matte, but the pictures of .* have no transparency; cut them by `mitlgan data split`"
+    ):
+        check_pictures([setup(packs["fg"]), setup(packs["bg"])], ignore_message)
+
+
+def test_the_layers_keep_their_order(tmp_path: Path) -> None:
+    setup = DomainSetup("a", load_recipe("recommended/three-32"), {"cat": tmp_path}, {}, names=("bg", "cat", "hat"))
+    assert list(setup.in_order({"cat": tmp_path, "hat": tmp_path, "bg": tmp_path})) == ["bg", "cat", "hat"]
+    assert list(DomainSetup("", setup.recipe, {}, {}).in_order({"fg": tmp_path, "bg": tmp_path})) == ["fg", "bg"]

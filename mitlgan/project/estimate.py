@@ -12,8 +12,9 @@ from pathlib import Path
 
 import torch
 
+from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
-from mitlgan.data.layers.cut import CutSettings, cut_picture
+from mitlgan.data.layers.cut import CutResult, CutSettings, cut_picture
 from mitlgan.data.layers.matting import matting_methods
 from mitlgan.data.sources.image_source import ImageSource
 from mitlgan.errors import DataError, ResourceError, UsageError
@@ -21,10 +22,11 @@ from mitlgan.metrics.extractors.extractor import extract_features
 from mitlgan.metrics.extractors.registry import open_extractor
 from mitlgan.project.recipe_families import RecipeFamily
 from mitlgan.project.steps import step_label
-from mitlgan.recipe import Recipe, load_recipe
+from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, as_dict, load_recipe, with_overrides
 from mitlgan.report.contact_sheets import evenly_spaced
-from mitlgan.runtime.progress import format_duration
-from mitlgan.stages.training_speed import QuietStopwatch, TrainingSpeed, measure_training_speed, peak_memory_bytes
+from mitlgan.runtime.progress import format_duration, ignore_message
+from mitlgan.stages.pretrain import with_start
+from mitlgan.stages.training_speed import TrainingSpeed, measure_training_speed, measure_work, on_free_cores, peak_memory_bytes
 
 ROLES = ("fg", "bg")
 EVALUATED_SAMPLES = 500
@@ -102,12 +104,12 @@ def measure_project(source: ImageSource, family: RecipeFamily, size_px: int, cut
     cut_s, cut_bytes = _measure_cutting(source, cut)
     speeds, lengths, recipes = dict[str, TrainingSpeed](), dict[str, float](), dict[str, Recipe]()
     for step in family.steps_to(size_px):
-        recipes = {role: load_recipe(step.recipes[role]) for role in ROLES}
+        recipes = {role: _with_networks(load_recipe(step.recipes[role]), step.start(role), recipes.get(role)) for role in ROLES}
         for role, recipe in recipes.items():
             label = step_label(role, step.size_px)
             speeds[label], lengths[label] = measure_training_speed(recipe, threads=threads), recipe.training.kimg
     composition, label = load_recipe(family.compositions[size_px]), step_label("scene", size_px)
-    layers = {"bg": recipes["bg"], "fg": recipes["fg"]}
+    layers = {role: GeneratorSpec(recipe.generator, recipe.size_px) for role, recipe in recipes.items() if recipe.generator is not None}
     speeds[label], lengths[label] = measure_training_speed(composition, layers, threads=threads), composition.training.kimg
     waiting = max(speed.waiting_factor for speed in speeds.values())
     return Measurements(cut_s, cut_bytes, speeds, lengths, _measure_evaluation(composition), waiting, peak_memory_bytes())
@@ -222,19 +224,26 @@ def _seconds(measured: Measurements, family: RecipeFamily, size_px: int, count: 
     return seconds | {"measuring": measured.evaluation_s + REPORT_S}
 
 
+def _with_networks(recipe: Recipe, start: Path | None, before: Recipe | None) -> Recipe:
+    """Return a recipe with the networks that it trains: those of the shipped layer that it goes on from, or the parent of the step before."""
+    if start is not None:
+        recipe, _ = with_start(recipe, start, None, ignore_message)
+    elif before is not None and isinstance(recipe.generator, ParentedGeneratorRecipe):
+        assert before.generator is not None
+        recipe = with_overrides(recipe, generator__parent=as_dict(before.generator), generator__parent_px=before.size_px)
+    return recipe
+
+
 def _measure_cutting(source: ImageSource, settings: CutSettings) -> tuple[float, float]:
     """Return the seconds and bytes of one photograph, from some of them."""
     methods = matting_methods(settings.matting)
-    entries = evenly_spaced(source.entries, CUT_SAMPLES)
-    stopwatch = QuietStopwatch(1)
-    results = [cut_picture(entry, methods, settings) for entry in entries]
-    seconds, _ = stopwatch.read()
+    entries, results = evenly_spaced(source.entries, CUT_SAMPLES), list[CutResult]()
+    seconds, _ = on_free_cores(*measure_work(lambda: results.extend(cut_picture(entry, methods, settings) for entry in entries)), threads=1)
     return seconds / len(entries), sum(len(content) for result in results for content in result.pieces.values()) / len(entries)
 
 
 def _measure_evaluation(composition: Recipe) -> float:
     extractor = open_extractor(composition.evaluation.extractors[0])
     images = torch.zeros(EXTRACTED_SAMPLES, 3, composition.size_px, composition.size_px, dtype=torch.uint8)
-    stopwatch = QuietStopwatch(torch.get_num_threads())
-    extract_features(extractor, [images])
-    return stopwatch.read()[0] / EXTRACTED_SAMPLES * EVALUATED_SAMPLES
+    seconds, _ = on_free_cores(*measure_work(lambda: extract_features(extractor, [images])), torch.get_num_threads())
+    return seconds / EXTRACTED_SAMPLES * EVALUATED_SAMPLES

@@ -15,7 +15,7 @@ from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.sample_files import stages_sheet_png
 from mitlgan.compare.arm_training import run_trainings
 from mitlgan.data.curate.check import check_datasets
-from mitlgan.data.layers.split import SplitSettings, split_pictures
+from mitlgan.data.layers.split import split_pictures
 from mitlgan.data.layers.split_output import SPLIT_MANIFEST
 from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_output_inside
 from mitlgan.errors import ArtifactError, DataError, Stopped, UsageError
@@ -30,14 +30,13 @@ from mitlgan.project.estimate import (
     require_space,
 )
 from mitlgan.project.plan import (
-    CUT_FACTOR,
     PLAN_FILE,
     ProjectPlan,
     ProjectRequest,
     command_line,
     read_plan,
     require_same_request,
-    shown_path,
+    split_settings,
 )
 from mitlgan.project.recipe_families import MIN_PHOTOGRAPHS, choose_family, choose_size
 from mitlgan.project.steps import LAYERS, RUNS, TrainingStep, composition_step, layer_step
@@ -119,23 +118,11 @@ class Project:
 
     def _split(self) -> None:
         """Cut the photographs; finished cuts are not made again."""
-        request = self.plan.request
-        words = [
-            "data",
-            "split",
-            shown_path(request.photographs),
-            "--out",
-            str(self.layers),
-            "--size",
-            str(self.plan.cut_px),
-            "--holdout",
-            request.holdout,
-        ]
-        words += ["--allow-bad"] if request.allow_bad else []
-        self._announce("cut the photographs", [[*words, *(["--matting", request.matting] if request.matting != "auto" else [])]])
-        settings = SplitSettings(matting=request.matting, size_px=self.plan.cut_px, holdout=request.holdout, allow_bad=request.allow_bad)
+        self._announce("cut the photographs", [self.plan.split_command(self.layers)])
         before = read_json(self.layers / SPLIT_MANIFEST)
-        manifest = split_pictures(request.photographs, self.layers, settings, lambda done, total: self.progress("cut", done, total))
+        manifest = split_pictures(
+            self.plan.request.photographs, self.layers, self.plan.split_settings(), lambda done, total: self.progress("cut", done, total)
+        )
         if json.loads(json.dumps(manifest)) != before:
             (self.out / CHECK_PAGE).unlink(missing_ok=True)  # of other pictures
         page, files = write_split_page(self.layers, manifest), manifest["files"]
@@ -248,8 +235,7 @@ def _begin(request: ProjectRequest, source: ImageSource, out: Path, jobs: int, s
     size_px = choose_size(family, side_px, request.size_px)
     say(f"{count:,} photographs, shorter side {side_px} px (median): pictures of {size_px} px; {family.reason}")
     say("measuring this machine ...")
-    cut = SplitSettings(matting=request.matting, size_px=CUT_FACTOR * size_px, holdout=request.holdout)
-    measured = measure_project(source, family, size_px, cut, jobs)
+    measured = measure_project(source, family, size_px, split_settings(request, size_px), jobs)
     estimate = fit_lengths(measured, family, size_px, count, request.minutes, jobs)
     for line in describe_estimate(estimate, measured, out):
         say(line)

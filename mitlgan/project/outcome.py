@@ -20,7 +20,7 @@ def describe_outcome(result: ProjectResult) -> str:
     steps = {
         "play with it": ["studio", str(result.artifact)],
         "more scenes": ["sample", str(result.artifact), "-n", "64", "--layers"],
-        "better cuts": ["data", "split", photographs, "--out", str(result.layers), "--size", str(result.plan.cut_px), "--exclude", "exclude.txt"],
+        "better cuts": [*result.plan.split_command(result.layers), "--exclude", "exclude.txt"],
         "better pictures": ["make", photographs, "--minutes", "60", "--out", f"{result.out}-60"],
         "against a WGAN": ["compare", "--composed", str(result.run), "--out", str(result.run.parent.parent)],
     }

@@ -8,13 +8,14 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mitlgan.data.layers.split import SplitSettings
 from mitlgan.errors import UsageError
 from mitlgan.project.recipe_families import FAMILIES, RecipeFamily
 from mitlgan.runtime.files import write_json
 from mitlgan.runtime.json_files import read_json
 
 PLAN_FILE = "make.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 CUT_FACTOR = 2
 """Size of the cut layers over that of the pictures to make: cut finer than trained, so that edges stay soft."""
 
@@ -85,6 +86,17 @@ class ProjectPlan:
         """Size to which photographs are reduced before they are cut."""
         return CUT_FACTOR * self.size_px
 
+    def split_settings(self) -> SplitSettings:
+        """Return how the photographs are cut."""
+        return split_settings(self.request, self.size_px)
+
+    def split_command(self, layers: Path) -> list[str]:
+        """Return the words of the command that cuts the photographs into a folder, without `mitlgan`."""
+        request = self.request
+        words = ["data", "split", shown_path(request.photographs), "--out", str(layers), "--size", str(self.cut_px), "--centre"]
+        words += ["--holdout", request.holdout, *(["--allow-bad"] if request.allow_bad else [])]
+        return [*words, *(["--matting", request.matting] if request.matting != "auto" else [])]
+
     def write(self, out: Path) -> None:
         """Write the plan into the project's folder."""
         values = asdict(self)
@@ -130,6 +142,11 @@ def require_same_request(plan: ProjectPlan, request: ProjectRequest, listing_sha
     if listing_sha256 != plan.listing_sha256:
         change = f"{plan.count:,} then, {count:,} now" if count != plan.count else f"{count:,}, some of them changed"
         raise UsageError(f"PHOTOS {request.photographs}: other pictures than when {out} was begun ({change}); give another --out for them")
+
+
+def split_settings(request: ProjectRequest, size_px: int) -> SplitSettings:
+    """Return how photographs are cut for pictures of a size; objects in the middle of their frames are learned sooner, placement brings them back."""
+    return SplitSettings(matting=request.matting, size_px=CUT_FACTOR * size_px, centre=True, holdout=request.holdout, allow_bad=request.allow_bad)
 
 
 def command_line(words: Sequence[str]) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mitlgan.errors import UsageError
+from mitlgan.recipe import shipped_folder
 
 MIN_PHOTOGRAPHS = 8
 """Fewer are no set to learn from."""
@@ -26,6 +28,10 @@ class LayerStep:
     size_px: int
     recipes: Mapping[str, str]
     shipped_start: Mapping[str, str] = field(default_factory=dict)
+
+    def start(self, role: str) -> Path | None:
+        """Return the shipped artifact that a role goes on from, if any."""
+        return shipped_folder("pretrained") / self.shipped_start[role] / "generator.safetensors" if role in self.shipped_start else None
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,8 @@ FEW = RecipeFamily(
     "few",
     f"fewer than {MIN_TRANSFER_PHOTOGRAPHS:,} photographs: the layers go on from shipped ones",
     (
-        LayerStep(32, {"fg": "few/fg-32", "bg": "few/bg-32"}, {"fg": "modern-fg-32", "bg": "modern-bg-32"}),
-        LayerStep(64, {"fg": "few/fg-64", "bg": "few/bg-64"}),
+        LayerStep(32, {"fg": "few/fg-32", "bg": "few/bg-32"}, {"fg": "modern-fg-wide-32", "bg": "modern-bg-32"}),
+        LayerStep(64, {"fg": "few/fg-64-sharp", "bg": "few/bg-64-sharp"}),
     ),
     {32: "few/compose-32", 64: "few/compose-64"},
 )

@@ -10,7 +10,7 @@ from mitlgan.compare.arm_training import ArmTraining
 from mitlgan.errors import DataError
 from mitlgan.project.plan import ProjectPlan
 from mitlgan.project.recipe_families import LayerStep
-from mitlgan.recipe import load_recipe, shipped_folder, with_data_source
+from mitlgan.recipe import load_recipe, with_data_source
 from mitlgan.runtime.progress import Say
 from mitlgan.stages.placement_fit import USE_SCENES
 from mitlgan.stages.pretrain import with_start
@@ -88,10 +88,7 @@ def layer_step(plan: ProjectPlan, out: Path, step: LayerStep, role: str, before:
     Raises:
         DataError: There are no pictures of the layer.
     """
-    start = before
-    if role in step.shipped_start:
-        start = shipped_folder("pretrained") / step.shipped_start[role] / "generator.safetensors"
-    return TrainingStep(role, step.size_px, step.recipes[role], _settings(plan, role, step.size_px), _pictures(out, role), start)
+    return TrainingStep(role, step.size_px, step.recipes[role], _settings(plan, role, step.size_px), _pictures(out, role), step.start(role) or before)
 
 
 def composition_step(plan: ProjectPlan, out: Path, layers: Mapping[str, Path]) -> TrainingStep:

@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import math
 import shutil
-import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mitlgan import networks
 from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.recipe import Recipe, ladder_steps, with_overrides
 from mitlgan.runtime.distributed import World
-from mitlgan.runtime.progress import SilentReporter, format_duration
-from mitlgan.stages.setup import make_setup
-from mitlgan.stages.training_speed import peak_memory_bytes
-from mitlgan.training import run_directory
+from mitlgan.runtime.progress import format_duration
+from mitlgan.stages.training_speed import measure_iterations, measure_work, open_loop, peak_memory_bytes
 from mitlgan.training.checkpoint import CHECKPOINTS_KEPT
-from mitlgan.training.loop import SNAPSHOT_IMAGES, TrainingLoop, translate_memory_error
+from mitlgan.training.loop import SNAPSHOT_IMAGES, TrainingLoop
 from mitlgan.training.schedule import EARLY_SHARES, count_generator_updates
-from mitlgan.training.setup import TrainingSetup
 
-MIN_ITERATIONS, MAX_ITERATIONS = 3, 50
-MEASURED_S = 2.0
-"""Iterations are measured for about as long."""
 STATS_LINE_BYTES = 600
 """Size of a line of statistics and one of timing, about."""
 MIN_BUSY_RATIO = 1.5
@@ -140,8 +129,8 @@ def estimate_training(
     """
     with open_loop(recipe, world, layers=layers, pack=pack) as loop:
         iteration = measure_iterations(loop)
-        snapshot = _measure(lambda: loop.writer.write_snapshot(loop.state, loop.snapshot_inputs))
-        checkpoint = _measure(lambda: loop.writer.write_checkpoint(loop.state))
+        snapshot = measure_work(lambda: loop.writer.write_snapshot(loop.state, loop.snapshot_inputs))
+        checkpoint = measure_work(lambda: loop.writer.write_checkpoint(loop.state))
         checkpoint_bytes = sum(path.stat().st_size for path in (loop.run_directory.path / "checkpoints").iterdir())
     training, updates = recipe.training, count_generator_updates(recipe)
     snapshots, checkpoints = _count_writes(recipe, updates)
@@ -174,20 +163,6 @@ def estimate_run(
     )  # fmt: skip
 
 
-@contextmanager
-def open_loop(
-    recipe: Recipe, world: World, *, layers: Mapping[str, GeneratorSpec] | None = None, pack: ImagePack | None = None
-) -> Iterator[TrainingLoop]:
-    """Yield the loop of a training with new weights, in a temporary folder; arguments and errors as of `estimate_training`."""
-    setup = _new_setup(recipe, open_recipe_data(recipe) if pack is None else pack, layers or {})
-    with tempfile.TemporaryDirectory() as folder:
-        run = run_directory.create_run(Path(folder), "estimate", recipe.name)
-        try:
-            yield TrainingLoop(run, recipe, setup, world, SilentReporter())
-        except Exception as error:
-            raise translate_memory_error(error, run, recipe, is_resumed=False) from None
-
-
 def disk_warning(disk_bytes: int, folder: Path) -> str | None:
     """Return a warning if the disk of a folder, which need not exist yet, has less space than that."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
@@ -204,49 +179,6 @@ def busy_note(estimates: Iterable[TrainingEstimate]) -> str | None:
     if seconds < MIN_BUSY_RATIO * cpu_seconds:
         return None
     return f"this machine is busy with other work; the training itself needs about {format_duration(cpu_seconds)} of CPU time"
-
-
-def _new_setup(recipe: Recipe, pack: ImagePack, layers: Mapping[str, GeneratorSpec]) -> TrainingSetup:
-    """Return a training's setup with new weights in all networks."""
-    if recipe.generator is not None:
-        network: networks.Network = networks.build_generator(recipe.generator, recipe.size_px)
-    elif recipe.inpainter is not None:
-        network = networks.build_inpainter(recipe.inpainter, recipe.size_px)
-    else:
-        assert recipe.composer is not None
-        network = networks.build_composer(recipe.composer, {name: spec.build() for name, spec in layers.items()}, recipe.size_px)
-    return make_setup(recipe, network, pack, {})
-
-
-def measure_iterations(loop: TrainingLoop) -> tuple[float, float]:
-    """Return wall and CPU seconds of one iteration, the mean of several after a first one, which is slower."""
-    loop.train_iteration()
-    _wait(loop.world)
-    start, count = _clocks(), 0
-    while count < MAX_ITERATIONS and (count < MIN_ITERATIONS or time.perf_counter() - start[0] < MEASURED_S):
-        loop.train_iteration()
-        count += 1
-    _wait(loop.world)
-    end = _clocks()
-    return (end[0] - start[0]) / count, (end[1] - start[1]) / count
-
-
-def _measure(work: Callable[[], None]) -> tuple[float, float]:
-    """Return wall and CPU seconds of some work."""
-    start = _clocks()
-    work()
-    end = _clocks()
-    return end[0] - start[0], end[1] - start[1]
-
-
-def _clocks() -> tuple[float, float]:
-    return time.perf_counter(), time.process_time()
-
-
-def _wait(world: World) -> None:
-    """Wait for a GPU, which computes asynchronously."""
-    if world.device.type == "cuda":
-        torch.cuda.synchronize(world.device)
 
 
 def _count_writes(recipe: Recipe, updates: int) -> tuple[int, int]:

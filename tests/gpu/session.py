@@ -26,7 +26,7 @@ from mitlgan.artifacts.card import GeneratorSpec, read_card
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.recipe import Recipe, load_recipe, with_overrides
 from mitlgan.runtime.distributed import World, resolve_device
-from mitlgan.stages.estimate import measure_iterations, open_loop
+from mitlgan.stages.training_speed import measure_iterations, open_loop
 from mitlgan.training.run_directory import Run, list_runs
 
 TOLERANCE = 1e-3

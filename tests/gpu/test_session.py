@@ -21,7 +21,7 @@ from mitlgan.cli.main import main
 from mitlgan.data.pack.image_pack import FourthChannel
 from mitlgan.recipe import load_recipe
 from mitlgan.runtime.distributed import World
-from mitlgan.stages import estimate
+from mitlgan.stages import training_speed
 
 MINUTES = 12.0
 TINY = session.SessionForm(
@@ -44,7 +44,7 @@ def test_the_tiny_form_runs_on_the_cpu(tmp_path: Path, monkeypatch: pytest.Monke
     fourths: dict[str, FourthChannel | None] = {"fg": "alpha", "bg": None, "scene": None}
     packs = {role: str(tiny_runs.pack(tmp_path / f"{role}.npy", fourth=fourth, size_px=32)) for role, fourth in fourths.items()}
     form = dataclasses.replace(TINY, data=packs)
-    monkeypatch.setattr(estimate, "MEASURED_S", 0.01)
+    monkeypatch.setattr(training_speed, "MEASURED_S", 0.01)
     monkeypatch.setattr(session, "EQUALITY_SEEDS", range(2))
     out = tmp_path / "out"
     check(session.Session(form, "cpu", out, time.monotonic() + 10_000, run_here).run(), out, form, 32)
@@ -79,7 +79,7 @@ def check(results: dict[str, Any], out: Path, form: session.SessionForm, size_px
 @pytest.mark.parametrize(("precision", "expected"), [(None, torch.float32), ("float32", torch.float32), ("bf16", torch.bfloat16)])
 def test_the_precision_of_the_forward_pass_is_the_recipes(precision: str | None, expected: torch.dtype) -> None:
     settings = ["training.kimg=0.01", "training.batch=2"] + ([] if precision is None else [f"training.precision={precision}"])
-    with estimate.open_loop(load_recipe("recommended/bg-32", settings), World(0, 1, torch.device("cpu"))) as loop:
+    with training_speed.open_loop(load_recipe("recommended/bg-32", settings), World(0, 1, torch.device("cpu"))) as loop:
         real = loop.updates.real_batch(0)
         dtypes: list[torch.dtype] = []
         hooked = next(module for module in loop.state.generator.modules() if isinstance(module, torch.nn.Conv2d))
@@ -93,7 +93,7 @@ def test_compiled_networks_train_as_others_do_and_keep_their_names() -> None:
     for settings in ([], ["training.compile=eager"]):
         recipe = load_recipe("recommended/bg-32", ["training.kimg=0.01", "training.batch=2", *settings])
         torch.manual_seed(0)
-        with estimate.open_loop(recipe, World(0, 1, torch.device("cpu"))) as loop:
+        with training_speed.open_loop(recipe, World(0, 1, torch.device("cpu"))) as loop:
             losses.append([float(loop.train_iteration()["critic_loss"]) for _ in range(2)])
             names.append(list(loop.state.tensors()))
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)

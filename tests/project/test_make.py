@@ -7,22 +7,24 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from helpers import images, tiny_runs
 from PIL import Image, ImageDraw
 
-from mitlgan.artifacts.card import read_card, read_weights_hash
+from mitlgan.artifacts.card import GeneratorSpec, read_card, read_weights_hash
 from mitlgan.cli import main
+from mitlgan.data.layers.split import SplitSettings
 from mitlgan.errors import DataError, MitlganError, ResourceError, Stopped, UsageError
 from mitlgan.project import estimate, make, plan, recipe_families
 from mitlgan.project.make import ProjectResult, make_project
 from mitlgan.project.plan import PLAN_FILE, ProjectPlan, ProjectRequest
 from mitlgan.project.recipe_families import FEW, MANY, LayerStep, RecipeFamily, choose_family, choose_size
-from mitlgan.recipe import Recipe, load_recipe, shipped_folder, to_toml, with_overrides
+from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, load_recipe, shipped_folder, to_toml, with_overrides
 from mitlgan.runtime.files import lock_folder
+from mitlgan.stages import training_speed
 from mitlgan.stages.training_speed import TrainingSpeed, measure_training_speed
 from mitlgan.training.run_directory import list_runs
 
@@ -76,6 +78,7 @@ def small_family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecipeFam
             patch.setattr(module, "EVALUATED_SAMPLES", 12)
         patch.setattr(make, "SHEET_SAMPLES", 4)
         patch.setattr(estimate, "CUT_SAMPLES", 1)
+        patch.setattr(training_speed, "MEASURED_S", 0.05)
         yield family
 
 
@@ -353,8 +356,8 @@ def test_a_busy_machine_is_said() -> None:
 def test_speed_is_measured_and_nothing_is_kept(small_family: RecipeFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     recipe = load_recipe(small_family.steps[0].recipes["fg"])
-    speed = measure_training_speed(recipe, seconds=0.05)
-    wider = measure_training_speed(with_overrides(recipe, generator__widths=[64, 64, 64], critic__widths=[64, 64, 64]), seconds=0.05)
+    speed = measure_training_speed(recipe)
+    wider = measure_training_speed(with_overrides(recipe, generator__widths=[64, 64, 64], critic__widths=[64, 64, 64]))
     assert 0 < speed.seconds_per_kimg < wider.seconds_per_kimg
     assert 0 < speed.state_bytes < wider.state_bytes
     assert speed.memory_bytes > 50_000_000
@@ -438,3 +441,31 @@ def test_a_plan_is_read_back(tmp_path: Path) -> None:
     written = ProjectPlan(ProjectRequest("/photographs", 64, 12.0), "ab", 200, "few", 64, {"fg-32": 12.5})
     written.write(tmp_path)
     assert plan.read_plan(tmp_path) == written
+
+
+def test_the_speed_that_is_measured_is_that_of_the_networks_that_are_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipes, layers = [], []
+
+    def measured(recipe: Recipe, specs: Mapping[str, GeneratorSpec] | None = None, *, threads: int | None = None) -> TrainingSpeed:
+        recipes.append(recipe)
+        layers.append(specs)
+        return TrainingSpeed(1.0, 1.0, 1, 1)
+
+    monkeypatch.setattr(estimate, "measure_training_speed", measured)
+    monkeypatch.setattr(estimate, "_measure_cutting", lambda *_: (0.1, 100.0))
+    monkeypatch.setattr(estimate, "_measure_evaluation", lambda *_: 1.0)
+    estimate.measure_project(None, FEW, 64, plan.split_settings(ProjectRequest("photographs"), 64), 2)  # type: ignore[arg-type]
+    shipped = read_card(FEW.steps[0].start("fg") or Path())
+    fg, bg, sharp_fg, sharp_bg, _ = recipes
+    assert fg.generator == shipped.generator
+    assert fg.critic.widths != load_recipe("few/fg-32").critic.widths  # that which is kept with the generator
+    assert isinstance(sharp_fg.generator, ParentedGeneratorRecipe)
+    assert isinstance(sharp_bg.generator, ParentedGeneratorRecipe)
+    assert (sharp_fg.generator.parent, sharp_bg.generator.parent) == (fg.generator, bg.generator)
+    assert layers[-1] == {"fg": GeneratorSpec(sharp_fg.generator, 64), "bg": GeneratorSpec(sharp_bg.generator, 64)}
+
+
+def test_the_printed_command_cuts_as_the_project_does() -> None:
+    made = ProjectPlan(ProjectRequest("/photographs", 64, holdout="5", allow_bad=True), "ab", 200, "few", 64, {})
+    assert made.split_settings() == SplitSettings(size_px=128, centre=True, holdout="5", allow_bad=True)
+    assert made.split_command(Path("layers")) == shlex.split("data split /photographs --out layers --size 128 --centre --holdout 5 --allow-bad")

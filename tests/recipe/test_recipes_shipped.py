@@ -25,6 +25,7 @@ from mitlgan.recipe import (
     shipped_recipe_names,
     to_toml,
 )
+from mitlgan.recipe.schema.generators import SharpenedGeneratorRecipe
 
 THESIS_32 = ("compose", "pretrain_bg", "pretrain_fg", "wgan")
 RECOMMENDED = (
@@ -42,12 +43,13 @@ RECOMMENDED = (
     "wgan-64-grown",
 )
 FEW = tuple(f"{part}-{size}" for part in ("bg", "compose", "fg") for size in (32, 64))
+FEW_SHARP = ("bg-64-sharp", "fg-64-sharp")
 ALTERNATIVES = ("resnet", "densenet", "unet", "light", "none", "add")
 THESIS = ("compose", *(f"compose-{name}" for name in ALTERNATIVES), "pretrain_bg", "pretrain_fg", "thesis-narrow", "wgan")
 
 
 def test_what_is_shipped() -> None:
-    expected = {f"recommended/{name}" for name in RECOMMENDED} | {f"few/{name}" for name in FEW}
+    expected = {f"recommended/{name}" for name in RECOMMENDED} | {f"few/{name}" for name in (*FEW, *FEW_SHARP)}
     assert expected | {f"thesis-32/{name}" for name in THESIS_32} | {f"thesis/{name}" for name in THESIS} <= set(shipped_recipe_names())
     assert shipped_recipe_names() == sorted(set(shipped_recipe_names()))
     result = list(shipped_folder("recipes").rglob("*.*"))
@@ -203,6 +205,15 @@ def test_recipes_for_few_pictures_say_when_to_use_them_and_adapt_their_augmentat
     assert "100 to 800" in head
     assert f"mitlgan {recipe.command}" in head
     assert set(recipe.evaluation.extractors) == {"efficientnet-lite0", "mobilenet-v2"}
+
+
+@pytest.mark.parametrize("name", FEW_SHARP)
+def test_recipes_that_sharpen_layers_of_few_pictures_need_no_critic(name: str) -> None:
+    recipe, head = load_recipe(f"few/{name}"), find_recipe(f"few/{name}").read_text().split("schema_version")[0]
+    assert isinstance(recipe.generator, SharpenedGeneratorRecipe)
+    assert not recipe.generator.adversarial
+    assert recipe.generator.image_channels == (4 if recipe.role == "fg" else 3)
+    assert f"mitlgan pretrain {recipe.role} --recipe few/{name} --from RUN" in head
 
 
 @pytest.mark.parametrize("role", ["fg", "bg"])

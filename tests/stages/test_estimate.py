@@ -16,7 +16,7 @@ from mitlgan.compare.plan import ComparisonPlan, DomainSpec
 from mitlgan.errors import ResourceError
 from mitlgan.recipe import Recipe, to_toml
 from mitlgan.runtime.distributed import World
-from mitlgan.stages import estimate as estimates
+from mitlgan.stages import training_speed
 from mitlgan.stages.estimate import TrainingEstimate, WorkEstimate, busy_note, disk_warning, estimate_training
 from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.run_directory import Run
@@ -26,7 +26,7 @@ CPU = World(0, 1, torch.device("cpu"))
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimates, "MEASURED_S", 0.01)
+    monkeypatch.setattr(training_speed, "MEASURED_S", 0.01)
 
 
 def row(seconds: float, cpu_seconds: float = 0.0, memory_bytes: int = 0, disk_bytes: int = 0) -> TrainingEstimate:
@@ -42,7 +42,7 @@ def test_an_estimate_is_in_proportion_to_the_length_and_leaves_nothing(packs: di
         return step(self)
 
     monkeypatch.setattr(TrainingLoop, "train_iteration", counted)
-    monkeypatch.setattr(estimates, "_clocks", lambda: (clock[0], clock[0] / 2))
+    monkeypatch.setattr(training_speed, "_clocks", lambda: (clock[0], clock[0] / 2))
     (scratch := tmp_path / "scratch").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     short, long = (estimate_training(tiny_runs.recipe("fg", packs["fg"], updates=updates), CPU) for updates in (10, 1000))

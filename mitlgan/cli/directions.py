@@ -11,6 +11,7 @@ import typer
 from mitlgan.cli import options
 from mitlgan.cli.edit_options import POINT, ArtifactPath, load_artifact
 from mitlgan.cli.output import print_result
+from mitlgan.cli.output_files import lines_of, new_file
 from mitlgan.cli.picture_options import FilterName, Scale, Size, picture_size
 
 
@@ -42,9 +43,10 @@ def directions(
     scale: Scale = None,
     size: Size = None,
     filter_name: FilterName = None,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The sheet, a PNG; directions are written next to it, as .safetensors.")] = Path(
-        "directions.png"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="The sheet, a new PNG; directions are next to it, as .safetensors. Default: directions.png."),
+    ] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
@@ -56,6 +58,7 @@ def directions(
     from mitlgan.images.grid import labeled_grid_png, layer_title
     from mitlgan.runtime.files import write_atomically
 
+    out = new_file(out, "directions.png", [".safetensors"])
     loaded = load_artifact(artifact, device)
     target = picture_size(scale, size, filter_name, loaded.card.size_px)
     point = editing.parse_latent(loaded, at, "--at")
@@ -67,4 +70,4 @@ def directions(
     steps = [f"{step:+.3g} SD" if step else "0" for step in walk.sigmas]
     write_atomically(out, labeled_grid_png(walk.images, rows, steps, corner=[layer_title(axes.layer)], size=target))
     values = {"sheet": str(out), "directions": str(axes_path), "layer": axes.layer, "by": axes.by, "stage": axes.stage, "shares": axes.shares.tolist()}
-    print_result(as_json, values, f"{out}, {axes_path}")
+    print_result(as_json, values, lines_of(out, axes_path))

@@ -9,6 +9,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import log, print_result
+from mitlgan.cli.output_files import new_file, refuse_file
 from mitlgan.cli.picture_options import FilterName, Scale, Size, picture_size
 from mitlgan.cli.search_progress import search_progress
 
@@ -36,9 +37,10 @@ Extractor = Annotated[str | None, typer.Option("--extractor", metavar="NAME", he
 def embed(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of pictures.")],
     artifact: Annotated[Path, typer.Option("--artifact", metavar="A", help=options.ARTIFACT_HELP)],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE|DIR", help="Latent file, a .json; for several pictures a folder with one each.")] = Path(
-        "latent.json"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE|DIR", help="Latent file, a new .json; for several pictures a folder with one each. Default: latent.json."),
+    ] = None,
     sheet: SheetOption = None,
     seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Maximum time per picture.")] = 60.0,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Random seed.", min=0)] = 0,
@@ -72,7 +74,7 @@ def embed(
     from mitlgan.inversion.sheet import sheet_png
     from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR
     from mitlgan.runtime.distributed import resolve_device
-    from mitlgan.runtime.files import sibling_path, write_atomically
+    from mitlgan.runtime.files import write_atomically
 
     options.use_threads(threads)
     settings = InversionSettings(
@@ -80,14 +82,13 @@ def embed(
         perceptual=perceptual, goal_db=goal, seconds=seconds, extractor=extractor or OFFLINE_EXTRACTOR, weights=weights,
     )  # fmt: skip
     files = _files(images)
-    latent_paths = _latent_paths(files, out)
+    latent_paths, sheet_path = _output_paths(files, out or new_file(None, "latent.json", ["-sheet.png"]), sheet)
     loaded = load_artifact(artifact, device=str(resolve_device(device)))
     target_size = picture_size(scale, size, filter_name, loaded.card.size_px)
     targets = torch.stack([read_target(file, loaded.card) for file in files])
     with search_progress(len(files)) as watch:
         result = embedded(loaded, targets, settings, progress=watch)
     _write_latents(files, latent_paths, result, loaded)
-    sheet_path = sheet or (sibling_path(out.with_suffix("") if out.suffix == LATENT else out, "-sheet.png"))
     write_atomically(sheet_path, sheet_png(targets, result, [file.stem for file in files], target_size))
     print_result(as_json, _values(files, latent_paths, sheet_path, result), _text(files, latent_paths, sheet_path, result, settings))
 
@@ -115,6 +116,17 @@ def _files(images: list[Path]) -> list[Path]:
             log(f"{path}: {line}")
         files += [entry.path for entry in source.entries if entry.path is not None]
     return files
+
+
+def _output_paths(files: list[Path], out: Path, sheet: Path | None) -> tuple[list[Path], Path]:
+    """Return the path of each picture's latent file and that of the sheet, none of which exists."""
+    from mitlgan.runtime.files import sibling_path
+
+    latents = _latent_paths(files, out)
+    sheet = sheet or (sibling_path(out.with_suffix("") if out.suffix == LATENT else out, "-sheet.png"))
+    for path, option in (*((path, "--out") for path in latents), (sheet, "--sheet")):
+        refuse_file(path, option)
+    return latents, sheet
 
 
 def _latent_paths(files: list[Path], out: Path) -> list[Path]:

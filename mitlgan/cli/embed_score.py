@@ -9,6 +9,7 @@ import typer
 
 from mitlgan.cli import options, score_options
 from mitlgan.cli.output import print_result
+from mitlgan.cli.output_files import lines_of, refuse_file
 from mitlgan.cli.search_progress import search_progress
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def embed_score(
     from mitlgan.runtime.files import write_atomically
 
     options.use_threads(threads)
+    refuse_file(sheet, "--sheet")
     settings = InversionSettings(seed=seed, attempts=attempts, seconds=seconds, perceptual=perceptual, extractor=extractor, weights=weights)
     device_name = str(resolve_device(device))
     path = artifact_path(artifact)
@@ -72,7 +74,7 @@ def embed_score(
     if record:
         score_options.write_into_card(path, "embedding", figures)
     title = f"{len(fit.targets)} of {len(pictures):,} {split_name} pictures; PSNR (dB), distance in features ({network.name})"
-    print_result(as_json, figures, "\n".join([title, *_summary_lines(figures)]))
+    print_result(as_json, figures, lines_of(title, *_summary_lines(figures), sheet))
 
 
 def _summary_lines(figures: dict[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import log, print_result
+from mitlgan.cli.output_files import lines_of, new_file
 
 if TYPE_CHECKING:
     from mitlgan.artifacts.loaded_artifact import LoadedArtifact
@@ -20,7 +21,9 @@ ResizeOption = Annotated[
     typer.Option("--resize", metavar="FILTER", help="Filter for resizing to the extractor's input: bilinear, bilinear-antialias or bicubic-antialias."),
 ]
 
-Grid = Annotated[Path, typer.Option("--grid", metavar="FILE", help="Picture that --separation writes: rows share a foreground, columns a background.")]
+Grid = Annotated[
+    Path | None, typer.Option("--grid", metavar="FILE", help="Picture that --separation writes: rows share a foreground. Default: separation.png.")
+]
 
 Swaps = Annotated[int, typer.Option("--swaps", metavar="K", help="Number of foregrounds and backgrounds that --separation swaps.", min=2, max=64)]
 
@@ -35,7 +38,7 @@ def evaluate(
     resize: ResizeOption = None,
     extrapolate: Annotated[bool, typer.Option("--extrapolate", help="Also extrapolate the distance to infinitely many samples.")] = False,
     separation: Annotated[bool, typer.Option("--separation", help="Also measure how well a composition keeps its layers apart.")] = False,
-    grid: Grid = Path("separation.png"),
+    grid: Grid = None,
     swaps: Swaps = 16,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Random seed of the measurement.", min=0)] = 0,
     device: options.Device = "auto",
@@ -51,6 +54,7 @@ def evaluate(
     from mitlgan.stages.evaluate import evaluate_artifact, record_evaluation
 
     options.use_threads(threads)
+    grid = new_file(grid, "separation.png", option="--grid") if separation else Path()
     result = evaluate_artifact(
         artifact, data=data, extractors=extractor or (), weights=weights, samples=samples, split=split, resize=resize, extrapolate=extrapolate,
         seed=seed, device=str(resolve_device(device)), needs_layers=separation, needs_card=record, say=log,
@@ -58,10 +62,9 @@ def evaluate(
     measured = dict(result.figures)
     if separation:
         measured["separation"] = _separated(result.loaded, result.real, result.split, swaps, seed, grid)
-        log(f"{grid}: rows share a foreground, columns a background")
     if record:
         record_evaluation(result.artifact, measured, log)
-    print_result(as_json, measured, "\n".join(_lines(measured)))
+    print_result(as_json, measured, lines_of(*_lines(measured), f"{grid}: rows share a foreground, columns a background" if separation else None))
 
 
 def _separated(loaded: LoadedArtifact, real: ImagePack, split: str, swaps: int, seed: int, grid: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import print_result
+from mitlgan.cli.output_files import new_file
 from mitlgan.cli.picture_options import FilterName, NoMetadata, Scale, Size, picture_size
 
 
@@ -38,7 +39,7 @@ def export(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Must not exist. Default: the artifact's kind with the format's suffix, in this folder."),
+        typer.Option("--out", metavar="FILE", help="Must not exist. Default: the artifact's kind with the format's suffix, in this folder, numbered."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the picture in layers.", min=0)] = 0,
     like: Annotated[Path | None, typer.Option("--like", metavar="FILE", help="A PNG or WebP of this artifact to write in layers.")] = None,
@@ -62,7 +63,7 @@ def export(
         refuse_existing(out, "--out")
     loaded = load_artifact(artifact)
     target = picture_size(scale, size, filter_name, loaded.card.size_px)
-    path = out or Path(f"{loaded.card.kind}{EXPORT_SUFFIXES[to.value]}")
+    path = new_file(out, f"{loaded.card.kind}{EXPORT_SUFFIXES[to.value]}")
     path = exported(loaded, to.value, path, seed=seed, like=like, size=target, has_metadata=not no_metadata)
     files = sorted(file for file in path.iterdir()) if path.is_dir() else [path]
     values = {"file": str(path), "to": to.value, "bytes": sum(file.stat().st_size for file in files)}

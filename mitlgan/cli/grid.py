@@ -11,6 +11,7 @@ import typer
 from mitlgan.cli import options
 from mitlgan.cli.edit_options import POINT, ArtifactPath, load_artifact
 from mitlgan.cli.output import print_result
+from mitlgan.cli.output_files import new_file
 from mitlgan.cli.picture_options import FilterName, Scale, Size, picture_size
 
 
@@ -28,7 +29,7 @@ def grid(
     scale: Scale = None,
     size: Size = None,
     filter_name: FilterName = None,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Output PNG.")] = Path("grid.png"),
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Output PNG, a new one. Default: grid.png.")] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
@@ -38,6 +39,7 @@ def grid(
     from mitlgan.images.grid import labeled_grid_png, layer_title
     from mitlgan.runtime.files import write_atomically
 
+    out = new_file(out, "grid.png")
     loaded = load_artifact(artifact, device)
     target = picture_size(scale, size, filter_name, loaded.card.size_px)
     names = list(loaded.card.latent_dims)

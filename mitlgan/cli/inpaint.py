@@ -10,6 +10,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import log, print_result
+from mitlgan.cli.output_files import lines_of, new_file, refuse_file
 from mitlgan.cli.picture_options import FilterName, Scale, Size, picture_size
 
 
@@ -40,7 +41,10 @@ def inpaint(
     method: Annotated[
         Method, typer.Option("--method", help="context: context encoder; embed: nearest picture of a generator; OpenCV; mean colour.")
     ] = Method.context,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Output PNG. Pixels outside the hole stay the same.")] = Path("inpainted.png"),
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Output PNG, a new one; pixels outside the hole stay the same. Default: inpainted.png."),
+    ] = None,
     sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also write input, filled and blended picture side by side.")] = None,
     scale: Scale = None,
     size: Size = None,
@@ -56,6 +60,8 @@ def inpaint(
     from mitlgan.inpainting import make_filler, parse_hole, read_original
     from mitlgan.runtime.files import write_atomically
 
+    out = new_file(out, "inpainted.png")
+    refuse_file(sheet, "--sheet")
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out {out}: only a PNG keeps every pixel outside of the hole; let its name end in .png")
     original = read_original(image)
@@ -69,4 +75,4 @@ def inpaint(
     if original.note:
         log(f"{image}: {original.note}")
     values = {"file": str(out), "sheet": str(sheet) if sheet else None, "method": method.value, "pixels": int(where.sum()), "note": original.note}
-    print_result(as_json, values, f"{out}: {where.sum()} of {where.size} pixels filled")
+    print_result(as_json, values, lines_of(f"{out}: {where.sum()} of {where.size} pixels filled", sheet))

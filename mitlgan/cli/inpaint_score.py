@@ -10,6 +10,7 @@ import typer
 from mitlgan.cli import options, score_options
 from mitlgan.cli.inpaint import Method
 from mitlgan.cli.output import print_result
+from mitlgan.cli.output_files import lines_of, refuse_file
 
 if TYPE_CHECKING:
     from mitlgan.inpainting import InpaintScore
@@ -56,6 +57,7 @@ def inpaint_score(
     from mitlgan.runtime.files import write_atomically
 
     options.use_threads(threads)
+    refuse_file(sheet, "--sheet")
     path = artifact_path(artifact or shipped_artifact("context"))
     artifacts = {Method.context: path, Method.embed: embed}
     chosen = dict.fromkeys([*(method or MEASURED), *([Method.embed] if embed is not None else [])])
@@ -76,7 +78,9 @@ def inpaint_score(
     print_result(
         as_json,
         measured,
-        "\n".join([*_table(scores, network.name, f"{rows_of_images.shape[1]} of {len(pictures):,} {split_name} pictures"), *describe_scores(scores)]),
+        lines_of(
+            *_table(scores, network.name, f"{rows_of_images.shape[1]} of {len(pictures):,} {split_name} pictures"), *describe_scores(scores), sheet
+        ),
     )
 
 

@@ -12,6 +12,7 @@ import typer
 from mitlgan.cli import options
 from mitlgan.cli.edit_options import POINT, ArtifactPath, Layer, layer_names, load_artifact
 from mitlgan.cli.output import print_result
+from mitlgan.cli.output_files import lines_of, new_file, refuse_file
 from mitlgan.cli.picture_options import FilterName, Scale, Size, picture_size
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ def interpolate(
     size: Size = None,
     filter_name: FilterName = None,
     truncation: options.Truncation = 1.0,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A .gif, .webp, .png (animated) or .mp4 (extra `video`).")] = Path("morph.webp"),
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="A new .gif, .webp, .png (animated) or .mp4 (extra `video`). Default: morph.webp.")
+    ] = None,
     sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also write all frames in one PNG.")] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -68,6 +71,8 @@ def interpolate(
     from mitlgan.images.resize import OWN_SIZE, resize_images
     from mitlgan.runtime.files import write_atomically
 
+    out = new_file(out, "morph.webp")
+    refuse_file(sheet, "--sheet")
     form = validate_format(out.suffix.removeprefix(".").lower(), fps)
     loaded = load_artifact(artifact, device)
     target = picture_size(scale, size, filter_name, loaded.card.size_px)
@@ -88,7 +93,7 @@ def interpolate(
     if sheet is not None:
         write_atomically(sheet, _sheet(images, OWN_SIZE if (scale, size) == (None, None) else target))
     values = {"file": str(out), "sheet": str(sheet) if sheet else None, "frames": len(images), "fps": fps, "size_px": pixels.shape[2]}
-    print_result(as_json, values, f"{out}: {len(images)} frames")
+    print_result(as_json, values, lines_of(f"{out}: {len(images)} frames", sheet))
 
 
 def _sheet(images: Tensor, size: PictureSize) -> bytes:

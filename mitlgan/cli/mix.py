@@ -10,6 +10,7 @@ import typer
 from mitlgan.cli import options
 from mitlgan.cli.edit_options import ArtifactPath, Layer, layer_names, load_artifact
 from mitlgan.cli.output import print_result
+from mitlgan.cli.output_files import lines_of, new_file, refuse_file
 from mitlgan.cli.picture_options import FilterName, NoMetadata, Scale, Size, picture_size
 
 if TYPE_CHECKING:
@@ -33,9 +34,10 @@ def mix(
     size: Size = None,
     filter_name: FilterName = None,
     no_metadata: NoMetadata = False,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The child's picture; its latent is written next to it, as .json.")] = Path(
-        "child.png"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="The child's picture, a new file; its latent is written next to it, as .json. Default: child.png."),
+    ] = None,
     sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also write parents and child in one PNG.")] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -52,6 +54,8 @@ def mix(
     from mitlgan.latents import truncate, write_latent
     from mitlgan.runtime.files import write_atomically
 
+    out = new_file(out, "child.png", [".json"])
+    refuse_file(sheet, "--sheet")
     loaded = load_artifact(artifact, device)
     target = picture_size(scale, size, filter_name, loaded.card.size_px)
     parents = [parse_latent(loaded, text, name) for name, text in (("A", first), ("B", second))]
@@ -70,7 +74,11 @@ def mix(
             ]
         )
         write_atomically(sheet, labeled_grid_png(family, [""], ["A", "child", "B"], size=target))
-    print_result(as_json, {"picture": str(out), "latent": str(latent_path) if latent_path else None, "sheet": str(sheet) if sheet else None}, str(out))
+    print_result(
+        as_json,
+        {"picture": str(out), "latent": str(latent_path) if latent_path else None, "sheet": str(sheet) if sheet else None},
+        lines_of(out, latent_path, sheet),
+    )
 
 
 def _single_png(loaded: LoadedArtifact, child: MixResult, size: PictureSize, no_metadata: bool) -> bytes:

@@ -11,6 +11,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import print_result
+from mitlgan.cli.output_files import new_folder, refuse_file
 from mitlgan.cli.picture_options import FilterName, NoMetadata, Scale, Size, picture_size
 
 if TYPE_CHECKING:
@@ -41,12 +42,19 @@ Transform = Annotated[
 ]
 
 
+SIBLINGS = ("-grid.png", "-layers")
+"""Endings of what is written next to the folder."""
+
+
 def sample(
     context: typer.Context,
     artifact: Annotated[str | None, typer.Argument(metavar="ARTIFACT", help=f"{options.ARTIFACT_HELP} --like needs none.")] = None,
     count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="Number of images.", min=1, max=1_000_000)] = 16,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the first image; later images use the next seeds.", min=0)] = 0,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the files; their contact sheet is DIR-grid.png.")] = Path("samples"),
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder of the files, new or empty; their contact sheet is DIR-grid.png. Default: samples."),
+    ] = None,
     latent: Annotated[list[Path] | None, typer.Option("--latent", metavar="FILE", help="Latent file instead of seeds; repeatable.")] = None,
     like: Like = None,
     truncation: options.Truncation = 1.0,
@@ -72,6 +80,8 @@ def sample(
     locks, stands = _locks(lock or []), _stands(stand or [])
     if form in LAYERED_FORMATS:
         check_layered_format(form.value, "--format")
+    refuse_file(sheet, "--sheet")
+    out = new_folder(out, "samples", SIBLINGS) if sheet is None else Path()
     loaded = _load(artifact, like, device)
     for name in stands:
         loaded.check_movable(name, f"--transform {name}")

@@ -9,6 +9,7 @@ import typer
 
 from mitlgan.cli import options, score_options
 from mitlgan.cli.output import print_result
+from mitlgan.cli.output_files import new_folder
 
 app = options.group("Ask people which pictures are real.")
 
@@ -20,7 +21,7 @@ def make(
     split: options.Split = None,
     each: Annotated[int, typer.Option("--each", metavar="N", help="Pictures per arm, and real pictures.", min=1, max=1000)] = 20,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Random seed.", min=0)] = 0,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of study.html and key.json.")] = Path("study"),
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of study.html and key.json, new or empty. Default: study.")] = None,
     as_json: options.Json = False,
 ) -> None:
     """Write a page of real and generated pictures.
@@ -34,6 +35,7 @@ def make(
     from mitlgan.recipe import parse_recipe
     from mitlgan.study import write_study
 
+    out = new_folder(out, "study")
     paths = dict(text.split("=", 1) for text in arms if "=" in text)
     if len(paths) < len(arms):
         raise UsageError("study make: write each arm as NAME=ARTIFACT, each with its own name")

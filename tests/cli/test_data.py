@@ -179,6 +179,7 @@ def test_what_is_not_taken_stands_in_the_text_and_in_json(command: Command, fold
         assert outcome.code == 0, outcome.err
         for line in (*lines, counted):
             assert line in outcome.out
+        Path("a.npy").unlink(missing_ok=True)
         values = json.loads(command("data", *arguments, "--json").out)
         values = values["sets"][0] if "sets" in values else values
         assert {line["name"] for line in values["skipped"]} >= {"a.tga", "lone.matte.png"}

@@ -92,9 +92,9 @@ def test_like_takes_other_sizes_formats_and_places(command: Command, folder: Pat
 
 def test_no_metadata_leaves_nothing(command: Command, folder: Path) -> None:
     for form in ("png", "webp"):
-        command("sample", SCENE, "-n", 1, "--no-metadata", "--format", form)
+        command("sample", SCENE, "-n", 1, "--no-metadata", "--format", form, "--out", form)
     command("mix", SCENE, 1, 2, "--no-metadata")
-    for path in ("samples/000000.png", "samples/000000.webp", "child.png"):
+    for path in ("png/000000.png", "webp/000000.webp", "child.png"):
         refused = command("sample", "--like", path)
         assert (refused.code, refused.err.count("\n")) == (3, 1)
         assert refused.err.startswith(f"--like {path}: does not say how it was made")

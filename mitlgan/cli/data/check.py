@@ -9,6 +9,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import print_result, progress_bar
+from mitlgan.cli.output_files import refuse_file
 
 
 def check(
@@ -24,6 +25,7 @@ def check(
     from mitlgan.data.curate.check import to_json
     from mitlgan.report.data_check_page import write_check_page
 
+    refuse_file(page, "--page")
     with progress_bar("check") as callback:
         result = run(sets, callback)
     values = to_json(result)

@@ -9,6 +9,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import log, print_result, progress_bar
+from mitlgan.cli.output_files import refuse_file
 
 if TYPE_CHECKING:
     from mitlgan.data.pack.image_pack import ImagePack
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def pack(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder, zip or tar archive, or a .txt list of paths.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The pack, a .npy file; the manifest is written next to it.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The pack, a new .npy file; the manifest is written next to it.")],
     size: Annotated[int, typer.Option("--size", metavar="N", help="Height and width in px.", min=4, max=1024)],
     resize: Annotated[str, typer.Option("--resize", metavar="FILTER", help="lanczos, bicubic, bilinear, box or nearest.")] = "lanczos",
     keep_alpha: Annotated[bool, typer.Option("--keep-alpha", help="Keep transparency as a fourth channel.")] = False,
@@ -26,6 +27,7 @@ def pack(
     """Decode pictures once into a memory-mapped pack."""
     from mitlgan.data.build.pack_folder import pack_folder
 
+    refuse_file(out, "--out")
     with progress_bar("pack") as callback:
         packed = pack_folder(source, out, size_px=size, resize=resize, keep_alpha=keep_alpha, allow_bad=allow_bad, progress=callback, say=log)
     print_pack(packed, as_json)

@@ -11,6 +11,7 @@ import typer
 from mitlgan.cli import options
 from mitlgan.cli.data.pack import print_pack
 from mitlgan.cli.output import log, progress_bar
+from mitlgan.cli.output_files import refuse_file
 
 
 class Format(StrEnum):
@@ -34,7 +35,7 @@ def read(
     context: typer.Context,
     form: Annotated[Format, typer.Argument(metavar="FORMAT", help="mnist (IDX, gzip or not), cifar10 (binary), celeba, products, folder.")],
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="IDX file; folder; for products: metadata as JSON lines.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The pack, a .npy file; the manifest is written next to it.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The pack, a new .npy file; the manifest is written next to it.")],
     size: Annotated[int, typer.Option("--size", metavar="N", help="Height and width in px.", min=4, max=1024)],
     resize: Annotated[str, typer.Option("--resize", metavar="FILTER", help="lanczos, bicubic, bilinear, box or nearest.")] = "lanczos",
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", help="Maximum number of pictures, or of faces.", min=1)] = None,
@@ -69,6 +70,7 @@ def read(
             raise UsageError(f"--{name.replace('_', '-')}: of {' and '.join(formats)}, and does nothing for {form}; leave it away")
     if face_model is not None and not faces:
         raise UsageError("--face-model: belongs to --faces; give that, too")
+    refuse_file(out, "--out")
     chosen = _numbers(classes)
     if form is Format.mnist:
         packed = readers.pack_idx(source, out, size_px=size, resize=resize, labels=labels, classes=chosen, limit=limit)

@@ -1,0 +1,71 @@
+"""Where commands write: a file that the user names must not exist, and a default name gets a number where it does. Nothing is overwritten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+MAX_NUMBERED = 100_000
+
+
+def new_file(named: Path | None, default: str, companions: Sequence[str] = (), option: str = "--out") -> Path:
+    """Return the path of a file to write.
+
+    Args:
+        named: As the user named it; None takes the default name, with a number where that exists: `grid.png`, `grid-2.png`.
+        default: Default name.
+        companions: Endings of what is written next to it, after its name without suffix, such as `.json` and `-sheet.png`.
+        option: Where the user names it.
+
+    Raises:
+        UsageError: What the user named exists, or something next to it that would be written.
+    """
+    if named is not None:
+        for path in (named, *(named.with_name(named.stem + ending) for ending in companions)):
+            refuse_file(path, option)
+        return named
+    return _first_free(Path(default), lambda path: [path, *(path.with_name(path.stem + ending) for ending in companions)])
+
+
+def new_folder(named: Path | None, default: str, companions: Sequence[str] = (), option: str = "--out") -> Path:
+    """Return the path of a folder to write into, which is empty or does not exist; arguments and errors as of `new_file`.
+
+    Companions are endings of names next to it, such as `-grid.png`.
+    """
+    from mitlgan.runtime.files import sibling_path
+
+    if named is not None:
+        if named.is_dir() and any(named.iterdir()):
+            refuse_file(named, option)
+        for ending in ("", *companions):
+            if ending or not named.is_dir():
+                refuse_file(sibling_path(named, ending) if ending else named, option)
+        return named
+    return _first_free(Path(default), lambda path: [path, *(sibling_path(path, ending) for ending in companions)])
+
+
+def refuse_file(path: Path | None, option: str) -> None:
+    """Refuse a file to write that exists.
+
+    Raises:
+        UsageError: It exists; the message begins with the option.
+    """
+    from mitlgan.runtime.files import refuse_existing
+
+    if path is not None:
+        refuse_existing(path, option)
+
+
+def _first_free(path: Path, written: Callable[[Path], list[Path]]) -> Path:
+    import os
+
+    for number in range(1, MAX_NUMBERED):
+        candidate = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+        if not any(map(os.path.lexists, written(candidate))):
+            return candidate
+    raise AssertionError
+
+
+def lines_of(*parts: object) -> str:
+    """Return the parts of a command's text that are not None, one a line."""
+    return "\n".join(str(part) for part in parts if part is not None)

@@ -1,0 +1,103 @@
+"""Files that commands write: each is named on stdout, and none is overwritten: a default name gets a number, a name of the user is refused."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.commands import Command
+from PIL import Image
+
+from mitlgan.cli.output_files import new_file, new_folder
+from mitlgan.errors import UsageError
+
+NAMED = {
+    "sample": ("sample", "SCENE", "-n", 1, "--layers", "--out", "o"), "sheet": ("sample", "SCENE", "-n", 1, "--sheet", "o.png"),
+    "grid": ("grid", "SCENE", "--seeds", "0,1", "--out", "o.png"), "mix": ("mix", "SCENE", 1, 2, "--out", "o.png", "--sheet", "s.png"),
+    "interpolate": ("interpolate", "SCENE", "--from", 1, "--to", 2, "--frames", 2, "--out", "o.webp", "--sheet", "s.png"),
+    "directions": ("directions", "SCENE", "--samples", 16, "-k", 1, "--out", "o.png"),
+    "inpaint": ("inpaint", "photo.png", "--method", "mean", "--out", "o.png", "--sheet", "s.png"),
+    "embed": ("embed", "small.png", "--artifact", "BG", "--starts", 4, "--restarts", 1, "--max-attempts", 1, "--steps", 1, "--polish-steps", 1,
+              "--out", "o.json"),
+    "export": ("export", "SCENE", "--to", "ora", "--out", "o.ora"), "card": ("export", "FG", "--to", "card", "--out", "o.md"),
+    "hub": ("export", "FG", "--to", "hub-folder", "--out", "o"), "recipe": ("recipes", "cp", "recommended/fg-32", "o.toml"),
+    "pack": ("data", "pack", "photos", "--size", 8, "--out", "o.npy"), "read": ("data", "read", "folder", "photos", "--size", 8, "--out", "o.npy"),
+    "check": ("data", "check", "photos", "--page", "o.html"), "study": ("study", "make", "a=BG", "--data", "photos", "--each", 1, "--out", "o"),
+}  # fmt: skip
+UNNAMED = {key: tuple(word for index, word in enumerate(words) if word != "--out" and words[index - 1] != "--out")
+           for key, words in NAMED.items() if "--out" in words and key not in ("pack", "read")}  # fmt: skip
+COMPANIONS = {"o.npy": "o.json"}
+"""Manifests belong to their packs: one name stands for both."""
+
+
+@pytest.fixture
+def place(folder: Path) -> Path:
+    (folder / "photos").mkdir()
+    for index in range(3):
+        pixels = np.random.default_rng(index).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "photos" / f"{index}.png")
+    Image.fromarray(pixels).save(folder / "photo.png")
+    Image.fromarray(pixels[:8, :8]).save(folder / "small.png")
+    return folder
+
+
+def files(place: Path) -> dict[str, bytes]:
+    """All visible files by relative path."""
+    return {str(path.relative_to(place)): path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file() and "/." not in f"/{path}"}
+
+
+def is_named(file: str, text: str) -> bool:
+    """Whether a text names a file, or the folder that it is in."""
+    names = {file, *(str(parent) for parent in Path(file).parents if str(parent) != ".")}
+    return any(re.search(rf"(^|[\s/,]){re.escape(name)}([\s:,]|$)", text, re.MULTILINE) for name in names)
+
+
+def words(command: tuple[object, ...], artifacts: dict[str, Path]) -> list[object]:
+    roles = {role.upper(): str(path) for role, path in artifacts.items()}
+    return [roles.get(word, f"a={artifacts['bg']}" if word == "a=BG" else word) if isinstance(word, str) else word for word in command]
+
+
+@pytest.mark.parametrize("key", NAMED)
+def test_what_the_user_names_is_written_and_said_and_a_second_time_refused(key: str, command: Command, place: Path, artifacts: dict[str, Path]) -> None:
+    before = set(files(place))
+    done = command(*words(NAMED[key], artifacts))
+    assert done.code == 0, done.err
+    after = files(place)
+    new = set(after) - before
+    assert new
+    unsaid = {file for file in new if not is_named(file, done.out)} - {file for pack, file in COMPANIONS.items() if pack in new}
+    assert not unsaid, done.out
+    refused = command(*words(NAMED[key], artifacts))
+    assert refused.code == 2
+    assert re.search(r"o\S*: exists already; choose another name", refused.err)
+    assert files(place) == after
+
+
+@pytest.mark.parametrize("key", UNNAMED)
+def test_default_names_get_numbers(key: str, command: Command, place: Path, artifacts: dict[str, Path]) -> None:
+    arguments = [word for word in words(UNNAMED[key], artifacts) if word not in ("--sheet", "s.png")]
+    before = set(files(place))
+    assert command(*arguments).code == 0
+    first = files(place)
+    done = command(*arguments)
+    assert done.code == 0, done.err
+    second = files(place)
+    assert {name: second[name] for name in first} == first
+    new = set(second) - set(first)
+    assert len(new) == len(set(first) - before)
+    assert all("-2" in file and is_named(file, done.out) for file in new), done.out
+
+
+def test_numbers_pass_over_names_whose_companions_exist(folder: Path) -> None:
+    (folder / "x.json").touch()
+    (folder / "x-2-sheet.png").touch()
+    assert new_file(None, "x.png", [".json", "-sheet.png"]) == Path("x-3.png")
+    (folder / "s-grid.png").touch()
+    assert new_folder(None, "s", ["-grid.png"]) == Path("s-2")
+    (folder / "empty").mkdir()
+    assert new_folder(Path("empty"), "s") == Path("empty")
+    for refused in (lambda: new_file(Path("x.png"), "y", [".json"]), lambda: new_folder(Path("s"), "y", ["-grid.png"])):
+        with pytest.raises(UsageError, match=r"--out .*exists already"):
+            refused()

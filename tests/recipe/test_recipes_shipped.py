@@ -54,7 +54,7 @@ def test_what_is_shipped() -> None:
     assert shipped_recipe_names() == sorted(set(shipped_recipe_names()))
     result = list(shipped_folder("recipes").rglob("*.*"))
     assert {path.suffix for path in result if path.parent.name not in ("results", "docs", "cluster")} - {".gitkeep", ""} == {".toml", ".ipynb"}
-    assert {path.suffix for path in result if path.parent.name == "results"} == {".md", ".html"}, "rankings"
+    assert {path.suffix for path in result if path.parent.name == "results"} == {".md", ".html", ".json", ".png"}, "rankings"
 
 
 @pytest.mark.parametrize("name", shipped_recipe_names())

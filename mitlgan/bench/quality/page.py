@@ -36,7 +36,14 @@ def _cells(name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         missed, longest_s = reached.count(None), max(row["recommended"][-1]["cpu_s"] for row in rows if row["recommended"])
         note = f"not reached within {longest_s:.0f} s" + (f" by {missed} of {len(rows)}" if len(rows) > 1 else "")
         return [*cells, note, "", ""]
-    return [*cells, spread(reached, 1), spread([row["ratio"] for row in rows], 0), spread([row["ratio_with_reading"] for row in rows], 0)]
+    at_most, at_least = ("at most ", "at least ") if any(_is_first_point(row) for row in rows) else ("", "")
+    sooner = [at_least + spread([row[key] for row in rows], 0) for key in ("ratio", "ratio_with_reading")]
+    return [*cells, at_most + spread(reached, 1), *sooner]
+
+
+def _is_first_point(row: Mapping[str, Any]) -> bool:
+    """Whether a recipe was as good at the first point that was measured, and so perhaps before it."""
+    return bool(row["reached_cpu_s"] == row["recommended"][0]["cpu_s"])
 
 
 def spread(values: Sequence[float], decimals: int) -> str:
@@ -88,6 +95,7 @@ def _draw_task(panel: Axes, name: str, rows: Sequence[Mapping[str, Any]]) -> Non
             panel.plot(times_s, kids, color=color, marker=marker, markersize=3, linewidth=1.3, alpha=0.85, label=label if index == 0 else None)
         panel.axhline(row["target_kid"], color=TEXTBOOK_COLOR, linewidth=0.7, linestyle=":", label="its best KID" if index == 0 else None)
     panel.set_xscale("log")
+    panel.xaxis.set_major_formatter("{x:g}")
     panel.set_ylim(bottom=0)
     panel.set_title(f"{name}: {rows[0]['recipe']}", fontsize=10, loc="left")
     panel.set_xlabel("CPU seconds of training")

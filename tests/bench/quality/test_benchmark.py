@@ -80,7 +80,7 @@ def point(cpu_s: float, kid: float) -> dict[str, float]:
 
 
 def row(seed: int, reached_s: float | None) -> dict[str, Any]:
-    points = {"textbook": [point(30, 3), point(60, 2)], "recommended": [point(2, 2.5), point(reached_s or 60, 2 if reached_s else 2.2)]}
+    points = {"textbook": [point(30, 3), point(60, 2)], "recommended": [point(1, 2.5), point(reached_s or 60, 2 if reached_s else 2.2)]}
     numbers = {"ratio": 60 / reached_s if reached_s else 0, "ratio_with_reading": 60 / (reached_s + 1) if reached_s else 0}
     return {"seed": seed, "recipe": "recommended/bg-32", "target_kid": 2.0, "target_cpu_s": 60.0, "reached_cpu_s": reached_s, **numbers, **points}
 
@@ -93,6 +93,12 @@ def test_the_table_says_what_was_not_reached() -> None:
     assert "not reached within 60 s by 1 of 2" in lines[3]
     assert lines[4] == "| fg-64 | 1 | 2.00 | 60 | not reached within 60 s |  |  |"
     assert spread([1.0], 1) == "1.0"
+
+
+def test_the_table_says_where_the_first_point_was_good_already() -> None:
+    first = row(0, 2.0)
+    first["recommended"] = first["recommended"][1:]
+    assert table_lines({"tasks": {"bg-32": [first]}})[2] == "| bg-32 | 1 | 2.00 | 60 | at most 2.0 | at least 30 | at least 20 |"
 
 
 def test_curves_are_a_picture_of_all_tasks() -> None:

@@ -63,6 +63,18 @@ def random_generator(seed: int, purpose: str, step: int = 0, share: BatchShare =
     return generator
 
 
+def seed_global_generators(seed: int, device: torch.device) -> None:
+    """Seed torch's global random numbers on the CPU and on one device, as `torch.manual_seed` does for all kinds of device.
+
+    That costs half a millisecond per call where torch was built without them, which is a tenth of a small training's step.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed_all(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
 def share_of(generator: torch.Generator) -> BatchShare:
     """Return the rows that a generator's rank has; those of any other generator are all."""
     return generator.share if isinstance(generator, BatchGenerator) else ALONE

@@ -20,7 +20,7 @@ from mitlgan.runtime.allocator import keep_freed_memory
 from mitlgan.runtime.distributed import World, any_rank, average_tensors, broadcast
 from mitlgan.runtime.json_files import truncate_jsonl
 from mitlgan.runtime.progress import Reporter
-from mitlgan.runtime.randomness import derived_seed
+from mitlgan.runtime.randomness import derived_seed, seed_global_generators
 from mitlgan.runtime.signals import StopSignals
 from mitlgan.training.checkpoint import Checkpoint
 from mitlgan.training.compilation import compile_networks
@@ -215,7 +215,7 @@ class TrainingLoop:
         """
         state, training, critic_steps = self.state, self.recipe.training, self.setup.objective.critic_steps
         counters = state.counters
-        torch.manual_seed(derived_seed(self.recipe.seed, "dropout", counters.iteration))
+        seed_global_generators(derived_seed(self.recipe.seed, "dropout", counters.iteration), self.world.device)
         state.apply_lr_schedules(self.schedule.progress(counters))
         stats: dict[str, Tensor] = {}
         skipped = counters.nan_skipped

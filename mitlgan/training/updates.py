@@ -101,7 +101,8 @@ class NetworkUpdates:
             NanError: As many steps in a row were skipped as the recipe allows.
         """
         counters = self.state.counters
-        optimiser.zero_grad(set_to_none=True)
+        for parameter in parameters:  # as `optimiser.zero_grad()` does, without its records for a profiler
+            parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
         average_gradients(parameters, self.world)
         norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])

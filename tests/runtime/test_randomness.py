@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 
-from mitlgan.runtime.randomness import BatchShare, derived_seed, draw_integers, draw_uniform, random_generator, sample_normal
+from mitlgan.runtime.randomness import BatchShare, derived_seed, draw_integers, draw_uniform, random_generator, sample_normal, seed_global_generators
 
 
 def test_no_two_uses_share_a_stream() -> None:
@@ -29,6 +29,14 @@ def test_a_stream_is_its_own() -> None:
     assert torch.equal(first, sample_normal((3, 4), random_generator(1, "x")))
     assert not torch.equal(first, sample_normal((3, 4), random_generator(1, "x", 1)))
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_global_numbers_are_those_of_a_manual_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(7)
+    expected = torch.nn.functional.dropout(torch.ones(40))
+    monkeypatch.setattr(torch, "manual_seed", None)  # which also formats tracebacks, for devices that are not there
+    seed_global_generators(7, torch.device("cpu"))
+    assert torch.equal(torch.nn.functional.dropout(torch.ones(40)), expected)
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])

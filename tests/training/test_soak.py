@@ -58,11 +58,12 @@ def test_nothing_grows(tmp_path: Path) -> None:
     def on_stats(run: Path, line: Mapping[str, Any]) -> None:
         if line["iteration"] % interval == 0:
             samples.append(look(run, int(line["iteration"])))
+            print(samples[-1], flush=True)
 
     source = tiny_runs.pack(tmp_path / "p.npy")
     kimg = iterations * tiny_runs.BATCH / 1000
     recipe = tiny_runs.recipe("bg", source, log_iterations=LOG_ITERATIONS, checkpoint_iterations=interval, snapshot_kimg=1e6)
-    recipe = with_overrides(recipe, training__kimg=kimg, objective__critic_steps=1, training__divergence="continue")
+    recipe = with_overrides(recipe, training__kimg=kimg, objective__critic_steps=1, objective__penalty_every=4, training__divergence="continue")
     recipe = with_overrides(recipe, generator_optimiser__learning_rate=1e-6, critic_optimiser__learning_rate=1e-6)
     run = pretrain(recipe, replace(tiny_runs.run_context(tmp_path / "runs"), on_stats=on_stats))
     assert Run(run.path).read_status()["iteration"] == iterations

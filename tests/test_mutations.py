@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import tiny_runs
-from helpers.mutations import mutated, mutated_tree
+from helpers.mutations import counts, mutated, mutated_tree
 from PIL import Image, ImageCms
 
 from mitlgan.artifacts.card import read_card
@@ -41,8 +41,6 @@ from mitlgan.studio.runs import RunBrowser, describe_run
 from mitlgan.training.run_directory import Run, list_all
 
 MAX_SECONDS = 2.0
-COUNTS = [1000, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(3000)])]
-counts = pytest.mark.parametrize("count", COUNTS)
 
 
 def mutations(valid: bytes, count: int, check: Callable[[bytes], bool], *, as_json: bool = False) -> int:

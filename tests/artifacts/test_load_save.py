@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from helpers.mutations import mutated, mutated_tree
+from helpers.mutations import counts, mutated, mutated_tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -547,44 +547,34 @@ def loads_equal_or_refused(damaged: bytes, path: Path, original: tuple[nn.Module
     return False
 
 
-def fuzz(artifacts: dict[str, Path], path: Path, count: int) -> None:
-    for role in ("fg", "scene"):
-        whole = artifacts[role].read_bytes()
-        original = load_network(artifacts[role])
-        accepted = sum(loads_equal_or_refused(mutated(whole, random.Random(seed)), path, original) for seed in range(count // 2))
-        assert accepted < count / 10
+def role_of(seed: int) -> str:
+    """Every fifth mutation is one of a composition, whose networks take longest to build."""
+    return "fg" if seed % 5 else "scene"
 
 
-def test_mutated_artifacts_load_equal_or_are_refused(artifacts: dict[str, Path], tmp_path: Path) -> None:
-    fuzz(artifacts, tmp_path / "x.safetensors", 200)
+@counts
+def test_mutated_artifacts_load_equal_or_are_refused(artifacts: dict[str, Path], tmp_path: Path, count: int) -> None:
+    originals = {role: (artifacts[role].read_bytes(), load_network(artifacts[role])) for role in ("fg", "scene")}
+    accepted = 0
+    for seed in range(count):
+        whole, original = originals[role_of(seed)]
+        accepted += loads_equal_or_refused(mutated(whole, random.Random(seed)), tmp_path / "x.safetensors", original)
+    assert accepted < count / 5
 
 
-@pytest.mark.slow
-def test_10_000_mutated_artifacts_load_equal_or_are_refused(artifacts: dict[str, Path], tmp_path: Path) -> None:
-    fuzz(artifacts, tmp_path / "x.safetensors", 10_000)
-
-
-def fuzz_cards(artifacts: dict[str, Path], path: Path, count: int) -> None:
-    """Cards changed and signed anew: whatever loads must also give images."""
-    for role in ("fg", "scene"):
-        tensors, header = read_tensors(artifacts[role])
-        for seed in range(count // 2):
-            card = json.dumps(mutated_tree(header, random.Random(seed)))
-            path.write_bytes(safetensors.torch.save(tensors, {"mitlgan": card}))
-            try:
-                network, loaded = load_network(path)
-            except ArtifactError:
-                continue
-            assert network(torch.zeros(1, sum(loaded.latent_dims.values()))).shape == (1, 3, 8, 8)
-
-
-def test_mutated_cards_describe_the_same_network_or_are_refused(artifacts: dict[str, Path], tmp_path: Path) -> None:
-    fuzz_cards(artifacts, tmp_path / "x.safetensors", 200)
-
-
-@pytest.mark.slow
-def test_10_000_mutated_cards_describe_the_same_network_or_are_refused(artifacts: dict[str, Path], tmp_path: Path) -> None:
-    fuzz_cards(artifacts, tmp_path / "x.safetensors", 10_000)
+@counts
+def test_mutated_cards_describe_the_same_network_or_are_refused(artifacts: dict[str, Path], tmp_path: Path, count: int) -> None:
+    """Cards changed and signed once more: whatever loads must also give images."""
+    originals = {role: read_tensors(artifacts[role]) for role in ("fg", "scene")}
+    for seed in range(count):
+        tensors, header = originals[role_of(seed)]
+        path = tmp_path / "x.safetensors"
+        path.write_bytes(safetensors.torch.save(tensors, {"mitlgan": json.dumps(mutated_tree(header, random.Random(seed)))}))
+        try:
+            network, loaded = load_network(path)
+        except ArtifactError:
+            continue
+        assert network(torch.zeros(1, sum(loaded.latent_dims.values()))).shape == (1, 3, 8, 8)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

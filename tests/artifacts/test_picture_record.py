@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.mutations import mutated, mutated_tree
+from helpers.mutations import counts, mutated, mutated_tree
 
 import mitlgan
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, render_evenly
@@ -177,20 +177,22 @@ def test_texts_that_are_no_record(text: str) -> None:
         parse_record(text, "x")
 
 
-def test_mutated_records_give_a_picture_or_one_line(scene: LoadedArtifact) -> None:
+@counts
+def test_mutated_records_give_a_picture_or_one_line(scene: LoadedArtifact, count: int) -> None:
     draw = random.Random(4)
     valid = make_record(scene, seeds(scene, 3), transforms={"fg": (0.5, 0.1, 0.2)}, truncation=0.5)
     tree = json.loads(valid.to_text())
-    for index in range(1000):
+    for index in range(count):
         with suppress(DataError, ArtifactError, UsageError):
             record = parse_record(json.dumps(mutated_tree(tree, draw)), "x")
             if index % 25 == 0:
                 assert torch.isfinite(render_record(scene, record, "x").output).all()
 
 
-def test_mutated_files_give_a_record_or_one_line(scene: LoadedArtifact) -> None:
+@counts
+def test_mutated_files_give_a_record_or_one_line(scene: LoadedArtifact, count: int) -> None:
     draw = random.Random(5)
     valid = encode_with_text(to_uint8(scene.sample([2]))[0], "PNG", make_record(scene, seeds(scene, 2)).to_text())
-    for _ in range(1000):
+    for _ in range(count):
         with suppress(DataError):
             record_in(mutated(valid, draw), "x")

@@ -6,6 +6,12 @@ import json
 import random
 from typing import Any
 
+import pytest
+
+COUNTS = [1000, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(3000)])]
+"""Mutations of each reader: a tenth each time, all of them by `pytest -m slow`."""
+counts = pytest.mark.parametrize("count", COUNTS)
+
 ODD_BYTES = (
     b"",
     b"\0",

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.mutations import counts, mutated, mutated_tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -94,13 +95,11 @@ def test_numbers_that_no_latent_has_are_not_written(value: float, tmp_path: Path
     assert not list(tmp_path.iterdir())
 
 
-def test_fuzz_mutated_files_end_in_one_line_or_a_latent(tmp_path: Path) -> None:
-    draw, path, whole = random.Random(0), tmp_path / "latent.json", json.dumps(GOOD).encode()
-    for _ in range(500):
-        mutated = bytearray(whole)
-        for _ in range(draw.randint(1, 4)):
-            at = draw.randrange(len(mutated))
-            mutated[at : at + draw.randint(0, 3)] = draw.randbytes(draw.randint(0, 3))
-        path.write_bytes(mutated)
+@counts
+def test_mutated_files_end_in_one_line_or_a_latent(tmp_path: Path, count: int) -> None:
+    path, whole = tmp_path / "latent.json", json.dumps(GOOD).encode()
+    for seed in range(count):
+        draw = random.Random(seed)
+        path.write_bytes(json.dumps(mutated_tree(GOOD, draw)).encode() if seed % 2 else mutated(whole, draw))
         with contextlib.suppress(ArtifactError):
             assert bool(torch.isfinite(read_latent(path, DIMS)).all())

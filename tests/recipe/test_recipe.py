@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import tomli_w
-from helpers.mutations import mutated, mutated_tree
+from helpers.mutations import counts, mutated, mutated_tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -622,13 +622,14 @@ def recipe_or_refusal(path: Path, content: bytes, overrides: tuple[str, ...] = (
     return None
 
 
-def fuzz(path: Path, count: int) -> None:
+@counts
+def test_mutated_recipes_are_recipes_or_refused(file: Path, count: int) -> None:
     for text in (VALID, COMPOSE):
         tree = tomllib.loads(text)
-        for seed in range(count // 2):
+        for seed in range(count // 4):
             draw = random.Random(seed)
-            recipe_or_refusal(path, mutated(text.encode(), draw))
-            recipe_or_refusal(path, _toml(mutated_tree(tree, draw)))
+            recipe_or_refusal(file, mutated(text.encode(), draw))
+            recipe_or_refusal(file, _toml(mutated_tree(tree, draw)))
 
 
 def _toml(tree: dict[str, Any]) -> bytes:
@@ -637,15 +638,6 @@ def _toml(tree: dict[str, Any]) -> bytes:
         return tomli_w.dumps(tree).encode()
     except (TypeError, ValueError):
         return b""
-
-
-def test_mutated_recipes_are_recipes_or_refused(file: Path) -> None:
-    fuzz(file, 200)
-
-
-@pytest.mark.slow
-def test_10_000_mutated_recipes_are_recipes_or_refused(file: Path) -> None:
-    fuzz(file, 10_000)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -17,7 +17,7 @@ import pytest
 import torch
 from helpers import crashes
 from helpers.crashes import state
-from helpers.mutations import mutated
+from helpers.mutations import counts, mutated
 
 from mitlgan.artifacts import safetensors_io
 from mitlgan.errors import ArtifactError, ResourceError
@@ -228,7 +228,8 @@ def test_a_disk_error_leaves_the_older_checkpoint(run: Path, number: int, call: 
 # Fuzz
 
 
-def fuzz(run: Path, count: int) -> None:
+@counts
+def test_mutated_checkpoints_load_equal_or_give_way(run: Path, count: int) -> None:
     """However the newest is damaged: it loads equal, or the one before does."""
     for iteration in (1, 2):
         save_checkpoint(run, iteration, {name: tensor[:3] for name, tensor in state(iteration).items()}, HEADER)
@@ -244,12 +245,3 @@ def fuzz(run: Path, count: int) -> None:
         assert torch.equal(tensors["generator.weight"], state(header["iteration"])["generator.weight"][:3])
         assert header["recipe"] == HEADER["recipe"]
     assert older > 0.9 * count
-
-
-def test_mutated_checkpoints_load_equal_or_give_way(run: Path) -> None:
-    fuzz(run, 200)
-
-
-@pytest.mark.slow
-def test_10_000_mutated_checkpoints_load_equal_or_give_way(run: Path) -> None:
-    fuzz(run, 10_000)

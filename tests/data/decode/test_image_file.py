@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import images
+from helpers.mutations import counts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
@@ -207,19 +208,11 @@ def decode_or_reason(content: bytes) -> None:
     assert found.picture.mode == "RGB"
 
 
-def fuzz(rounds: int) -> None:
+@counts
+def test_mutated_files_give_a_picture_or_a_reason(count: int) -> None:
     rng = np.random.default_rng(7)
-    for turn in range(rounds):
+    for turn in range(count):
         decode_or_reason(mutate(VALID[turn % len(VALID)], rng))
-
-
-def test_mutated_files_give_a_picture_or_a_reason() -> None:
-    fuzz(700)
-
-
-@pytest.mark.slow
-def test_ten_thousand_mutations() -> None:
-    fuzz(10_000)
 
 
 @settings(max_examples=150, deadline=None)

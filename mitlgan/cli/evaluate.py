@@ -50,15 +50,20 @@ def evaluate(
 
     Fréchet distance, KID, precision, recall, density and coverage; with --separation also how well layers stay apart.
     """
-    from mitlgan.runtime.distributed import resolve_device
+    from mitlgan.runtime.distributed import join_world
+    from mitlgan.runtime.progress import ignore_message
     from mitlgan.stages.evaluate import evaluate_artifact, record_evaluation
 
     options.use_threads(threads)
     grid = new_file(grid, "separation.png", option="--grid") if separation else Path()
-    result = evaluate_artifact(
-        artifact, data=data, extractors=extractor or (), weights=weights, samples=samples, split=split, resize=resize, extrapolate=extrapolate,
-        seed=seed, device=str(resolve_device(device)), needs_layers=separation, needs_card=record, say=log,
-    )  # fmt: skip
+    with join_world(device) as world:
+        result = evaluate_artifact(
+            artifact, data=data, extractors=extractor or (), weights=weights, samples=samples, split=split, resize=resize, extrapolate=extrapolate,
+            seed=seed, device=str(world.device), needs_layers=separation, needs_card=record,
+            say=log if world.is_leader else ignore_message, world=world,
+        )  # fmt: skip
+    if not world.is_leader:
+        return
     measured = dict(result.figures)
     if separation:
         measured["separation"] = _separated(result.loaded, result.real, result.split, swaps, seed, grid)

@@ -47,7 +47,8 @@ from mitlgan.cli import (
 )
 from mitlgan.cli.memory_advice import DEFAULT_ADVICE, describe_shortage, remember_command
 from mitlgan.cli.output import log
-from mitlgan.errors import MitlganError, ResourceError, ShortageError, resource_fault, to_one_line
+from mitlgan.cli.torchrun import is_leading_process, refuse_ranks
+from mitlgan.errors import MitlganError, ResourceError, ShortageError, UsageError, resource_fault, to_one_line
 from mitlgan.runtime.child_processes import end_with_parent
 
 INTERRUPTED = 130
@@ -162,6 +163,7 @@ def main() -> None:
     end_with_parent()
     with remember_command(sys.argv[1:]) as name:
         try:
+            refuse_ranks(name, sys.argv[1:])
             code = app(standalone_mode=False)
             if code == INTERRUPTED:  # the parser has caught the interrupt already, and says nothing
                 raise KeyboardInterrupt
@@ -179,6 +181,8 @@ def _report(error: BaseException, name: str) -> int:
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, ShortageError) and error.is_memory:
         return _say(describe_shortage(error, name), error.exit_code)
+    if isinstance(error, UsageError) and not is_leading_process():  # every rank meets it
+        return error.exit_code
     if isinstance(error, MitlganError):
         return _say(str(error), error.exit_code)
     if isinstance(error, KeyboardInterrupt):

@@ -10,7 +10,7 @@ from mitlgan.errors import ShortageError
 
 COMMAND_VARIABLE = "MITLGAN_COMMAND"
 """Environment variable with the command that the user ran: a training that it starts in a process of its own gives that command's advice."""
-GROUPS = ("data", "pretrain", "recipes", "runs", "study")
+GROUPS = ("cache", "data", "pretrain", "recipes", "runs", "study")
 TAKES_SETTINGS = ("pretrain", "compose", "train", "sweep", "compare")
 """Commands with `--set`, whose trainings may be told a smaller batch."""
 KEEPS_OWN_ADVICE = (*TAKES_SETTINGS, "resume")

@@ -72,6 +72,12 @@ class ClippingCounter:
         self._lowest = min(self._lowest, int(values.min()))
         self._highest = max(self._highest, int(values.max()))
 
+    def merge(self, other: ClippingCounter) -> None:
+        """Count what another counter has counted."""
+        self._largest += other._largest
+        self._smallest += other._smallest
+        self._lowest, self._highest = min(self._lowest, other._lowest), max(self._highest, other._highest)
+
     def result(self) -> ClippedShares:
         """Return the shares over all counted images.
 

@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mitlgan.data.pack.cache import cache_dir
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import ResourceError
-from mitlgan.metrics.extractors.extractor import Extractor, extract_features
+from mitlgan.metrics.extractors.extractor import CHUNK, Extractor, extract_chunks
+from mitlgan.runtime.distributed import ALONE, World, any_rank
 from mitlgan.runtime.files import write_atomically
 
 BACKDROP = (255, 255, 255)
@@ -25,11 +27,15 @@ BACKDROP = (255, 255, 255)
 _CACHE_VERSION = 1
 """Increase it when the computation from pack to features changes, so that older files are not used."""
 
-_CHUNK = 256
-
 
 def cached_pack_features(
-    pack: ImagePack, extractor: Extractor, *, count: int, seed: int = 0, progress: Callable[[int], None] | None = None
+    pack: ImagePack,
+    extractor: Extractor,
+    *,
+    count: int,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+    world: World = ALONE,
 ) -> NDArray[np.float32]:
     """Return features of a pack's images; objects with alpha are composited on `BACKDROP`, mattes are dropped.
 
@@ -39,18 +45,23 @@ def cached_pack_features(
         count: Number of images; at most all are taken.
         seed: Seed of the choice of images.
         progress: Called with the number of images done, unless the features are cached.
+        world: This process's rank; the ranks share the work, and every one must call this.
 
     Returns:
         float32 (N, dim), in the order of the pack.
     """
     count = min(count, len(pack))
     path = _cache_file(pack, extractor, count, seed)
-    if path is not None and (cached := _read(path, (count, extractor.dim))) is not None:
+    cached = None if path is None else _read(path, (count, extractor.dim))
+    if not any_rank(cached is None, world) and cached is not None:
         return cached
     indices = select_pictures(len(pack), count, seed)
-    batches = (pack.batch(indices[start : start + _CHUNK], channels=3, backdrop=BACKDROP) for start in range(0, count, _CHUNK))
-    features = extract_features(extractor, batches, progress)
-    if path is not None:
+
+    def chunk(number: int) -> Tensor:
+        return pack.batch(indices[number * CHUNK :][:CHUNK], channels=3, backdrop=BACKDROP)
+
+    features = extract_chunks(extractor, chunk, -(-count // CHUNK), world, progress)
+    if path is not None and world.is_leader:
         _write(path, features)
     return features
 

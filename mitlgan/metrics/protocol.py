@@ -18,16 +18,16 @@ from mitlgan.errors import ArtifactError, DataError, NanError, UsageError
 from mitlgan.images.alpha import clip_to_alpha
 from mitlgan.images.pixels import composite_on, to_uint8
 from mitlgan.metrics.clipping import ClippingCounter
-from mitlgan.metrics.extractors.extractor import Extractor, extract_features
+from mitlgan.metrics.extractors.extractor import CHUNK, Extractor, extract_chunks, extract_features
 from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR, open_extractor
 from mitlgan.metrics.feature_arrays import FeatureSets
 from mitlgan.metrics.feature_cache import BACKDROP, cached_pack_features, select_pictures
 from mitlgan.metrics.metric_table import METRICS, measure_all
+from mitlgan.runtime.distributed import ALONE, World, gather_objects
 from mitlgan.runtime.progress import LabeledProgressCallback
 
 SCHEMA_VERSION = 1
 _SEEDS_PER_PROTOCOL = 1_000_000
-_CHUNK = 256
 
 
 class ImageSource(typing.Protocol):
@@ -92,19 +92,30 @@ def open_extractors(protocol: EvalProtocol, names: Sequence[str], *, weights: Pa
     return extractors
 
 
-def evaluate_each(source: ImageSource, real: ImagePack, protocol: EvalProtocol, extractors: Mapping[str, Extractor]) -> dict[str, Any]:
-    """Evaluate with each of `open_extractors`.
+def evaluate_each(
+    source: ImageSource, real: ImagePack, protocol: EvalProtocol, extractors: Mapping[str, Extractor], world: World = ALONE
+) -> dict[str, Any]:
+    """Evaluate with each of `open_extractors`; the ranks share the images, and every one must call this.
 
     Returns:
         The first extractor's result. With several extractors, "by_extractor" holds the results of all by name.
     """
-    results = {extractor.name: evaluate(source, real, replace(protocol, extractor=name), extractor=extractor) for name, extractor in extractors.items()}
+    results = {
+        extractor.name: evaluate(source, real, replace(protocol, extractor=name), extractor=extractor, world=world)
+        for name, extractor in extractors.items()
+    }
     first = next(iter(results.values()))
     return first if len(results) == 1 else first | {"by_extractor": results}
 
 
 def evaluate(
-    source: ImageSource, real: ImagePack, protocol: EvalProtocol, *, extractor: Extractor | None = None, progress: LabeledProgressCallback | None = None
+    source: ImageSource,
+    real: ImagePack,
+    protocol: EvalProtocol,
+    *,
+    extractor: Extractor | None = None,
+    progress: LabeledProgressCallback | None = None,
+    world: World = ALONE,
 ) -> dict[str, Any]:
     """Compare an artifact's samples with real images.
 
@@ -114,9 +125,10 @@ def evaluate(
         protocol: How images are compared.
         extractor: An open extractor; None opens the protocol's.
         progress: Called after each batch.
+        world: This process's rank; the ranks share the images, and every one must call this.
 
     Returns:
-        See `evaluate_stream`.
+        See `evaluate_stream`; the same to the bit for any number of ranks, and on each of them.
 
     Raises:
         UsageError: The extractor's weights are missing.
@@ -124,17 +136,40 @@ def evaluate(
         DataError: There are fewer than two real images.
         NanError: The source makes images that are not finite.
     """
-    return evaluate_stream(sample_batches(source, protocol), real, protocol, extractor=extractor, progress=progress)
+    if world.size == 1:
+        return evaluate_stream(sample_batches(source, protocol), real, protocol, extractor=extractor, progress=progress)
+    extractor = extractor or protocol.open_extractor()
+    real_features = _pack_features(real, "real", protocol.samples, protocol, extractor, progress, world)
+    counter = ClippingCounter()
+
+    def chunk(number: int) -> Tensor:
+        (images,) = counter.count_through(_check_size([_sample_chunk(source, protocol, number)], real))
+        return images
+
+    callback = _bind_progress(progress, "generated", protocol.samples)
+    fake_features = extract_chunks(extractor, chunk, _count_chunks(protocol), world, callback)
+    whole = ClippingCounter()
+    for part in gather_objects(counter, world):
+        whole.merge(part)
+    return _measure(real_features, fake_features, whole, real, protocol, extractor)
 
 
 def sample_batches(source: ImageSource, protocol: EvalProtocol) -> Iterator[Tensor]:
     """Yield the source's images at the protocol's seeds in batches, uint8 (n, 3, H, W)."""
-    seeds = protocol.seeds()
-    for start in range(0, len(seeds), _CHUNK):
-        images = source.sample(seeds[start : start + _CHUNK])
-        if not bool(torch.isfinite(images).all()):
-            raise NanError("artifact: makes images that hold NaN or Inf; take an earlier checkpoint")
-        yield to_rgb(to_uint8(images))
+    for number in range(_count_chunks(protocol)):
+        yield _sample_chunk(source, protocol, number)
+
+
+def _count_chunks(protocol: EvalProtocol) -> int:
+    return -(-protocol.samples // CHUNK)
+
+
+def _sample_chunk(source: ImageSource, protocol: EvalProtocol, number: int) -> Tensor:
+    """Return a chunk of the source's images at the protocol's seeds, by its number."""
+    images = source.sample(protocol.seeds()[number * CHUNK :][:CHUNK])
+    if not bool(torch.isfinite(images).all()):
+        raise NanError("artifact: makes images that hold NaN or Inf; take an earlier checkpoint")
+    return to_rgb(to_uint8(images))
 
 
 def to_rgb(images: Tensor) -> Tensor:
@@ -243,17 +278,23 @@ def _check_size(batches: Iterable[Tensor], real: ImagePack) -> Iterator[Tensor]:
 
 
 def _pack_features(
-    pack: ImagePack, side: str, count: int, protocol: EvalProtocol, extractor: Extractor, progress: LabeledProgressCallback | None
+    pack: ImagePack,
+    side: str,
+    count: int,
+    protocol: EvalProtocol,
+    extractor: Extractor,
+    progress: LabeledProgressCallback | None,
+    world: World = ALONE,
 ) -> NDArray[np.float32]:
     callback = _bind_progress(progress, side, min(count, len(pack)))
-    return cached_pack_features(pack, extractor, count=count, seed=protocol.seed, progress=callback)
+    return cached_pack_features(pack, extractor, count=count, seed=protocol.seed, progress=callback, world=world)
 
 
 def _count_clipping(pack: ImagePack, protocol: EvalProtocol) -> ClippingCounter:
     counter = ClippingCounter()
     indices = select_pictures(len(pack), protocol.samples, protocol.seed)
-    for start in range(0, len(indices), _CHUNK):
-        counter.add(pack.batch(indices[start : start + _CHUNK], channels=3, backdrop=BACKDROP))
+    for start in range(0, len(indices), CHUNK):
+        counter.add(pack.batch(indices[start : start + CHUNK], channels=3, backdrop=BACKDROP))
     return counter
 
 

@@ -50,6 +50,10 @@ class World:
         return self.rank == 0
 
 
+ALONE = World(0, 1, torch.device("cpu"))
+"""One process."""
+
+
 def resolve_device(name: str) -> torch.device:
     """Return the torch device of a `--device` value.
 
@@ -164,6 +168,20 @@ def gather_rows(tensor: Tensor, world: World) -> Tensor:
     return torch.cat(parts)
 
 
+def gather_objects(value: Any, world: World) -> list[Any]:
+    """Return every rank's value, in their order; every rank must call this. Values travel pickled, between processes of one training only.
+
+    Raises:
+        ResourceError: Another rank has ended.
+    """
+    if world.size == 1:
+        return [value]
+    values: list[Any] = [None] * world.size
+    with _translate_backend_errors("run the same command again"):
+        dist.all_gather_object(values, value)
+    return values
+
+
 def broadcast(tensors: Iterable[Tensor], world: World) -> None:
     """Copy rank 0's values to all ranks."""
     if world.size > 1:
@@ -213,10 +231,10 @@ def require_same_on_all_ranks(digest: str, what: str, world: World) -> None:
 
 
 @contextmanager
-def _translate_backend_errors() -> Iterator[None]:
+def _translate_backend_errors(advice: str = "the last checkpoint is whole: continue with `mitlgan resume RUN`") -> Iterator[None]:
     """Translate the backends' plain `RuntimeError` into one line that says that another rank has ended or hangs."""
     try:
         yield
     except RuntimeError as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ResourceError(f"torchrun: lost another process ({reason}); the last checkpoint is whole: continue with `mitlgan resume RUN`") from None
+        raise ResourceError(f"torchrun: lost another process ({reason}); {advice}") from None

@@ -17,6 +17,7 @@ from mitlgan.data.splits import choose_evaluation_split, find_splits, held_out_t
 from mitlgan.errors import UsageError
 from mitlgan.metrics import protocol as evaluation
 from mitlgan.recipe import Recipe, parse_recipe, with_data_source
+from mitlgan.runtime.distributed import ALONE, World
 from mitlgan.runtime.progress import Say, ignore_message
 
 
@@ -54,6 +55,7 @@ def evaluate_artifact(
     needs_layers: bool = False,
     needs_card: bool = False,
     say: Say = ignore_message,
+    world: World = ALONE,
 ) -> ArtifactEvaluation:
     """Measure an artifact's samples against real pictures.
 
@@ -71,6 +73,7 @@ def evaluate_artifact(
         needs_layers: Refuse an artifact of one layer.
         needs_card: Refuse a checkpoint, whose card cannot be written.
         say: Shows notes about the choice of pictures.
+        world: This process's rank; the ranks share the pictures, and every one must call this.
 
     Raises:
         MitlganError: The artifact, the pictures or an extractor's weights are missing or do not fit.
@@ -92,7 +95,7 @@ def evaluate_artifact(
     if len(real) < protocol.samples:
         say(f"-n {protocol.samples}: there are {len(real):,} real {split_name} pictures, compared with {protocol.samples:,} generated ones")
     networks = evaluation.open_extractors(protocol, names, weights=weights, device=device)
-    return ArtifactEvaluation(path, loaded, real, split_name, evaluation.evaluate_each(loaded, real, protocol, networks))
+    return ArtifactEvaluation(path, loaded, real, split_name, evaluation.evaluate_each(loaded, real, protocol, networks, world))
 
 
 def record_evaluation(path: Path, figures: dict[str, Any], say: Say = ignore_message) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
@@ -216,3 +216,29 @@ def second_half(world: World, folder: Path) -> dict[str, Any]:
     listener = tiny_runs.Listener()
     resume(tiny_runs.only_run(folder / "runs").path, RunContext(world, listener, folder), more_kimg=3 * 2 * tiny_runs.PER_UPDATE / 1000)
     return {"said": listener.said if world.is_leader else []}
+
+
+class SmoothImages:
+    """Makes images of 8 px from seeds, each from its own seed alone."""
+
+    def sample(self, seeds: Sequence[int]) -> torch.Tensor:
+        """Return images (N, 3, 8, 8) in [-1, 1]."""
+        images = [torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return nn.functional.interpolate(torch.stack(images), (8, 8), mode="bilinear") * 2 - 1
+
+
+def evaluation(world: World, folder: Path) -> dict[str, Any]:
+    """Measure three chunks of images against real ones; `folder` holds their pack."""
+    from mitlgan.data.pack.image_pack import ImagePack
+    from mitlgan.metrics.protocol import EvalProtocol, evaluate
+
+    made: list[int] = []
+
+    class Source(SmoothImages):
+        def sample(self, seeds: Sequence[int]) -> torch.Tensor:
+            made.extend(seeds)
+            return super().sample(seeds)
+
+    protocol = EvalProtocol(extractor="efficientnet-lite0@32", samples=600)
+    figures = evaluate(Source(), ImagePack.open(folder / "real.npy"), protocol, world=world)
+    return {"figures": figures, "made": made}

@@ -22,7 +22,16 @@ from safetensors.torch import load_file
 
 from mitlgan.errors import UsageError
 from mitlgan.recipe import to_toml
-from mitlgan.runtime.distributed import World, any_rank, average_gradients, average_tensors, join_world, require_same_on_all_ranks, resolve_device
+from mitlgan.runtime.distributed import (
+    ALONE,
+    World,
+    any_rank,
+    average_gradients,
+    average_tensors,
+    join_world,
+    require_same_on_all_ranks,
+    resolve_device,
+)
 from mitlgan.runtime.json_files import read_jsonl
 from mitlgan.stages.existing_runs import get_or_train
 from mitlgan.stages.pretrain import pretrain
@@ -101,6 +110,19 @@ def test_a_rank_that_hangs_ends_the_others_after_the_timeout(children: ForkServe
     first, _ = ranks.run(children, ranks.hang, tmp_path, port=port, timeout_s=2)
     assert first["code"] == 5
     assert first["error"].startswith("torchrun: lost another process (")
+
+
+@pytest.mark.parametrize("size", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_ranks_share_an_evaluation_and_measure_the_same_to_the_bit(
+    children: ForkServerContext, tmp_path: Path, port: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MITLGAN_CACHE", str(tmp_path / "cache"))
+    tiny_runs.pack(tmp_path / "real.npy", count=300)
+    with_cache = ranks.run(children, ranks.evaluation, tmp_path, port=port, size=size)
+    alone = json.loads(json.dumps(ranks.evaluation(ALONE, tmp_path)))
+    assert sorted(seed for rank in with_cache for seed in rank["made"]) == alone["made"] == [*range(600)]
+    assert all(rank["made"] for rank in with_cache[:3])
+    assert all(rank["figures"] == alone["figures"] for rank in with_cache)
 
 
 def test_two_ranks_train_save_once_and_resume_to_the_bit(children: ForkServerContext, tmp_path: Path, port: int, packs: dict[str, Path]) -> None:

@@ -12,6 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mitlgan.metrics.extractors.spec import RESIZES, ExtractorSpec
+from mitlgan.runtime.distributed import World, gather_objects
+
+CHUNK = 256
+"""Images that are made, or read, at a time."""
 
 
 class Extractor:
@@ -106,6 +110,30 @@ def extract_features(extractor: Extractor, batches: Iterable[Tensor], progress: 
         if progress is not None:
             progress(done)
     return np.concatenate(parts) if parts else np.empty((0, extractor.dim), np.float32)
+
+
+def extract_chunks(
+    extractor: Extractor, chunk: Callable[[int], Tensor], count: int, world: World, progress: Callable[[int], None] | None = None
+) -> npt.NDArray[np.float32]:
+    """Compute features of numbered chunks of images, which the ranks share; every rank must call this.
+
+    Args:
+        extractor: The network.
+        chunk: Returns a chunk by its number, uint8 (`CHUNK`, 3, H, W); the last one may be shorter. `CHUNK` is a multiple of the batch size, so that
+            features are the same to the bit for any number of ranks.
+        count: Number of chunks.
+        world: This process's rank.
+        progress: Called with the number of this rank's images after each batch.
+
+    Returns:
+        float32 (N, dim), in the order of the chunks, on every rank.
+    """
+    features = extract_features(extractor, map(chunk, range(world.rank, count, world.size)), progress)
+    if world.size == 1:
+        return features
+    gathered = gather_objects(features, world)
+    parts = [gathered[number % world.size][number // world.size * CHUNK :][:CHUNK] for number in range(count)]
+    return np.concatenate(parts) if parts else features
 
 
 def _rebatch(batches: Iterable[Tensor], size: int) -> Iterator[Tensor]:

@@ -14,6 +14,8 @@ from mitlgan.cli.output_files import lines_of, new_file, refuse_file
 from mitlgan.cli.picture_options import FilterName, NoMetadata, Scale, Size, picture_size
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from mitlgan.artifacts.loaded_artifact import LoadedArtifact
     from mitlgan.editing import MixResult
     from mitlgan.images.resize import PictureSize
@@ -21,8 +23,11 @@ if TYPE_CHECKING:
 
 def mix(
     artifact: ArtifactPath,
-    first: Annotated[str, typer.Argument(metavar="A", help="First parent: a seed, fg=7,bg=3 or latent.json.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="Second parent.")],
+    first: Annotated[str | None, typer.Argument(metavar="A", help="First parent: a seed, fg=7,bg=3 or latent.json.")] = None,
+    second: Annotated[str | None, typer.Argument(metavar="B", help="Second parent.")] = None,
+    coarse: Annotated[str | None, typer.Option("--coarse", metavar="A", help="Style generators, instead of A and B: layout of this one.")] = None,
+    fine: Annotated[str | None, typer.Option("--fine", metavar="B", help="Texture and color of this one.")] = None,
+    from_px: Annotated[int | None, typer.Option("--from-px", metavar="N", help="Size from which --fine counts.", min=4)] = None,
     weight: Annotated[
         list[str] | None, typer.Option("--weight", metavar="[LAYER=]W", help="Share of B, from 0 to 1; repeatable by layer. Default: 0.5.")
     ] = None,
@@ -46,39 +51,44 @@ def mix(
 
     Takes the midpoint on the arc between their latents, layer by layer.
     """
-    import torch
-
     from mitlgan.editing import mix as mixed
-    from mitlgan.editing import parse_latent
-    from mitlgan.images.grid import labeled_grid_png
-    from mitlgan.latents import truncate, write_latent
+    from mitlgan.editing import mix_styles, parse_latent
+    from mitlgan.errors import UsageError
+    from mitlgan.latents import write_latent
     from mitlgan.runtime.files import write_atomically
 
     out = new_file(out, "child.png", [".json"])
     refuse_file(sheet, "--sheet")
+    names = _parents(first, second, coarse, fine, from_px)
+    if coarse is not None and (weight or layer or features or straight):
+        raise UsageError("--coarse: mixes styles by resolution; leave away --weight, --layer, --features and --lerp")
     loaded = load_artifact(artifact, device)
     target = picture_size(scale, size, filter_name, loaded.card.size_px)
-    parents = [parse_latent(loaded, text, name) for name, text in (("A", first), ("B", second))]
-    child = mixed(loaded, *parents, weight=_weights(weight), layers=layer_names(layer), features=features, straight=straight, truncation=truncation)
+    parents = [parse_latent(loaded, text, name) for name, text in names.items()]
+    if coarse is not None:
+        child = mix_styles(loaded, *parents, from_px=from_px, truncation=truncation)
+    else:
+        child = mixed(loaded, *parents, weight=_weights(weight), layers=layer_names(layer), features=features, straight=straight, truncation=truncation)
     write_atomically(out, _single_png(loaded, child, target, no_metadata))
     latent_path = None
     if child.z is not None:
         latent_path = out.with_suffix(".json")
-        write_latent(latent_path, child.z, loaded.card.latent_dims, loaded.tensors_sha256, f"child of {first} and {second}")
+        write_latent(latent_path, child.z, loaded.card.latent_dims, loaded.tensors_sha256, f"child of {' and '.join(names.values())}")
     if sheet is not None:
-        family = torch.cat(
-            [
-                loaded.images_from_latents(truncate(parents[0], truncation)[None]),
-                child.stages.output,
-                loaded.images_from_latents(truncate(parents[1], truncation)[None]),
-            ]
-        )
-        write_atomically(sheet, labeled_grid_png(family, [""], ["A", "child", "B"], size=target))
-    print_result(
-        as_json,
-        {"picture": str(out), "latent": str(latent_path) if latent_path else None, "sheet": str(sheet) if sheet else None},
-        lines_of(out, latent_path, sheet),
-    )
+        _write_sheet(sheet, loaded, parents, child, target, truncation)
+    values = {"picture": str(out), "latent": str(latent_path) if latent_path else None, "sheet": str(sheet) if sheet else None}
+    print_result(as_json, values, lines_of(out, latent_path, sheet))
+
+
+def _write_sheet(path: Path, loaded: LoadedArtifact, parents: list[Tensor], child: MixResult, size: PictureSize, truncation: float) -> None:
+    import torch
+
+    from mitlgan.images.grid import labeled_grid_png
+    from mitlgan.latents import truncate
+    from mitlgan.runtime.files import write_atomically
+
+    first, second = (loaded.images_from_latents(truncate(parent, truncation)[None]) for parent in parents)
+    write_atomically(path, labeled_grid_png(torch.cat([first, child.stages.output, second]), [""], ["A", "child", "B"], size=size))
 
 
 def _single_png(loaded: LoadedArtifact, child: MixResult, size: PictureSize, no_metadata: bool) -> bytes:
@@ -92,6 +102,17 @@ def _single_png(loaded: LoadedArtifact, child: MixResult, size: PictureSize, no_
     output = child.stages.output if child.z is None else render_evenly(loaded, child.z[None]).output
     record = None if no_metadata or child.z is None else make_record(loaded, latents_by_layer(loaded, child.z), size=size)
     return encode_with_text(unpremultiply(resize_images(output, size))[0], "PNG", None if record is None else record.to_text())
+
+
+def _parents(first: str | None, second: str | None, coarse: str | None, fine: str | None, from_px: int | None) -> dict[str, str]:
+    """Return both parents by the argument or option that named them."""
+    from mitlgan.errors import UsageError
+
+    if coarse is None and fine is None and from_px is None and first is not None and second is not None:
+        return {"A": first, "B": second}
+    if coarse is not None and fine is not None and first is None:
+        return {"--coarse": coarse, "--fine": fine}
+    raise UsageError("mix: give two parents, A and B, or --coarse A and --fine B for a style generator")
 
 
 def _weights(texts: list[str] | None) -> float | dict[str, float]:

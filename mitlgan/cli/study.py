@@ -9,7 +9,7 @@ import typer
 
 from mitlgan.cli import options, score_options
 from mitlgan.cli.output import print_result
-from mitlgan.cli.output_files import new_folder
+from mitlgan.cli.output_files import new_folder, refuse_file
 
 app = options.group("Ask people which pictures are real.")
 
@@ -67,6 +67,7 @@ def score(
     from mitlgan.report.study_sheet import picture_text, write_study_sheet
     from mitlgan.study import read_pictures, score_answers
 
+    refuse_file(sheet, "--sheet")
     scores = score_answers(key, answers)
     values = scores.as_json()
     if sheet is not None:

@@ -5,6 +5,7 @@ from mitlgan.editing.interpolation import LatentPath, interpolate, plan_path, re
 from mitlgan.editing.latent_mix import MixResult, mix
 from mitlgan.editing.points import Point, parse_latent, to_latent
 from mitlgan.editing.principal_directions import Directions, DirectionSweep, directions, read_directions, traverse, write_directions
+from mitlgan.editing.style_mix import mix_styles
 
 __all__ = [
     "DirectionSweep",
@@ -16,6 +17,7 @@ __all__ = [
     "directions",
     "interpolate",
     "mix",
+    "mix_styles",
     "parse_latent",
     "plan_path",
     "read_directions",

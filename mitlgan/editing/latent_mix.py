@@ -47,10 +47,10 @@ def mix(
     Latents are mixed along the arc between them, so that the result is as long as they are: the mean of two normal latents is shorter by sqrt(2), and
     its image more average than either parent.
 
-    These generators take their latent at the first stage alone, so styles of early and late stages cannot be combined (Karras et
-    al. 2019). Instead there is `features`: both parents run up to a stage, their activations there are mixed along the straight line (activations do
-    not lie near a sphere), and the later stages continue from the mixture. Early stages decide layout, late ones
-    appearance: after an early stage the result is a shape between both, after a late one the two images superimposed.
+    Generators other than the style generator, for which there is `mix_styles`, take their latent at the first stage alone, so styles of early and
+    late stages cannot be combined (Karras et al. 2019). For them there is `features`: both parents run up to a stage, their activations there are
+    mixed along the straight line (activations do not lie near a sphere), and the later stages continue from the mixture. Early stages decide
+    layout, late ones appearance: after an early stage the result is a shape between both, after a late one the two images superimposed.
 
     Args:
         artifact: Generator or composer.

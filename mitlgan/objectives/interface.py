@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -116,6 +116,26 @@ class Objective(ABC):
         Returns:
             A scalar to minimise, and detached scalars to log.
         """
+
+    def mutations(self, critic: nn.Module) -> Mapping[str, Callable[[Tensor], Tensor]]:
+        """Return losses of generated images (N, C, H, W), by name, each of which makes one child of the generator; by default there are none.
+
+        Where there are some, the loop makes an update by each from the same generator, and keeps the child of the greatest `fitness`.
+
+        Args:
+            critic: Its parameters get no gradient.
+        """
+        return {}
+
+    def fitness(self, critic: nn.Module, fake: Tensor, real: Tensor) -> Stats:
+        """Return how good a child of the generator is, as `fitness`, and the parts of it.
+
+        Args:
+            critic: Judges it.
+            fake: Images of the child, (N, C, H, W).
+            real: As many real images.
+        """
+        raise NotImplementedError
 
     def after_critic_step(self, critic: nn.Module) -> None:  # noqa: B027
         """Restore the constraint on the critic after each step of its optimiser; by default there is nothing to do."""

@@ -22,7 +22,7 @@ from mitlgan.objectives.score_stats import (
     without_parameter_gradients,
 )
 from mitlgan.objectives.separate_updates import separate_losses
-from mitlgan.recipe.schema.objectives import MinimaxRecipe
+from mitlgan.recipe.schema.objectives import EvolutionaryRecipe, MinimaxRecipe
 
 
 @OBJECTIVES.register(MinimaxRecipe)
@@ -40,7 +40,7 @@ class Minimax(Objective):
         **VERDICT_STATISTICS,
     }
 
-    def __init__(self, recipe: MinimaxRecipe) -> None:
+    def __init__(self, recipe: MinimaxRecipe | EvolutionaryRecipe) -> None:
         super().__init__(recipe)
         self.recipe = recipe
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from mitlgan.runtime.randomness import draw_uniform
 
 if TYPE_CHECKING:
-    from mitlgan.recipe import LsganRecipe, MinimaxRecipe
+    from mitlgan.recipe import EvolutionaryRecipe, LsganRecipe, MinimaxRecipe
 
 
-def noisy_labels(recipe: MinimaxRecipe | LsganRecipe, like: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+def noisy_labels(recipe: MinimaxRecipe | EvolutionaryRecipe | LsganRecipe, like: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return labels for a batch of real images and for one of generated images.
 
     Args:

@@ -29,12 +29,21 @@ from mitlgan.recipe.schema.generators import (
     MlpGeneratorRecipe,
     ParentedGeneratorRecipe,
     SharpenedGeneratorRecipe,
+    StyleGeneratorRecipe,
     ThesisGeneratorRecipe,
     UpsampledGeneratorRecipe,
     without_growth,
 )
 from mitlgan.recipe.schema.inpainter import HolesRecipe, InpainterRecipe
-from mitlgan.recipe.schema.objectives import AnyObjective, LsganRecipe, MinimaxRecipe, RelativisticRecipe, WganClipRecipe, WganGpRecipe
+from mitlgan.recipe.schema.objectives import (
+    AnyObjective,
+    EvolutionaryRecipe,
+    LsganRecipe,
+    MinimaxRecipe,
+    RelativisticRecipe,
+    WganClipRecipe,
+    WganGpRecipe,
+)
 from mitlgan.recipe.schema.optimisers import AdamRecipe, AnyOptimiser, RmspropRecipe
 from mitlgan.recipe.schema.recipe import SCHEMA_VERSION, Recipe
 from mitlgan.recipe.schema.training import CriticStartRecipe, DataRecipe, EvaluationRecipe, Filter, Role, TrainingRecipe, TransferRecipe
@@ -67,6 +76,7 @@ __all__ = [
     "DenseTranslatorRecipe",
     "DensenetTranslatorRecipe",
     "EvaluationRecipe",
+    "EvolutionaryRecipe",
     "Filter",
     "GrownCriticRecipe",
     "GrownGeneratorRecipe",
@@ -87,6 +97,7 @@ __all__ = [
     "Role",
     "SharpenedGeneratorRecipe",
     "StridedCriticRecipe",
+    "StyleGeneratorRecipe",
     "ThesisCriticRecipe",
     "ThesisGeneratorRecipe",
     "TrainingRecipe",

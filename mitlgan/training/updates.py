@@ -12,9 +12,10 @@ from mitlgan.data.pack.index_sampler import IndexSampler
 from mitlgan.errors import NanError
 from mitlgan.images.pixels import to_float
 from mitlgan.recipe import Recipe
-from mitlgan.runtime.distributed import World, any_rank, average_gradients
+from mitlgan.runtime.distributed import World, any_rank, average_gradients, average_tensors
 from mitlgan.runtime.randomness import draw_uniform, random_generator
 from mitlgan.training.augmentation import DiffAugment, overfitting_sign
+from mitlgan.training.evolution import GeneratorSnapshot
 from mitlgan.training.inputs import make_inputs
 from mitlgan.training.run_directory import Run
 from mitlgan.training.setup import TrainingSetup
@@ -84,6 +85,8 @@ class NetworkUpdates:
     def update_generator(self, real: Tensor, update: int, shared: Generated | None, *, is_critic_alone: bool) -> dict[str, Tensor]:
         """Return the statistics of one update of the generator; without an update where the critic trains alone."""
         state = self.state
+        if not is_critic_alone and self.setup.objective.mutations(state.critic):
+            return self._evolve_generator(real, update)
         fake, aux_loss = shared or self.generate(real, update, with_grad=not is_critic_alone)
         with self.stopwatch.computing():
             with torch.set_grad_enabled(not is_critic_alone), self._autocast():
@@ -93,6 +96,29 @@ class NetworkUpdates:
                     loss, stats = loss + aux_loss, {**stats, "own_loss": aux_loss.detach()}
             norm = torch.zeros_like(loss) if is_critic_alone else self._optimizer_step(loss, state.generator_optimiser, state.generator_parameters)
         return {**stats, "generator_loss": loss.detach(), "generator_grad_norm": norm}
+
+    def _evolve_generator(self, real: Tensor, update: int) -> dict[str, Tensor]:
+        """Make a child of the generator by each mutation, and keep the fittest; all learn from the same latents and are judged by the same."""
+        state, objective = self.state, self.setup.objective
+        parent = GeneratorSnapshot(state)
+        mutations = objective.mutations(state.critic)
+        children: list[tuple[GeneratorSnapshot, dict[str, Tensor]]] = []
+        for loss_of in mutations.values():
+            parent.restore(state)
+            fake, aux_loss = self.generate(real, update, with_grad=True)
+            with self.stopwatch.computing():
+                with self._autocast():
+                    loss = loss_of(self._augment(fake, "generator's fake", update))
+                    loss = loss if aux_loss is None else loss + aux_loss
+                norm = self._optimizer_step(loss, state.generator_optimiser, state.generator_parameters)
+                judged = self._augment(self.generate(real, update, with_grad=False).images, "generator's fake", update)
+                fitness = objective.fitness(state.critic, judged, self._augment(real, "generator's real", update))
+            average_tensors(list(fitness.values()), self.world)
+            children.append((GeneratorSnapshot(state), {**fitness, "generator_loss": loss.detach(), "generator_grad_norm": norm}))
+        best = max(range(len(children)), key=lambda index: children[index][1]["fitness"].item())
+        children[best][0].restore(state)
+        choice = {f"mutation_{name}": torch.full_like(norm, float(index == best)) for index, name in enumerate(mutations)}
+        return {**children[best][1], **choice}
 
     def _optimizer_step(self, loss: Tensor, optimiser: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> Tensor:
         """Make one optimiser step and return the gradient's norm; skip the step where loss or gradient is not finite on any rank.

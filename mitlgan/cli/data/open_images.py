@@ -9,6 +9,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import print_result
+from mitlgan.cli.output_files import refuse_file
 
 
 def open_images(
@@ -30,6 +31,7 @@ def open_images(
     """
     from mitlgan.data.curate.open_images import ClassTables, list_class, write_addresses
 
+    refuse_file(out, "--out")
     addresses = list_class(name, ClassTables(classes, labels, images), min_share=min_share, thumbnails=thumbnails, limit=limit)
     write_addresses(addresses, out)
     text = f"{out}: {len(addresses)} pictures of {name}; fetch them by `mitlgan data fetch {out} --url-column url --out DIR`"

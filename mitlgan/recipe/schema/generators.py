@@ -143,6 +143,36 @@ class DcganGeneratorRecipe(NormalizedTable):
         return tuple(max(self.base_width // 2**index, min(self.base_width, self.narrowest)) for index in range(count))
 
 
+class StyleGeneratorRecipe(RecipeTable):
+    """A style generator (Karras et al. 2019; modulation and demodulation as in Karras et al. 2020, section 2.2).
+
+    A mapping network makes a style of the latent; the style scales the channels of every convolution, which starts from a learned constant of 4 px. So
+    the styles of two latents can be mixed by resolution: layout of one, texture of the other.
+
+    Attributes:
+        latent_dim: Length of the latent vector, and of the style.
+        mapping_layers: Dense layers of the mapping network; the paper has 8.
+        mapping_rate: Factor of the learning rate for them; the paper has 0.01.
+        widths: Channels at 4, 8, 16, ... px, up to the image's size.
+        noise: Whether each convolution gets random noise per pixel, scaled by a learned strength; fixed noise outside training.
+        leak: Negative slope of LeakyReLU.
+        image_channels: 1 grey, 3 RGB, 4 premultiplied RGB and alpha.
+    """
+
+    kind: Literal["style"] = "style"
+    latent_dim: LatentDim = 128
+    mapping_layers: Annotated[int, Field(ge=1, le=16)] = 8
+    mapping_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.01
+    widths: Widths = (128, 128, 64, 32)
+    noise: bool = True
+    leak: Leak = 0.2
+    image_channels: Literal[1, 3, 4] = 3
+
+    def require_size(self, size_px: int) -> None:
+        """Raise a ValueError for a size that the network cannot make."""
+        _require_doublings(self.widths, BASE_PX * 2 ** (len(self.widths) - 1), size_px, 1)
+
+
 class ParentedGeneratorRecipe(RecipeTable):
     """A generator that starts as the enlarged image of a smaller one, its parent.
 
@@ -222,6 +252,7 @@ AnyGenerator = Annotated[
     | Annotated[MlpGeneratorRecipe, Tag("mlp")]
     | Annotated[UpsampledGeneratorRecipe, Tag("upsampled")]
     | Annotated[DcganGeneratorRecipe, Tag("dcgan")]
+    | Annotated[StyleGeneratorRecipe, Tag("style")]
     | Annotated[GrownGeneratorRecipe, Tag("grown")]
     | Annotated[SharpenedGeneratorRecipe, Tag("sharpened")],
     Discriminator(kind_discriminator("thesis")),

@@ -86,6 +86,18 @@ class MinimaxRecipe(_Labelled):
     accepts_sigmoid: ClassVar[bool] = False
 
 
+class EvolutionaryRecipe(_Labelled):
+    """E-GAN (Wang et al. 2018): in each update the generator mutates by three losses, and the fittest of the three children stays.
+
+    Attributes:
+        diversity_weight: Gamma, weight of the fitness of diversity next to that of quality (equation 8).
+    """
+
+    kind: Literal["evolutionary"] = "evolutionary"
+    diversity_weight: Annotated[float, Field(ge=0.0, le=1e3)] = 0.5
+    accepts_sigmoid: ClassVar[bool] = False
+
+
 class LsganRecipe(_Labelled):
     """Least squares (Mao et al. 2017)."""
 
@@ -129,6 +141,7 @@ AnyObjective = Annotated[
     | Annotated[WganClipRecipe, Tag("wgan_clip")]
     | Annotated[MinimaxRecipe, Tag("minimax")]
     | Annotated[LsganRecipe, Tag("lsgan")]
+    | Annotated[EvolutionaryRecipe, Tag("evolutionary")]
     | Annotated[RelativisticRecipe, Tag("relativistic")],
     Discriminator(kind_discriminator("wgan_gp")),
 ]

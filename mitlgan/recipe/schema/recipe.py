@@ -124,6 +124,8 @@ class Recipe(RecipeTable):
                 raise ValueError(f"{key} cannot go with [[grow]], whose steps have lengths in kimg and sizes of their own; remove one of them")
         if self.generator.kind == "mlp":
             raise ValueError('generator.kind = "mlp" has no features that are images, which growing starts from; give a convolutional generator')
+        if self.generator.kind == "style":
+            raise ValueError('generator.kind = "style" does not grow: its style enters every block; remove [[grow]], or give another generator')
         if self.critic.kind == "mlp" and any(step.critic == "grown" for step in self.grow):
             raise ValueError('critic.kind = "mlp" has no convolutions that a new block could be added to; use grow.critic = "new"')
 

@@ -16,6 +16,15 @@ def fetch(
     addresses: Annotated[Path, typer.Argument(metavar="LIST", help="Text file of URLs, or a table with --url-column.")],
     out: OutFolder,
     url_column: Annotated[str, typer.Option("--url-column", metavar="COLUMN", help="Column of URLs in a .csv, .tsv or .jsonl table.")] = "",
+    key_column: Annotated[
+        str,
+        typer.Option(
+            "--key-column",
+            metavar="COLUMN",
+            help="Column of what each URL belongs to, such as asin; keys.jsonl says which file it has. Default: "
+            "none, or that of a list by `data read products`.",
+        ),
+    ] = "",
     max_mb: Annotated[float, typer.Option("--max-mb", metavar="X", help="Maximum size of one file, MB.", min=0.001)] = 20.0,
     max_total_gb: Annotated[float, typer.Option("--max-total-gb", metavar="X", help="Maximum size of all files, GB.", min=0.001)] = 50.0,
     timeout_s: Annotated[float, typer.Option("--timeout", metavar="S", help="Maximum wait for an answer, seconds.", min=0.1)] = 15.0,
@@ -27,12 +36,15 @@ def fetch(
 
     When it runs again, it asks only for the files that are missing.
     """
-    from mitlgan.data.curate.fetch import FetchSettings, read_urls
+    from mitlgan.data.curate.fetch import FetchSettings, default_columns, read_keyed_urls
     from mitlgan.data.curate.fetch import fetch_pictures as run
 
+    if not url_column:
+        url_column, own_key = default_columns(addresses)
+        key_column = key_column or own_key
     settings = FetchSettings(int(max_mb * 1e6), int(max_total_gb * 1e9), timeout_s, deadline_s, tries)
     with progress_bar("fetch") as callback:
-        result = run(read_urls(addresses, url_column), out, settings, callback)
+        result = run(read_keyed_urls(addresses, url_column, key_column), out, settings, callback)
     for reason, number in result["reasons"].items():
         log(f"{number} failed: {reason}")
     counts = result["counts"]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.data.pack import print_pack
-from mitlgan.cli.output import log, progress_bar
+from mitlgan.cli.output import log, print_result, progress_bar
 from mitlgan.cli.output_files import refuse_file
+
+if TYPE_CHECKING:
+    from mitlgan.data.readers.products import ReviewLimits
 
 
 class Format(StrEnum):
@@ -24,19 +27,22 @@ class Format(StrEnum):
     folder = "folder"
 
 
+WriteUrls = Annotated[
+    Path | None, typer.Option("--write-urls", metavar="FILE", help="products: only list the pictures' URLs, a .jsonl file for `data fetch`.")
+]
 FORMATS_OF = {
     "labels": (Format.mnist,), "classes": (Format.mnist, Format.cifar10), "split": (Format.cifar10,), "attribute": (Format.celeba,),
     "faces": (Format.celeba, Format.folder), "face_model": (Format.celeba, Format.folder), "reviews": (Format.products,),
-    "images": (Format.products,), "min_rating": (Format.products,), "min_reviews": (Format.products,),
+    "images": (Format.products,), "write_urls": (Format.products,), "min_rating": (Format.products,), "min_reviews": (Format.products,),
 }  # fmt: skip
 
 
 def read(
     context: typer.Context,
     form: Annotated[Format, typer.Argument(metavar="FORMAT", help="mnist (IDX, gzip or not), cifar10 (binary), celeba, products, folder.")],
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="IDX file; folder; for products: metadata as JSON lines.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The pack, a new .npy file; the manifest is written next to it.")],
-    size: Annotated[int, typer.Option("--size", metavar="N", help="Height and width in px.", min=4, max=1024)],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="IDX file; folder; for products: metadata, one object a line.")],
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="The pack, a new .npy file; the manifest is written next to it.")] = None,
+    size: Annotated[int | None, typer.Option("--size", metavar="N", help="Height and width in px.", min=4, max=1024)] = None,
     resize: Annotated[str, typer.Option("--resize", metavar="FILTER", help="lanczos, bicubic, bilinear, box or nearest.")] = "lanczos",
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", help="Maximum number of pictures, or of faces.", min=1)] = None,
     labels: Annotated[Path | None, typer.Option("--labels", metavar="FILE", help="mnist: the IDX file of labels.")] = None,
@@ -49,8 +55,9 @@ def read(
     face_model: Annotated[
         Path | None, typer.Option("--face-model", metavar="FILE", help="With --faces: OpenCV's YuNet as .onnx, which finds more than its cascade.")
     ] = None,
-    reviews: Annotated[Path | None, typer.Option("--reviews", metavar="FILE", help="products: reviews, JSON lines.")] = None,
-    images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="products: folder of their pictures.")] = None,
+    reviews: Annotated[Path | None, typer.Option("--reviews", metavar="FILE", help="products: reviews, one object a line.")] = None,
+    write_urls: WriteUrls = None,
+    images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="products: folder of their pictures, from `data fetch`.")] = None,
     min_rating: Annotated[float, typer.Option("--min-rating", metavar="X", help="products: minimum mean rating.")] = 4.0,
     min_reviews: Annotated[int, typer.Option("--min-reviews", metavar="N", help="products: minimum number of reviews.")] = 12,
     as_json: options.Json = False,
@@ -64,12 +71,13 @@ def read(
     from mitlgan.data.readers.products import ReviewLimits
     from mitlgan.errors import UsageError
 
-    for name, formats in FORMATS_OF.items():
-        parameter_source = context.get_parameter_source(name)
-        if parameter_source is not None and parameter_source.name == "COMMANDLINE" and form not in formats:
-            raise UsageError(f"--{name.replace('_', '-')}: of {' and '.join(formats)}, and does nothing for {form}; leave it away")
+    _check_options(context, form)
     if face_model is not None and not faces:
         raise UsageError("--face-model: belongs to --faces; give that, too")
+    if write_urls is not None:
+        return _write_urls(source, write_urls, reviews, images, out, ReviewLimits(min_rating, min_reviews), limit, as_json)
+    if out is None or size is None:
+        raise UsageError("--out, --size: say where the pack goes and how large its pictures are; give both")
     refuse_file(out, "--out")
     chosen = _numbers(classes)
     if form is Format.mnist:
@@ -90,7 +98,33 @@ def read(
     else:
         with progress_bar("read") as callback:
             packed = pack_folder(source, out, size_px=size, resize=resize, limit=limit, progress=callback, say=log)
-    print_pack(packed, as_json)
+    return print_pack(packed, as_json)
+
+
+def _check_options(context: typer.Context, form: Format) -> None:
+    """Refuse options of other formats."""
+    from mitlgan.errors import UsageError
+
+    for name, formats in FORMATS_OF.items():
+        parameter_source = context.get_parameter_source(name)
+        if parameter_source is not None and parameter_source.name == "COMMANDLINE" and form not in formats:
+            raise UsageError(f"--{name.replace('_', '-')}: of {' and '.join(formats)}, and does nothing for {form}; leave it away")
+
+
+def _write_urls(
+    source: Path, file: Path, reviews: Path | None, images: Path | None, out: Path | None, choice: ReviewLimits, limit: int | None, as_json: bool
+) -> None:  # fmt: skip
+    from mitlgan.data.readers import write_product_urls
+    from mitlgan.errors import UsageError
+
+    if reviews is None or images is not None or out is not None:
+        raise UsageError("--write-urls: needs --reviews, and packs nothing: leave out --images and --out, fetch the list, and read again with them")
+    if file.suffix != ".jsonl":
+        raise UsageError(f"--write-urls {file}: is a table of asin and URL; give a name that ends in .jsonl")
+    counts = write_product_urls(source, file, reviews=reviews, choice=choice, limit=limit)
+    if counts["without_url"]:
+        log(f"{counts['without_url']} products have no address of a picture")
+    print_result(as_json, {"urls": str(file), **counts}, f"{file}: {counts['products']} products; fetch them by `mitlgan data fetch {file} --out DIR`")
 
 
 def _numbers(text: str | None) -> list[int]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -29,6 +31,10 @@ from mitlgan.version import __version__
 SCHEMES = ("http", "https")
 MAX_REDIRECTS = 5
 MAX_LIST_BYTES = 1_000_000_000
+KEYS_FILE = "keys.jsonl"
+"""In a folder of fetched pictures: the file of each key."""
+URL_COLUMN, KEY_COLUMN = "url", "asin"
+"""Columns of a list that `data read products --write-urls` writes."""
 _BLOCK = 1 << 16
 
 
@@ -73,27 +79,76 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def read_urls(path: Path, column: str = "") -> list[str]:
-    """Return the addresses in a file, each once, in order: one a line, or a column of a table (.csv, .tsv, .jsonl).
+    """Return the addresses in a file, each once, in order; see `read_keyed_urls`."""
+    return list(read_keyed_urls(path, column))
+
+
+def read_keyed_urls(path: Path, column: str = "", key_column: str = "") -> dict[str, list[str]]:
+    """Return the addresses in a file, in order, each with the keys that name it: one address a line, or a column of a table (.csv, .tsv, .jsonl).
+
+    Args:
+        path: The file.
+        column: Column of the addresses; empty: each line is one, and has no keys.
+        key_column: Column of what an address belongs to, such as a product; empty: none.
 
     Raises:
-        DataError: The file cannot be read, or holds no address.
+        DataError: The file cannot be read, holds no address, or has no such key.
     """
+    if key_column and not column:
+        raise DataError(f"LIST {path}: has lines of addresses and no keys; give a table and its --url-column, or leave out --key-column")
+    keyed: dict[str, list[str]] = {}
     if column:
-        values = [str(row.get(column) or "").strip() for row in read_rows(path, "LIST")]
+        for number, row in enumerate(read_rows(path, "LIST"), start=1):
+            address, key = str(row.get(column) or "").strip(), str(row.get(key_column) or "").strip()
+            if key_column and address and not key:
+                columns = ", ".join(map(str, list(row)[:12]))
+                raise DataError(f"LIST {path}: row {number} has no key in column {key_column}, only {columns}; name the right one by --key-column")
+            keys = keyed.setdefault(address, [])
+            if key and key not in keys:
+                keys.append(key)
     else:
-        values = [line.strip() for line in read_text(path, f"LIST {path}", DataError, MAX_LIST_BYTES).split("\n")]
-    addresses = list(dict.fromkeys(address for address in values if address and not address.startswith("#")))
-    if not addresses:
+        text = read_text(path, f"LIST {path}", DataError, MAX_LIST_BYTES)
+        keyed = {line.strip(): [] for line in text.split("\n")}
+    keyed = {address: keys for address, keys in keyed.items() if address and not address.startswith("#")}
+    if not keyed:
         raise DataError(f"LIST {path}: holds no address{f' in column {column}' if column else ''}; write one a line")
-    return addresses
+    return keyed
 
 
-def fetch_pictures(addresses: list[str], out: Path, settings: FetchSettings, progress: ProgressCallback = ignore_progress) -> dict[str, Any]:
+def default_columns(path: Path) -> tuple[str, str]:
+    """Return the columns of addresses and keys of a table that `data read products --write-urls` wrote; two empty texts for any other file."""
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    if suffixes[-1:] != [".jsonl"]:
+        return "", ""
+    first = next(read_rows(path, "LIST"), {})
+    return (URL_COLUMN, KEY_COLUMN) if {URL_COLUMN, KEY_COLUMN} <= set(first) else ("", "")
+
+
+def read_keys(folder: Path) -> dict[str, Path]:
+    """Return the picture of each key in a folder that `data fetch` filled; empty if it fetched without keys.
+
+    Raises:
+        DataError: The file of the keys is damaged, or names a file elsewhere.
+    """
+    path, files = folder / KEYS_FILE, {}
+    if not path.is_file():
+        return {}
+    for number, row in enumerate(read_rows(path, "--images"), start=1):
+        name = str(row.get("file") or "")
+        if not row.get("key") or PurePosixPath(name).name != name:
+            raise DataError(f"--images {path}: line {number} is no key and file; run `mitlgan data fetch` again, which fetches nothing twice")
+        files[str(row["key"])] = folder / name
+    return files
+
+
+def fetch_pictures(
+    addresses: Sequence[str] | Mapping[str, Sequence[str]], out: Path, settings: FetchSettings, progress: ProgressCallback = ignore_progress
+) -> dict[str, Any]:  # fmt: skip
     """Download pictures; files that exist are not requested again, failures of earlier calls are.
 
     Args:
-        addresses: http or https addresses.
-        out: Folder for the pictures, `fetch.json` and `unreachable.txt`.
+        addresses: http or https addresses, or the keys of each, as `read_keyed_urls` returns them.
+        out: Folder for the pictures, `fetch.json`, `unreachable.txt` and, if there are keys, `keys.jsonl`.
         settings: Limits.
         progress: Receives the number of finished and of all addresses.
 
@@ -104,6 +159,8 @@ def fetch_pictures(addresses: list[str], out: Path, settings: FetchSettings, pro
         DataError: No address could be fetched.
         ResourceError: The folder cannot be written.
     """
+    keys = addresses if isinstance(addresses, Mapping) else {}
+    addresses = list(addresses)
     ensure_folder(out)
     with lock_folder(out), Journal(out / ".journal.jsonl", {"work": "fetch", "version": 1}) as journal:
         had = {line["url"]: record for line in journal.lines if line["file"] and (record := _record_of_file(out, line)) is not None}
@@ -121,11 +178,20 @@ def fetch_pictures(addresses: list[str], out: Path, settings: FetchSettings, pro
                 fetched[address] = {"url": address, "file": name, "sha256": hashlib.sha256(result).hexdigest(), "bytes": len(result)}
                 journal.append(fetched[address])
             progress(number, len(addresses))
+        _write_keys(out, keys, {**had, **fetched})
         return _write_report(out, addresses, had, fetched, failures, settings)
 
 
+def _write_keys(out: Path, keys: Mapping[str, Sequence[str]], records: Mapping[str, Any]) -> None:
+    """Write which file each key has; keys of earlier lists stay."""
+    files = {key: path.name for key, path in read_keys(out).items()}
+    files |= {key: records[address]["file"] for address, own in keys.items() if address in records for key in own}
+    if files:
+        write_atomically(out / KEYS_FILE, "".join(json.dumps({"key": key, "file": name}) + "\n" for key, name in files.items()))
+
+
 def _write_report(
-    out: Path, addresses: list[str], had: dict[str, Any], fetched: dict[str, Any], failures: list[dict[str, str]], settings: FetchSettings
+    out: Path, addresses: Sequence[str], had: dict[str, Any], fetched: dict[str, Any], failures: list[dict[str, str]], settings: FetchSettings
 ) -> dict[str, Any]:
     changed = sum("changed" in line for line in had.values())
     counts = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import gzip
 import itertools
@@ -123,7 +124,7 @@ def parse_aggregates(text: str) -> list[Aggregate]:
 
 
 def read_rows(path: Path, option: str) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a CSV or TSV file with a header, or of JSON lines; either may be gzipped.
+    """Yield the rows of a CSV or TSV file with a header, or of objects, one a line, as JSON or Python literals; all may be gzipped.
 
     Raises:
         DataError: The file cannot be read; the message names the line.
@@ -161,13 +162,22 @@ def _json_rows(lines: Iterator[str], path: Path, option: str) -> Iterator[dict[s
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            value = None
-        if not isinstance(value, dict):
-            raise DataError(f"{option} {path}: line {number} is not a JSON object")
+        value = parse_object(line)
+        if value is None:
+            raise DataError(f"{option} {path}: line {number} is not a JSON object, nor a Python literal of one; write one object a line")
         yield value
+
+
+def parse_object(line: str) -> dict[str, Any] | None:
+    """Return the object of a line: JSON, or a Python literal as in older dumps, which is parsed and not evaluated; None if it is neither."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        try:
+            value = ast.literal_eval(line.strip())
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return None
+    return value if isinstance(value, dict) else None
 
 
 def _aggregate_rows(path: Path, on: str, aggregates: Sequence[Aggregate]) -> dict[str, list[list[float]]]:

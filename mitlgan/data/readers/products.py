@@ -1,12 +1,11 @@
 """Reads pictures of products chosen by their reviews (Benedetti 2019, chapter 3).
 
 The files are Amazon's review data (McAuley et al. 2015): one JSON object a line, gzip or not. Older files hold Python literals, which are parsed, not
-evaluated.
+evaluated. The way from them to a pack is `write_product_urls`, `data fetch`, `pack_products`.
 """
 
 from __future__ import annotations
 
-import ast
 import json
 import zlib
 from collections import Counter
@@ -16,14 +15,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from mitlgan.data.curate.fetch import read_keys
+from mitlgan.data.curate.table_selection import parse_object
 from mitlgan.data.decode.image_file import UnreadableImageError, read_file
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.readers.common import decode_files, open_unzipped, sha256, write_pack
 from mitlgan.data.sources.image_source import list_pictures
 from mitlgan.errors import DataError, resource_fault
+from mitlgan.runtime.files import translate_disk_errors, write_atomically
+from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.text_files import TextError, iter_lines
 
-WHERE = "metadata and reviews by category are at https://jmcauley.ucsd.edu/data/amazon/; fetch the pictures of `imUrl` yourself into a folder"
+WHERE = "metadata and reviews are at https://jmcauley.ucsd.edu/data/amazon/; --write-urls lists the pictures of `imUrl` for `mitlgan data fetch`"
 PLACEHOLDER_PRODUCTS = 10
 """A file that so many products share is a placeholder ("no image available")."""
 
@@ -47,17 +50,52 @@ def choose_products(metadata: Path, reviews: Path, choice: ReviewLimits) -> dict
     Raises:
         DataError: A file is absent or is not such data.
     """
+    return {asin: _file_name(url) for asin, url in choose_urls(metadata, reviews, choice).items()}
+
+
+def choose_urls(metadata: Path, reviews: Path, choice: ReviewLimits) -> dict[str, str]:
+    """Return the picture's address by `asin`, which may be empty; as `choose_products`."""
     count: Counter[str] = Counter()
     stars: Counter[str] = Counter()
-    for row in _read_rows(reviews, ("asin", "overall")):
+    for row in _read_rows(reviews, ("asin", "overall"), "--reviews"):
         count[str(row["asin"])] += 1
         stars[str(row["asin"])] += float(row["overall"])  # type: ignore[assignment]
-    files: dict[str, str] = {}
-    for row in _read_rows(metadata, ("asin",)):
+    urls: dict[str, str] = {}
+    for row in _read_rows(metadata, ("asin",), "SOURCE"):
         asin = str(row["asin"])
         if count[asin] >= choice.reviews and stars[asin] / count[asin] >= choice.rating:
-            files[asin] = Path(urlsplit(str(row.get("imUrl") or "")).path).name
-    return files
+            urls[asin] = str(row.get("imUrl") or "")
+    return urls
+
+
+def write_product_urls(metadata: Path, out: Path, *, reviews: Path, choice: ReviewLimits | None = None, limit: int | None = None) -> dict[str, int]:
+    """Write the addresses of well-reviewed products' pictures as JSON lines of `asin` and `url`, which `data fetch` reads.
+
+    Args:
+        metadata: Objects with `asin` and `imUrl`.
+        out: The list, a .jsonl file.
+        reviews: Objects with `asin` and `overall` (stars).
+        choice: Which products; by default at least 12 reviews of 4 stars on average.
+        limit: Maximum number of products.
+
+    Returns:
+        Numbers of `products`, and of those `without_url`.
+
+    Raises:
+        DataError: A file is absent or is not such data, or no address is left; nothing is written.
+    """
+    chosen = choose_urls(metadata, reviews, choice or ReviewLimits())
+    urls = {asin: url for asin, url in chosen.items() if url}
+    if not urls:
+        raise DataError(f"SOURCE {metadata}: no address of a picture is left of {len(chosen)} products; choose less strictly")
+    lines = [json.dumps({"asin": asin, "url": url}) + "\n" for asin, url in list(urls.items())[:limit]]
+    with translate_disk_errors(out):
+        write_atomically(out, "".join(lines))
+    return {"products": len(lines), "without_url": len(chosen) - len(urls)}
+
+
+def _file_name(url: str) -> str:
+    return Path(urlsplit(url).path).name
 
 
 def pack_products(
@@ -70,7 +108,7 @@ def pack_products(
         metadata: Objects with `asin` and `imUrl`.
         out: The pack.
         reviews: Objects with `asin` and `overall` (stars).
-        images: Folder of pictures, named by `asin` or as `imUrl` ends.
+        images: Folder that `data fetch` filled, with keys or without; or any of pictures that are named by `asin` or as `imUrl` ends.
         size_px: Height and width.
         resize: Name of the filter.
         choice: Which products; by default at least 12 reviews of 4 stars on average.
@@ -80,15 +118,17 @@ def pack_products(
         DataError: Files are absent or are not such data, or no picture is left.
     """
     choice = choice or ReviewLimits()
-    file_names = choose_products(metadata, reviews, choice)
+    urls = choose_urls(metadata, reviews, choice)
     if not images.is_dir():
         raise DataError(f"--images {images}: no such folder; {WHERE}")
     by_name = {path.name: path for path in list_pictures(images, "--images")}
     by_stem = {path.stem: path for path in by_name.values()}
+    by_key, by_url = read_keys(images), _files_by_url(images)
     skipped: list[dict[str, str]] = []
     files: list[tuple[str, Path, str]] = []
-    for asin, name in file_names.items():
-        path = by_stem.get(asin) or by_name.get(name)
+    for asin, url in urls.items():
+        name = _file_name(url)
+        path = by_key.get(asin) or by_url.get(url) or by_stem.get(asin) or by_name.get(name)
         try:
             if path is None:
                 raise UnreadableImageError(f"no picture {asin}.* or {name or 'of its address'}")
@@ -96,8 +136,15 @@ def pack_products(
         except UnreadableImageError as error:
             skipped.append({"name": asin, "reason": str(error)})
     unique = list(_drop_repeats(files, skipped))[:limit]
-    account = {"format": "products", "source": metadata.name, "rating": choice.rating, "reviews": choice.reviews, "chosen": len(file_names)}
+    account = {"format": "products", "source": metadata.name, "rating": choice.rating, "reviews": choice.reviews, "chosen": len(urls)}
     return write_pack(decode_files(unique, 2 * size_px, skipped), out, size_px=size_px, resize=resize, grey=False, account=account, skipped=skipped)
+
+
+def _files_by_url(images: Path) -> dict[str, Path]:
+    """Return the picture of each address in a folder that `data fetch` filled, also from a list without keys; empty for other folders."""
+    files = read_json(images / "fetch.json").get("files")
+    rows = [row for row in files if isinstance(row, dict)] if isinstance(files, list) else []
+    return {str(row.get("url")): images / Path(str(row.get("file"))).name for row in rows}
 
 
 def _drop_repeats(files: list[tuple[str, Path, str]], skipped: list[dict[str, str]]) -> Iterator[tuple[str, Path]]:
@@ -113,30 +160,27 @@ def _drop_repeats(files: list[tuple[str, Path, str]], skipped: list[dict[str, st
             yield asin, path
 
 
-def _read_rows(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _read_rows(path: Path, keys: tuple[str, ...], option: str) -> Iterator[dict[str, Any]]:
     if not path.is_file():
-        raise DataError(f"--data {path}: no such file; {WHERE}")
+        raise DataError(f"{option} {path}: no such file; {WHERE}")
     try:
         with open_unzipped(path) as file:
             for number, line in enumerate(iter_lines(file), start=1):
                 if line.strip():
-                    yield _parse_row(path, number, line, keys)
+                    yield _parse_row(f"{option} {path}:{number}", line, keys)
     except TextError as error:
-        raise DataError(f"--data {path}:{error.line}: {error.reason}") from None
+        raise DataError(f"{option} {path}:{error.line}: {error.reason}") from None
     except (OSError, EOFError, zlib.error) as error:
-        raise resource_fault(error) or DataError(f"--data {path}: damaged or unreadable ({error}); {WHERE}") from None
+        raise resource_fault(error) or DataError(f"{option} {path}: damaged or unreadable ({error}); {WHERE}") from None
 
 
-def _parse_row(path: Path, number: int, line: str, keys: tuple[str, ...]) -> dict[str, Any]:
+def _parse_row(label: str, line: str, keys: tuple[str, ...]) -> dict[str, Any]:
+    row = parse_object(line)
     try:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = ast.literal_eval(line.strip())
-        if not isinstance(row, dict) or any(key not in row for key in keys):
+        if row is None or any(key not in row for key in keys):
             raise ValueError
         if "overall" in keys:
             float(row["overall"])
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        raise DataError(f"--data {path}:{number}: not an object with {' and '.join(keys)}; {WHERE}") from None
+    except (ValueError, TypeError):
+        raise DataError(f"{label}: not an object with {' and '.join(keys)}, as JSON or as a Python literal, one a line; {WHERE}") from None
     return row

@@ -71,11 +71,10 @@ def read(
     from mitlgan.data.readers.products import ReviewLimits
     from mitlgan.errors import UsageError
 
-    _check_options(context, form)
-    if face_model is not None and not faces:
-        raise UsageError("--face-model: belongs to --faces; give that, too")
+    _check_options(context, form, has_model_alone=face_model is not None and not faces)
+    limits = ReviewLimits(min_rating, min_reviews)
     if write_urls is not None:
-        return _write_urls(source, write_urls, reviews, images, out, ReviewLimits(min_rating, min_reviews), limit, as_json)
+        return _write_urls(source, write_urls, reviews, images, out, limits, limit, as_json)
     if out is None or size is None:
         raise UsageError("--out, --size: say where the pack goes and how large its pictures are; give both")
     refuse_file(out, "--out")
@@ -91,8 +90,7 @@ def read(
     elif form is Format.products:
         if reviews is None or images is None:
             raise UsageError("--reviews, --images: products need both, the reviews and the folder of pictures")
-        choice = ReviewLimits(min_rating, min_reviews)
-        packed = readers.pack_products(source, out, reviews=reviews, images=images, size_px=size, resize=resize, choice=choice, limit=limit)
+        packed = readers.pack_products(source, out, reviews=reviews, images=images, size_px=size, resize=resize, choice=limits, limit=limit)
     elif faces:
         packed = readers.pack_faces(source, out, size_px=size, resize=resize, limit=limit, say=log, face_model=face_model)
     else:
@@ -101,14 +99,16 @@ def read(
     return print_pack(packed, as_json)
 
 
-def _check_options(context: typer.Context, form: Format) -> None:
-    """Refuse options of other formats."""
+def _check_options(context: typer.Context, form: Format, *, has_model_alone: bool) -> None:
+    """Refuse options of other formats, and a model for faces without --faces."""
     from mitlgan.errors import UsageError
 
     for name, formats in FORMATS_OF.items():
         parameter_source = context.get_parameter_source(name)
         if parameter_source is not None and parameter_source.name == "COMMANDLINE" and form not in formats:
             raise UsageError(f"--{name.replace('_', '-')}: of {' and '.join(formats)}, and does nothing for {form}; leave it away")
+    if has_model_alone:
+        raise UsageError("--face-model: belongs to --faces; give that, too")
 
 
 def _write_urls(

@@ -121,6 +121,7 @@ def _write_urls(
         raise UsageError("--write-urls: needs --reviews, and packs nothing: leave out --images and --out, fetch the list, and read again with them")
     if file.suffix != ".jsonl":
         raise UsageError(f"--write-urls {file}: is a table of asin and URL; give a name that ends in .jsonl")
+    refuse_file(file, "--write-urls")
     counts = write_product_urls(source, file, reviews=reviews, choice=choice, limit=limit)
     if counts["without_url"]:
         log(f"{counts['without_url']} products have no address of a picture")

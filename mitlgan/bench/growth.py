@@ -101,5 +101,5 @@ def format_growth(results: Mapping[str, Any]) -> list[str]:
     for row in (*results["pixels"], *results["layers"]):
         label = f"{row['layers']} layers of 32 px" if "layers" in row else row["recipe"]
         rows.append((label, f"{row['ms_per_step']:.0f} ms CPU a step", row))
-    rows += [(f"{row['processes']} processes, {RANK_STEPS} steps", f"{row['cpu_s']:.1f} s CPU in all", row) for row in results["processes"]]
+    rows += [(f"{RANK_STEPS} steps, processes: {row['processes']}", f"{row['cpu_s']:.1f} s CPU in all", row) for row in results["processes"]]
     return [f"{label:<26}{cost}, {row['memory_mb']:,.0f} MB" for label, cost, row in rows]

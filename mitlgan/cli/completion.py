@@ -34,15 +34,13 @@ class CommandWords:
     options: dict[str, str]
 
 
-def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")]) -> None:
+def completion(context: typer.Context, shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")]) -> None:
     """Print a script that completes commands and options.
 
     bash: mitlgan completion bash > ~/.local/share/bash-completion/completions/mitlgan. zsh: mitlgan completion zsh > a folder of $fpath, as
     _mitlgan. fish: mitlgan completion fish > ~/.config/fish/completions/mitlgan.fish. Pressing Tab then starts no Python.
     """
-    from mitlgan.cli.main import app
-
-    words = list(_walk(typer.main.get_command(app), "mitlgan"))
+    words = list(_walk(context.find_root().command, "mitlgan"))
     print(SCRIPTS[shell](words), end="")
 
 

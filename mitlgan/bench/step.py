@@ -161,14 +161,18 @@ def watch_parts(loop: TrainingLoop, timer: PartTimer) -> None:
         (objective, "critic_loss", begin_critic, None),
         (objective, "generator_loss", for_generator, None),
         (state.critic, "forward", lambda: critic_part() if scored[0] >= 0 else "critic for the generator", None),
-        (state.critic_optimiser, "zero_grad", lambda: "optimisers", "critic's backward"),
-        (state.generator_optimiser, "zero_grad", lambda: "optimisers", "generator's backward"),
         (state.critic_optimiser, "step", lambda: "optimisers", PARTS[-1]),
         (state.generator_optimiser, "step", lambda: "optimisers", PARTS[-1]),
         (state, "update_ema", lambda: "moving average", None),
     ]
     for owner, name, part, after in watched:
         setattr(owner, name, timer.around(getattr(owner, name), part, after))
+    step = loop.updates.optimizer_step
+    steps = {
+        id(state.critic_optimiser): timer.around(step, lambda: "critic's backward"),
+        id(state.generator_optimiser): timer.around(step, lambda: "generator's backward"),
+    }
+    vars(loop.updates)["optimizer_step"] = lambda loss, optimiser, parameters: steps[id(optimiser)](loss, optimiser, parameters)
 
 
 def measure_machine_gflops() -> dict[str, float]:

@@ -76,7 +76,7 @@ class NetworkUpdates:
             if following is None:
                 break
             loss, step_stats = following
-            norm = self._optimizer_step(loss, state.critic_optimiser, state.critic_parameters)
+            norm = self.optimizer_step(loss, state.critic_optimiser, state.critic_parameters)
             steps.append(loss.detach())
             stats |= {**step_stats, "critic_loss": sum(steps[1:], steps[0]), "critic_grad_norm": norm}
         objective.after_critic_step(state.critic)
@@ -94,7 +94,7 @@ class NetworkUpdates:
                 loss, stats = self.setup.objective.generator_loss(state.critic, *augmented)
                 if aux_loss is not None:
                     loss, stats = loss + aux_loss, {**stats, "own_loss": aux_loss.detach()}
-            norm = torch.zeros_like(loss) if is_critic_alone else self._optimizer_step(loss, state.generator_optimiser, state.generator_parameters)
+            norm = torch.zeros_like(loss) if is_critic_alone else self.optimizer_step(loss, state.generator_optimiser, state.generator_parameters)
         return {**stats, "generator_loss": loss.detach(), "generator_grad_norm": norm}
 
     def _evolve_generator(self, real: Tensor, update: int) -> dict[str, Tensor]:
@@ -110,7 +110,7 @@ class NetworkUpdates:
                 with self._autocast():
                     loss = loss_of(self._augment(fake, "generator's fake", update))
                     loss = loss if aux_loss is None else loss + aux_loss
-                norm = self._optimizer_step(loss, state.generator_optimiser, state.generator_parameters)
+                norm = self.optimizer_step(loss, state.generator_optimiser, state.generator_parameters)
                 judged = self._augment(self.generate(real, update, with_grad=False).images, "generator's fake", update)
                 fitness = objective.fitness(state.critic, judged, self._augment(real, "generator's real", update))
             average_tensors(list(fitness.values()), self.world)
@@ -120,7 +120,7 @@ class NetworkUpdates:
         choice = {f"mutation_{name}": torch.full_like(norm, float(index == best)) for index, name in enumerate(mutations)}
         return {**children[best][1], **choice}
 
-    def _optimizer_step(self, loss: Tensor, optimiser: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> Tensor:
+    def optimizer_step(self, loss: Tensor, optimiser: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> Tensor:
         """Make one optimiser step and return the gradient's norm; skip the step where loss or gradient is not finite on any rank.
 
         Raises:

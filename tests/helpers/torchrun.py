@@ -154,7 +154,7 @@ def equality(world: World, folder: Path) -> dict[str, Any]:
 
     plan = json.loads((folder / "plan.json").read_text())
     gradients: dict[str, torch.Tensor] = {}
-    step = NetworkUpdates._optimizer_step
+    step = NetworkUpdates.optimizer_step
 
     def watched(self: NetworkUpdates, loss: Any, optimiser: Any, parameters: list[nn.Parameter]) -> Any:
         norm = step(self, loss, optimiser, parameters)
@@ -166,7 +166,7 @@ def equality(world: World, folder: Path) -> dict[str, Any]:
     def changed(recipe: Recipe, **tables: Any) -> Recipe:
         return parse_recipe({**as_dict(recipe), **tables}, "tiny")
 
-    NetworkUpdates._optimizer_step = watched  # type: ignore[method-assign]
+    NetworkUpdates.optimizer_step = watched  # type: ignore[method-assign]
     context = RunContext(world, tiny_runs.Listener(), folder / f"runs-{world.size}")
     settings: dict[str, Any] = {"updates": 2 * plan["updates"], "batch": 2 * tiny_runs.BATCH}
     layers = {role: folder / "layers" / role / "generator.safetensors" for role in ("fg", "bg")}

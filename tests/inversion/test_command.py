@@ -51,8 +51,11 @@ def test_the_latent_file_suits_other_commands(folder: Path, monkeypatch: pytest.
     with Image.open(sibling_path(out.with_suffix(""), "-sheet.png")) as sheet:
         assert sheet.width > 6 * 90, "target, found, two layers, matte, error"
     first = out.read_bytes()
-    assert run(monkeypatch, picture, "--artifact", folder / "a.safetensors", "--out", out, *QUICK) == 0
+    assert run(monkeypatch, picture, "--artifact", folder / "a.safetensors", "--out", out, *QUICK) == 2  # nothing is overwritten
     assert out.read_bytes() == first
+    again = out.with_name("again.json")
+    assert run(monkeypatch, picture, "--artifact", folder / "a.safetensors", "--out", again, *QUICK) == 0
+    assert again.read_bytes() == first
 
 
 def test_the_command_reports_a_time_limit(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

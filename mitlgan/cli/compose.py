@@ -49,7 +49,7 @@ def compose(
         raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `compose`")
     layers = resolve_layers(options.layers_from(layer, fg, bg), out, chosen)
     for name, path in layers.items():
-        log(f"{name}: {path} ({read_card(path).kimg:.0f} kimg)")
+        log(f"{name}: {path} ({read_card(path).kimg:g} kimg)")
     if dry_run:
         forms = check_layers(chosen, layers)
         chosen = with_critic_parent(chosen, critic, log)

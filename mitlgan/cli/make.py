@@ -14,7 +14,7 @@ from mitlgan.cli.output import labeled_progress, print_result
 if TYPE_CHECKING:
     pass
 
-Photographs = Annotated[str, typer.Argument(metavar="PHOTOS", help="Folder, zip or tar archive, or a .txt list of paths.")]
+Photographs = Annotated[str, typer.Argument(metavar="PHOTOS", help="Folder, zip or tar archive, parquet file, or a .txt list of paths.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for everything. Default: mitlgan-PHOTOS.")]
 Size = Annotated[int | None, typer.Option("--size", metavar="N", help="Pictures of 32 or 64 px. Default: what the photographs have pixels for.")]
 Minutes = Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,10 @@ from mitlgan.cli.picture_options import FilterName, NoMetadata, Scale, Size, pic
 
 if TYPE_CHECKING:
     from mitlgan.artifacts.loaded_artifact import LoadedArtifact, TransformSpec
+
+
+MAX_LISTED = 64
+"""Pictures that are named one by one; more are named by the first and the last."""
 
 
 class Format(StrEnum):
@@ -103,7 +108,14 @@ def sample(
         "files": [str(file) for file in files.pictures],
         "stages": {name: str(folder) for name, folder in files.stages.items()},
     }
-    return print_result(as_json, values, "\n".join([f"{out}: {len(samples.names)} pictures", *map(str, files.stages.values()), str(files.overview)]))
+    return print_result(as_json, values, "\n".join([_written(out, files.pictures), *map(str, files.stages.values()), str(files.overview)]))
+
+
+def _written(out: Path, files: Sequence[Path]) -> str:
+    """Return the line that names the pictures."""
+    names = [file.name for file in files]
+    listed = ", ".join(names) if len(names) <= MAX_LISTED else f"{names[0]} to {names[-1]}"
+    return f"{out}: {len(names)} picture{'s' if len(names) > 1 else ''}, {listed}"
 
 
 def _check_exclusive(context: typer.Context, like: Path | None, latent: list[Path] | None, lock: list[str] | None) -> None:

@@ -45,7 +45,7 @@ def train(
         raise UsageError(f"--fg, --bg, --layer: are of compositions; {recipe} has no [composer]; leave them out")
     layers = {} if chosen.composer is None else resolve_layers(options.layers_from(layer, fg, bg), out, chosen)
     for name, path in layers.items():
-        log(f"{name}: {path} ({read_card(path).kimg:.0f} kimg)")
+        log(f"{name}: {path} ({read_card(path).kimg:g} kimg)")
     if dry_run:
         options.use_threads(threads)
         forms = check_layers(chosen, layers) if layers else None

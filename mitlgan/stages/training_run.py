@@ -10,7 +10,9 @@ from functools import partial
 from torch import Tensor
 
 from mitlgan.artifacts.safetensors_io import tensors_sha256
+from mitlgan.data.pack.image_pack import NO_MATTE
 from mitlgan.data.recipe_data import note_demo_data
+from mitlgan.errors import DataError
 from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import Recipe, display_name, ladder_steps, to_toml
 from mitlgan.recipe.advice import training_advice
@@ -41,7 +43,12 @@ def start_run(recipe: Recipe, setup: TrainingSetup, context: RunContext, inputs:
 
     Returns:
         The finished run.
+
+    Raises:
+        DataError: The generator has a matte, and the pictures have none.
     """
+    if setup.generator.image_channels == 4 and setup.pack.channels != 4:
+        raise DataError(f"{recipe.data.source}: {NO_MATTE}")
     if len(setup.pack) < recipe.training.batch:
         context.reporter.say(f"warning: {len(setup.pack)} pictures for batches of {recipe.training.batch}: each batch repeats some")
     if recipe.augment is not None and not recipe.augment.applies_to(len(setup.pack)):

@@ -52,7 +52,7 @@ def test_the_four_commands_work_bare_in_an_empty_folder(command: Command, folder
     done = command("compose", *settings(TINY, COMPOSER), "--json")
     assert done.code == 0, done.err
     for role in ("fg", "bg"):
-        assert f"{role}: {results[role]['artifact']} (0 kimg)" in done.err.splitlines()  # it says which it takes
+        assert f"{role}: {results[role]['artifact']} (0.024 kimg)" in done.err.splitlines()  # it says which it takes
     assert Path(done.json["artifact"]).name == "composer.safetensors"
     composed = done.json["run"]
     done = command("compare", "--baseline", "wgan", "--json")
@@ -146,6 +146,13 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     assert compared.code == 0, compared.err
     assert [one["updates"] for one in compared.json["estimate"]["trainings"]] == [3, 3]
     assert list(folder.iterdir()) == []
+
+
+def test_pictures_without_a_matte_are_refused_before_a_run_begins(command: Command, folder: Path, packs: dict[str, Path]) -> None:
+    done = command("pretrain", "fg", "--recipe", "recommended/fg-32", "--data", packs["bg"], *settings(TINY, GENERATOR))
+    assert done.code == 3, done.err
+    assert f"{packs['bg']}: has no alpha or matte" in done.err
+    assert not list(folder.glob("runs/*/*"))
 
 
 def test_the_demos_pictures_are_named_where_no_data_are(command: Command, folder: Path, packs: dict[str, Path]) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PREPARED_PACK = "prepared.npy"  # what `data prepare` leaves in its folder
 FourthChannel = Literal["alpha", "matte"]
+NO_MATTE = "has no alpha or matte, but 4 channels are needed; use pictures with transparency (`mitlgan data split` makes them), or 3 image channels"
 # What numpy.load raises for damaged files.
 DAMAGE_ERRORS = (OSError, EOFError, ValueError, SyntaxError, tokenize.TokenError, TypeError, KeyError, OverflowError, MemoryError, RecursionError,
           AttributeError)  # fmt: skip
@@ -155,10 +156,7 @@ class ImagePack:
 
         pixels = self.pixels[np.asarray(indices, dtype=np.int64)]  # (N, C, H, W), a copy
         if channels == 4 and self.channels != 4:
-            raise DataError(
-                f"{self.path}: has no alpha or matte, but 4 channels are needed; use pictures with transparency, which `mitlgan data split` makes of "
-                "photographs, or 3 image channels"
-            )
+            raise DataError(f"{self.path}: {NO_MATTE}")
         if channels == self.channels:
             return torch.from_numpy(pixels)
         if self.channels == 1:

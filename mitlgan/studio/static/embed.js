@@ -69,7 +69,8 @@ async function start() {
     byId("embed-error").textContent = short(answer.error);
     byId("embed-psnr").textContent = `${answer.psnr.toFixed(1)} dB`;
     byId("embed-found").src = answer.picture;
-    byId("embed-phase").textContent = answer.psnr >= 30 ? "Done: both look alike." : answer.psnr >= 20 ? "Done: similar, with other details." : "Done, but the artifact cannot make such a picture.";
+    const late = ["time", "steps"].includes(answer.ended) && answer.psnr < 30;
+    byId("embed-phase").textContent = late ? "It had not settled at the time limit: this is the best until then. Give it more seconds." : answer.psnr >= 30 ? "Done: both look alike." : answer.psnr >= 20 ? "Done: similar, with other details." : "Done, but the artifact cannot make such a picture.";
     ready();
     say("Embedded; its layers can be edited.");
   } catch (error) {

@@ -79,7 +79,7 @@ function list() {
   const focused = box.contains(document.activeElement);
   box.replaceChildren(...runs.map((run) =>
     el("div", { role: "option", "data-id": run.id, "data-test": "run-item" },
-      el("b", { text: run.name }), el("span", { class: `state ${run.status}`, text: run.status }), el("small", { text: `${run.command} · ${far(run)}` }))));
+      el("b", { text: run.name }), el("span", { class: "state", "data-state": run.status, text: run.status === "empty" ? "not begun" : run.status }), el("small", { text: `${run.command} · ${far(run)}` }))));
   mark(box, box.querySelector(`[data-id="${CSS.escape(chosen ?? "")}"]`));
   if (focused) box.querySelector('[tabindex="0"]')?.focus();
   if (runs.length) return;
@@ -95,7 +95,7 @@ function far(run) {
 }
 
 function facts(run) {
-  const said = [run.status, far(run)];
+  const said = [run.status === "empty" ? "not begun" : run.status, far(run)];
   if (run.images_per_s) said.push(`${short(run.images_per_s)} images per second`);
   if (run.status === "running" && run.eta_s) said.push(`about ${run.eta_s < 90 ? `${Math.round(run.eta_s)} s` : `${Math.round(run.eta_s / 60)} min`} to go`);
   if (run.diagnosis) said.push(run.diagnosis);

@@ -95,6 +95,7 @@ def test_the_report_of_one_run(packs: dict[str, Path], environment: RunContext) 
     (command,) = [sentence for sentence in findings if sentence.startswith("Go back to the best step")]
     best = re.search(rf"`mitlgan sample {re.escape(str(run.path))}@(\d+)`;", command)  # measured steps were all kept: none is only near
     assert best is not None
+    assert f"<code>mitlgan sample {run.path}@{best[1]}</code>;" in html
     assert read_card(artifact_path(f"{run.path}@{best[1]}")).iterations == read_card(artifact_path(f"{run.path}@best")).iterations
     assert {path.name: path.read_bytes() for path in run.path.iterdir() if path.name in before} == before
 

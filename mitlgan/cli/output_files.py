@@ -1,4 +1,4 @@
-"""Where commands write: a file that the user names must not exist, and a default name gets a number where it does. Nothing is overwritten."""
+"""Where commands write. Nothing is overwritten: a file that the user names must not exist, and a default name that exists gets a number."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from mitlgan.errors import DataError, DivergedError, MitlganError, NanError, ResourceError, ShortageError, Stopped, UsageError, is_out_of_memory
+from mitlgan.errors import DivergedError, MitlganError, NanError, ResourceError, ShortageError, Stopped, UsageError, is_out_of_memory
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.allocator import keep_freed_memory
 from mitlgan.runtime.distributed import World, any_rank, average_tensors, broadcast
@@ -88,7 +88,9 @@ def train(
     except DivergedError:
         loop.writer.write_status("diverged", loop.state.counters)
         raise
-    except (DataError, ResourceError) as error:
+    except Stopped:
+        raise
+    except MitlganError as error:
         with contextlib.suppress(ResourceError):
             loop.writer.write_status("failed", loop.state.counters)
         if isinstance(error, ShortageError) and not error.is_memory:

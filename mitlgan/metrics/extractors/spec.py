@@ -11,8 +11,14 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from mitlgan.errors import UsageError
+
 OFFLINE_EXTRACTOR = "efficientnet-lite0"
 """The extractor that needs no network: its weights come with a package that mitlgan depends on."""
+
+
+class AbsentWeightsError(UsageError):
+    """The weights of an extractor are not on this machine; the message says how to get them."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class ExtractorSpec:
     Attributes:
         name: Its name on the command line.
         build: Builds the network from the tensors of its weights file.
-        locate: Returns the weights file: the given one, else the usual one. Raises UsageError if there is none.
+        locate: Returns the weights file: the given one, else the usual one. Raises AbsentWeightsError if there is none.
         sha256: Hash that the weights file must have; None takes any.
         dim: Length of a feature vector.
         size_px: Default input size.

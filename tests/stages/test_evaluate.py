@@ -1,0 +1,53 @@
+"""evaluate: the extractors that a recipe names where the weights of one are absent."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from helpers import tiny_runs
+
+from mitlgan.artifacts.card import read_card
+from mitlgan.artifacts.load_save import load_network, save_network
+from mitlgan.errors import UsageError
+from mitlgan.metrics.extractors import mobilenet_v2
+from mitlgan.recipe import as_dict, parse_recipe, with_overrides
+from mitlgan.stages.evaluate import evaluate_artifact
+
+FIRST, SECOND = "efficientnet-lite0@32", "mobilenet-v2@32"
+
+
+@pytest.fixture
+def artifact(tmp_path: Path, artifacts: dict[str, Path]) -> Path:
+    """A background generator whose recipe names two extractors."""
+    path = Path(shutil.copytree(artifacts["bg"].parent, tmp_path / "artifact")) / "generator.safetensors"
+    network, card = load_network(path)
+    recipe = with_overrides(parse_recipe(card.recipe, "card"), evaluation__extractor=(FIRST, SECOND), evaluation__samples=12)
+    save_network(path, network, card.model_copy(update={"recipe": as_dict(recipe)}))
+    assert read_card(path).recipe["evaluation"]["extractor"] == [FIRST, SECOND]
+    return path
+
+
+def test_a_second_extractor_that_is_not_installed_is_left_out_in_one_line(
+    artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr(mobilenet_v2, "packaged_file", lambda *_: None)
+    pictures = str(tiny_runs.pack(tmp_path / "p.npy"))
+    lines: list[str] = []
+    figures = evaluate_artifact(artifact, data=pictures, say=lines.append).figures
+    assert figures["protocol"]["extractor"] == FIRST
+    assert set(figures.get("by_extractor", {FIRST: {}})) == {FIRST}
+    line = f"measured without the recipe's {SECOND}: its weights are absent; {mobilenet_v2.INSTALL}"
+    assert [text for text in lines if "measured without" in text] == [line]
+    with pytest.raises(UsageError, match="its weights are absent"):
+        evaluate_artifact(artifact, data=pictures, extractors=[FIRST, SECOND])
+
+
+def test_the_first_extractor_is_never_left_out(artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mobilenet_v2, "packaged_file", lambda *_: None)
+    network, card = load_network(artifact)
+    recipe = with_overrides(parse_recipe(card.recipe, "card"), evaluation__extractor=(SECOND, FIRST))
+    save_network(artifact, network, card.model_copy(update={"recipe": as_dict(recipe)}))
+    with pytest.raises(UsageError, match="--extractor mobilenet-v2: its weights are absent"):
+        evaluate_artifact(artifact, data=str(tiny_runs.pack(tmp_path / "p.npy")))

@@ -52,10 +52,13 @@ def studio(
         raise UsageError("studio: needs FastAPI and uvicorn; `pip install 'mitlgan[studio]'`")
     from mitlgan.runtime.distributed import resolve_device
     from mitlgan.studio import StudioSettings, serve
+    from mitlgan.studio.training_sets import empty_folders
 
     options.use_threads(threads or 1)
     settings = StudioSettings(
         artifacts=tuple(artifacts or ()), runs=runs, data=tuple(data or ()), host=host, token=token, names=tuple(name or ()), docs=docs,
         device=str(resolve_device(device)),
     )  # fmt: skip
+    for folder in empty_folders(settings.data):
+        log(f"--data {folder}: holds no pictures yet; put some there before you train")
     serve(settings, port, on_ready=log, open_browser=open_browser)

@@ -62,7 +62,7 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
         **{key: measured[key] for key in ("split", "generated", "real", "data_sha256") if key in measured},
     }  # fmt: skip
     comparison = Comparison(
-        title=f"{display_name(recipe)}: {recipe.command} {recipe.role}, {recipe.size_px} px", arms=[arm], findings=findings,
+        title=f"{recipe.name}: {recipe.command} {recipe.role}, {recipe.size_px} px", arms=[arm], findings=findings,
         protocol=protocol, real=_real_pictures(recipe),
         environment={"state": run.read_state(), "data": recipe.data.source, "seed": recipe.seed},
         commands=[f"mitlgan report {path}"], made_by=f"mitlgan {__version__}",

@@ -122,6 +122,7 @@ class BarReporter:
             # The numbers wrap in a narrow terminal, so that the remaining time and a collapse stay visible.
             TextColumn("{task.fields[line]}", markup=False, table_column=Column(no_wrap=False, ratio=1)),
             TimeElapsedColumn(),
+            TextColumn("elapsed"),
             console=Console(stderr=True),
             expand=True,
         )

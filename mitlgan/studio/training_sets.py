@@ -57,6 +57,11 @@ def offer_sets(paths: Sequence[Path], *, with_demo: bool) -> dict[str, TrainingS
     return sets | ({DEMO: DEMO_SET} if with_demo else {})
 
 
+def empty_folders(paths: Sequence[Path]) -> list[Path]:
+    """Return the folders without any file: nothing can be trained on them until pictures are there."""
+    return [path for path in paths if path.is_dir() and not any(files for _, _, files in os.walk(path))]
+
+
 def require_set(sets: Mapping[str, TrainingSet], set_id: str, role: str) -> str:
     """Return the `--data` value of a set and role.
 

@@ -29,12 +29,15 @@ def test_what_cannot_be_served_is_refused_in_one_line(command: Command, artifact
 
 
 def test_a_port_in_use_is_told(command: Command, artifacts: dict[str, Path], folder: Path) -> None:
+    (folder / "empty").mkdir()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        done = command("studio", artifacts["fg"], "--port", taken.getsockname()[1])
+        done = command("studio", artifacts["fg"], "--data", folder / "empty", "--port", taken.getsockname()[1])
     assert done.code == 5
-    assert re.fullmatch(r"--port \d+: is in use; \d+ is free, or choose another\n", done.err)
+    note, line = done.err.splitlines(keepends=True)
+    assert note == f"--data {folder / 'empty'}: holds no pictures yet; put some there before you train\n"
+    assert re.fullmatch(r"--port \d+: is in use; \d+ is free, or choose another\n", line)
 
 
 @pytest.mark.slow

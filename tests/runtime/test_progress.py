@@ -90,6 +90,7 @@ def test_a_bar_shows_all_and_markup_as_it_is_on_stderr(capsys: pytest.CaptureFix
     assert captured.out == ""
     assert "warning: /data/[bold]x[/bold]" in captured.err
     assert "resume [red]" in captured.err
+    assert "elapsed" in captured.err
     for word in format_status({**STATUS, "collapsed_at_kimg": 3.04}).split():
         assert word in captured.err
 

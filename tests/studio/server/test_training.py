@@ -20,7 +20,7 @@ from mitlgan.recipe import load_recipe
 from mitlgan.runtime.files import lock_folder
 from mitlgan.studio import StudioSettings, create_app, trainer
 from mitlgan.studio.training_plan import StartRequest, offered_recipes, plan_start
-from mitlgan.studio.training_sets import offer_sets
+from mitlgan.studio.training_sets import empty_folders, offer_sets
 
 ADDRESS = "http://127.0.0.1:8765"
 FAKE = """
@@ -238,3 +238,8 @@ def test_beyond_this_machine_nothing_is_trained_unless_the_owner_has_named_pictu
 def test_a_folder_that_is_not_there_is_refused_before_the_studio_begins(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^--data .*none: no such folder or file; give a folder of pictures"):
         offer_sets([tmp_path / "none"], with_demo=True)
+
+
+def test_a_folder_without_any_file_is_named(tmp_path: Path, photos: Path) -> None:
+    (tmp_path / "empty" / "inside").mkdir(parents=True)
+    assert empty_folders([tmp_path / "empty", photos, tmp_path / "none"]) == [tmp_path / "empty"]

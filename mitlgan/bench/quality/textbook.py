@@ -54,7 +54,7 @@ class TextbookLoop:
         self.generator, self.critic = build_networks(size_px)
         self.generator_optimiser = torch.optim.Adam(self.generator.parameters(), lr=LEARNING_RATE, betas=BETAS)
         self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), lr=LEARNING_RATE, betas=BETAS)
-        self.batches = endless_batches(pictures, size_px)
+        self.batches = endless_batches(pictures, size_px, BATCH)
         self.cpu_s, self.images_shown = 0.0, 0
 
     def train_until(self, cpu_s: float) -> None:
@@ -123,11 +123,11 @@ class TrainFolder(ImageFolder):  # type: ignore[misc]
         return ["train"], {"train": 0}
 
 
-def endless_batches(pictures: Path, size_px: int) -> Iterator[Tensor]:
+def endless_batches(pictures: Path, size_px: int, batch: int = BATCH) -> Iterator[Tensor]:
     """Yield batches (N, 3, H, W) in [-1, 1], shuffled in each epoch."""
     steps = [transforms.Resize(size_px), transforms.CenterCrop(size_px), transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)]
     folder = TrainFolder(str(pictures), transforms.Compose(steps), loader=load_on_backdrop)
-    loader: DataLoader[Any] = DataLoader(folder, BATCH, shuffle=True, drop_last=len(folder) >= BATCH)
+    loader: DataLoader[Any] = DataLoader(folder, batch, shuffle=True, drop_last=len(folder) >= batch)
     while True:
         for images, _ in loader:
             yield images

@@ -56,6 +56,23 @@ def refuse_file(path: Path | None, option: str) -> None:
         refuse_existing(path, option)
 
 
+def refuse_pack(path: Path, option: str) -> None:
+    """Refuse a pack to write that exists, or whose manifest would take the place of another file; one that a stopped call left may stay.
+
+    Raises:
+        UsageError: As of `refuse_file`.
+    """
+    from mitlgan.data.pack.manifest import read_manifest
+    from mitlgan.errors import DataError
+
+    refuse_file(path, option)
+    manifest = path.with_suffix(".json")
+    try:
+        read_manifest(manifest)
+    except DataError:
+        refuse_file(manifest, option)
+
+
 def _first_free(path: Path, written: Callable[[Path], list[Path]]) -> Path:
     import os
 

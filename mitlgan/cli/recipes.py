@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -40,15 +39,12 @@ def recipes_cp(
 ) -> None:
     """Copy a recipe, to edit it."""
     from mitlgan import recipe
-    from mitlgan.errors import UsageError
-    from mitlgan.runtime.files import translate_disk_errors
+    from mitlgan.runtime.files import refuse_existing, write_atomically
 
     source = recipe.find_recipe(name, "NAME")
     place = target / source.name if target.is_dir() else target
-    if place.exists():
-        raise UsageError(f"{place}: exists already; choose another name")
-    with translate_disk_errors(place):
-        shutil.copyfile(source, place)
+    refuse_existing(place, "FILE")
+    write_atomically(place, source.read_bytes())
     print_result(as_json, {"file": str(place)}, str(place))
 
 

@@ -189,11 +189,13 @@ def hidden_name(name: str, suffix: str) -> str:
 
 
 def refuse_existing(path: Path, option: str) -> None:
-    """Refuse a target that exists, even as a link to nothing.
+    """Refuse a target that exists, even as a link to nothing, or whose name no disk takes.
 
     Raises:
-        UsageError: It exists; the message begins with the option.
+        UsageError: It exists, or its name is too long; the message begins with the option.
     """
+    if len(os.fsencode(path.name)) > MAX_NAME_BYTES:
+        raise UsageError(f"{option} {path}: the name is too long for the disk; give a shorter one")
     if os.path.lexists(path):
         raise UsageError(f"{option} {path}: exists already; choose another name, or remove it")
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from mitlgan.cli.output_files import new_file, new_folder
 from mitlgan.errors import UsageError
+from mitlgan.runtime.files import MAX_NAME_BYTES, TEMPORARY_SUFFIX, hidden_name
 
 NAMED = {
     "sample": ("sample", "SCENE", "-n", 1, "--layers", "--out", "o"), "sheet": ("sample", "SCENE", "-n", 1, "--sheet", "o.png"),
@@ -75,6 +76,19 @@ def test_what_the_user_names_is_written_and_said_and_a_second_time_refused(key: 
     assert files(place) == after
 
 
+@pytest.mark.parametrize("key", ["pack", "read"])
+def test_a_manifest_takes_no_other_files_place(key: str, command: Command, place: Path, artifacts: dict[str, Path]) -> None:
+    (place / "o.json").write_text('{"mine": 1}')
+    before = files(place)
+    refused = command(*words(NAMED[key], artifacts))
+    assert (refused.code, refused.err) == (2, "--out o.json: exists already; choose another name, or remove it\n")
+    assert files(place) == before
+    (place / "o.json").unlink()
+    assert command(*words(NAMED[key], artifacts)).code == 0
+    (place / "o.npy").unlink()  # as if killed between the two
+    assert command(*words(NAMED[key], artifacts)).code == 0
+
+
 @pytest.mark.parametrize("key", UNNAMED)
 def test_default_names_get_numbers(key: str, command: Command, place: Path, artifacts: dict[str, Path]) -> None:
     arguments = [word for word in words(UNNAMED[key], artifacts) if word not in ("--sheet", "s.png")]
@@ -101,3 +115,36 @@ def test_numbers_pass_over_names_whose_companions_exist(folder: Path) -> None:
     for refused in (lambda: new_file(Path("x.png"), "y", [".json"]), lambda: new_folder(Path("s"), "y", ["-grid.png"])):
         with pytest.raises(UsageError, match=r"--out .*exists already"):
             refused()
+
+
+def long_name(word: object) -> object:
+    """The same name with 255 bytes, as long as a file system takes; other words as they are."""
+    if not isinstance(word, str) or not re.fullmatch(r"[os](\.\w+)?", word):
+        return word
+    return word[0] * (MAX_NAME_BYTES - len(word) + 1) + word[1:]
+
+
+def every_file(place: Path) -> set[str]:
+    """All files and folders by relative path, hidden ones as well."""
+    return {str(path.relative_to(place)) for path in place.rglob("*")}
+
+
+@pytest.mark.parametrize("key", NAMED)
+def test_names_as_long_as_a_disk_takes_are_written_or_refused_whole(key: str, command: Command, place: Path, artifacts: dict[str, Path]) -> None:
+    """What a killed call left under such a name does not outlive the next call."""
+    arguments = [long_name(word) for word in words(NAMED[key], artifacts)]
+    wanted = [Path(word) for word in arguments if isinstance(word, str) and len(word) >= MAX_NAME_BYTES]
+    before = every_file(place)
+    for path in (path for path in wanted if path.suffix):  # folders have none of their own
+        part = hidden_name(path.stem, f"{path.suffix}.01234567.part") if key in ("pack", "read") else hidden_name(path.name, TEMPORARY_SUFFIX)
+        (place / part).write_bytes(b"half of a picture")
+    done = command(*arguments)
+    new = {name for name in every_file(place) - before if not (done.code and name.startswith("."))}
+    assert not [name for name in new if name.endswith((TEMPORARY_SUFFIX, ".part"))]
+    if done.code:
+        assert done.code in (2, 5)
+        assert len(done.err.splitlines()) == 1, done.err
+        assert "the name is too long for the disk; give a shorter one" in done.err
+        assert new == set()
+    else:
+        assert {str(path) for path in wanted} <= new

@@ -26,7 +26,7 @@ def test_recipes_are_listed_read_copied_and_checked(command: Command, folder: Pa
     assert done.json == {"file": "mine.toml"}
     assert load_recipe("mine.toml") == load_recipe("thesis-32/compose")
     refused = command("recipes", "cp", "thesis-32/compose", "mine.toml")
-    assert (refused.code, refused.err) == (2, "mine.toml: exists already; choose another name\n")
+    assert (refused.code, refused.err) == (2, "FILE mine.toml: exists already; choose another name, or remove it\n")
     command("recipes", "cp", "thesis-32/compose", ".")
     assert Path("compose.toml").is_file()
     done = command("recipes", "validate", "mine.toml", "--set", "training.kimg=3", "--json")

@@ -11,7 +11,7 @@ import typer
 from mitlgan.cli import options
 from mitlgan.cli.data.pack import print_pack
 from mitlgan.cli.output import log, print_result, progress_bar
-from mitlgan.cli.output_files import refuse_file
+from mitlgan.cli.output_files import refuse_file, refuse_pack
 
 if TYPE_CHECKING:
     from mitlgan.data.readers.products import ReviewLimits
@@ -77,7 +77,7 @@ def read(
         return _write_urls(source, write_urls, reviews, images, out, limits, limit, as_json)
     if out is None or size is None:
         raise UsageError("--out, --size: say where the pack goes and how large its pictures are; give both")
-    refuse_file(out, "--out")
+    refuse_pack(out, "--out")
     chosen = _numbers(classes)
     if form is Format.mnist:
         packed = readers.pack_idx(source, out, size_px=size, resize=resize, labels=labels, classes=chosen, limit=limit)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from mitlgan.errors import ResourceError
+from mitlgan.runtime.files import hidden_name
 
 try:
     import fcntl
@@ -52,7 +53,7 @@ def open_temporary(target: Path) -> tuple[Path, IO[bytes]]:
         ResourceError: The folder cannot be written.
     """
     while True:
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+        temporary = target.with_name(hidden_name(target.stem, f"{target.suffix}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"))
         try:
             handle = temporary.open("x+b")
         except OSError as error:

@@ -13,6 +13,7 @@ import torch
 from mitlgan import recipe
 from mitlgan.data.pack.cache import cache_dir
 from mitlgan.errors import MitlganError
+from mitlgan.metrics.extractors.digits.network import DIGIT_EXTRACTOR
 from mitlgan.metrics.extractors.inception import cached_inception_weights
 from mitlgan.metrics.extractors.mobilenet_v2 import SECOND_EXTRACTOR
 from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR, open_extractor
@@ -53,6 +54,7 @@ def examine() -> dict[str, Any]:
         "pretrained": f"{len(list(recipe.shipped_folder('pretrained').rglob('*.safetensors')))} in {recipe.shipped_folder('pretrained')}",
         "efficientnet-lite0": _weights_status(OFFLINE_EXTRACTOR),
         "mobilenet-v2": _weights_status(SECOND_EXTRACTOR),
+        "digits": _weights_status(DIGIT_EXTRACTOR),
         "inception": _inception_status(),
         **{f"extra {name}": _extra_status(name) for name in EXTRAS},
     }

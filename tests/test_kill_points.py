@@ -124,7 +124,7 @@ def test_sweep(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(sweep, "run_parallel", run_here)
     recipe = tmp_path / "one.toml"
     recipe.write_text(to_toml(with_overrides(tiny_runs.recipe("scene", packs["scene"], updates=2), name="one")))
-    plan = sweep.SweepPlan([str(recipe)], vary=["critic.kernel=3,5"], jobs=2, samples=12, extractor="efficientnet-lite0@32")
+    plan = sweep.SweepPlan([str(recipe)], vary=["critic.kernel=3,5"], jobs=2, samples=12, extractors=["efficientnet-lite0@32"])
     out, figures = tmp_path / "out", dict[str, Any]()
 
     def work() -> None:

@@ -34,14 +34,15 @@ Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="CPU
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, measure a few steps, print time, memory and disk; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, all else on stderr.")]
 Extractor = Annotated[
-    str | None, typer.Option("--extractor", metavar="NAME", help="inception, efficientnet-lite0 or timm:NAME. Default: from the recipe.")
+    str | None, typer.Option("--extractor", metavar="NAME", help="inception, efficientnet-lite0, digits or timm:NAME. Default: from the recipe.")
 ]
 Extractors = Annotated[
     list[str] | None,
     typer.Option(
         "--extractor",
         metavar="NAME",
-        help="inception, efficientnet-lite0, mobilenet-v2 or timm:NAME; repeatable, the first is the main one. Default: from the recipe.",
+        help="inception, efficientnet-lite0, mobilenet-v2, digits (grey, 28 px) or timm:NAME; repeatable, the first is the main one. "
+        "Default: from the recipe.",
     ),
 ]
 Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Weights file of the (first) extractor.")]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mitlgan.data.pack.image_pack import ImagePack
     from mitlgan.recipe import Recipe
 
-Extractor = Annotated[str, typer.Option("--extractor", metavar="NAME", help="Feature extractor: inception, efficientnet-lite0 or timm:NAME.")]
+Extractor = Annotated[str, typer.Option("--extractor", metavar="NAME", help="Feature extractor: inception, efficientnet-lite0, digits or timm:NAME.")]
 Record = Annotated[bool, typer.Option("--write-card", help="Write the results into the artifact's card.")]
 SHEET_ROWS = 8
 """Rows of a sheet of measured pictures."""

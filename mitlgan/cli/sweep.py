@@ -32,9 +32,19 @@ def sweep(
     settings: options.Settings = None,
     jobs: Annotated[int, typer.Option("--jobs", metavar="N", help="Trainings that run in parallel, one CPU thread each.", min=1, max=256)] = 1,
     samples: Annotated[int, typer.Option("-n", "--samples", metavar="N", help="Number of generated images.", min=20)] = 1000,
-    extractor: Annotated[str, typer.Option("--extractor", metavar="NAME", help="inception, efficientnet-lite0 or timm:NAME.")] = "efficientnet-lite0",
+    extractor: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--extractor",
+            metavar="NAME",
+            help="inception, efficientnet-lite0, mobilenet-v2, digits (grey, 28 px) or timm:NAME; repeatable, the first orders the rows. "
+            "Default: efficientnet-lite0.",
+        ),
+    ] = None,
     weights: options.Weights = None,
-    rank_only: Annotated[bool, typer.Option("--rank-only", help="Train nothing; measure and rank what is finished.")] = False,
+    rank_only: Annotated[
+        bool, typer.Option("--rank-only", help="Train nothing; measure what is there, unfinished trainings as far as they came.")
+    ] = False,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of all runs and the ranking; an unfinished sweep in it continues.")] = Path(
         "sweep"
     ),
@@ -46,10 +56,14 @@ def sweep(
     """
     from mitlgan.compare.sweep import run_sweep
     from mitlgan.compare.sweep_plan import SweepPlan
+    from mitlgan.metrics.extractors.spec import OFFLINE_EXTRACTOR
     from mitlgan.report.ranking import ranking_markdown, ranking_summary
     from mitlgan.runtime.progress import PlainReporter
 
-    plan = SweepPlan(recipes, data or [], scale or [], vary or [], settings or [], jobs=jobs, samples=samples, extractor=extractor, weights=weights)
+    plan = SweepPlan(
+        recipes, data or [], scale or [], vary or [], settings or [], jobs=jobs, samples=samples, extractors=extractor or [OFFLINE_EXTRACTOR],
+        weights=weights,
+    )  # fmt: skip
     options.use_threads(1)
     reporter = PlainReporter("sweep")
     ranking, paths = run_sweep(plan, out, reporter, train=not rank_only)

@@ -50,6 +50,8 @@ def open_evaluator(plan: ComparisonPlan, recipe: Recipe, context: RunContext) ->
         networks = open_extractors(protocol, names, weights=plan.weights, device=device)
     else:
         networks = open_recipe_extractors(protocol, names, weights=plan.weights, device=device, say=say)
+    for network in networks.values():
+        network.require_pictures(real.size_px, real.channels)
     first, *others = [
         CachedEvaluator(dataclasses.replace(protocol, extractor=name), real, validation, validation_split, network, device, context.reporter)
         for name, network in networks.items()

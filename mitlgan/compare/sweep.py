@@ -5,21 +5,21 @@ Everything is in one folder. A second call continues there, and takes finished t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from mitlgan import networks
-from mitlgan.artifacts.card import make_card, read_weights_hash
-from mitlgan.artifacts.load_save import load_network
-from mitlgan.artifacts.loaded_artifact import LoadedArtifact
+from mitlgan.artifacts.card import make_card
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact
+from mitlgan.artifacts.run_steps import list_steps
 from mitlgan.compare.sweep_plan import SweepPlan, plan_recipes
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.metrics.extractors.extractor import Extractor
-from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics, measure_anchors
+from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics, measure_anchors, open_extractors
 from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import Recipe, changes_from_shipped, ladder_steps
 from mitlgan.report.ranking import RankedRun, Ranking, RankingPaths, write_ranking
@@ -31,6 +31,7 @@ from mitlgan.runtime.randomness import derived_seed
 from mitlgan.stages.existing_runs import find_matching_run
 from mitlgan.stages.parallel import TrainingProcess, locked_message, run_parallel
 from mitlgan.training.run_directory import Run
+from mitlgan.training.schedule import count_generator_updates
 from mitlgan.version import __version__
 
 PUBLISHED_FIGURES: dict[str, str] = {
@@ -48,7 +49,7 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
         plan: What is swept.
         out: Folder of runs, results and ranking; a second call continues there.
         reporter: Logs what is measured.
-        train: False ranks what is finished.
+        train: False ranks what is there: an unfinished training is measured at its newest step.
 
     Raises:
         UsageError: There is nothing to sweep, a pattern or variation does not fit, or weights are missing; raised before any training.
@@ -56,9 +57,11 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
         MitlganError: As raised by training and evaluation.
     """
     recipes = plan_recipes(plan)
-    protocol = EvalProtocol(extractor=plan.extractor, samples=plan.samples, split="train")
-    extractor = protocol.open_extractor(weights=plan.weights)
+    protocol = EvalProtocol(extractor=plan.extractors[0], samples=plan.samples, split="train")
+    extractors = list(open_extractors(protocol, plan.extractors, weights=plan.weights).values())
     for recipe in recipes:
+        for extractor in extractors:
+            extractor.require_pictures(recipe.size_px, recipe.critic.image_channels)
         open_recipe_data(recipe, say=reporter.say)  # a wrong --data is refused now, not after hours
     root = out / "runs"
     ensure_folder(out / "results")
@@ -72,14 +75,24 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
     rows = []
     for recipe in recipes:
         run = find_matching_run(root, recipe)
-        if run is None or not run.is_finished:
-            rows.append(_ranked_run(recipe, run, {}, failures.get(recipe.name) or _unfinished_note(run)))
+        network = _network_file(run, is_unfinished_allowed=not train)
+        if run is None or network is None:
+            rows.append(_ranked_run(recipe, run, [], failures.get(recipe.name) or _unfinished_note(run)))
             continue
-        write_run_files(run)
+        if run.is_finished:
+            write_run_files(run)
         reporter.say(f"measuring {recipe.name}")
-        rows.append(_ranked_run(recipe, run, _measure(recipe, run, out, protocol, extractor), ""))
+        artifact = load_artifact(network)
+        figures = [
+            _measure(recipe, artifact, out, replace(protocol, extractor=name), extractor, is_first=number == 0)
+            for number, (name, extractor) in enumerate(zip(plan.extractors, extractors, strict=True))
+        ]
+        iterations = None if run.is_finished else artifact.card.iterations
+        rows.append(_ranked_run(recipe, run, figures, "" if iterations is None else _share_note(recipe, run, iterations), iterations))
     made_by = f"mitlgan {__version__}, torch {torch.__version__}"
-    ranking = Ranking(rows, {"extractor": extractor.name, **asdict(protocol)}, _command_line(plan, out), made_by)
+    names = [extractor.name for extractor in extractors]
+    account = {"extractor": names[0], **asdict(protocol), "extractors": names}
+    ranking = Ranking(rows, account, _command_line(plan, out), made_by)
     return ranking, write_ranking(out, ranking)
 
 
@@ -92,16 +105,25 @@ def untrained_artifact(recipe: Recipe) -> LoadedArtifact:
     return LoadedArtifact(network, make_card(network, recipe))
 
 
-def _measure(recipe: Recipe, run: Run, out: Path, protocol: EvalProtocol, extractor: Extractor) -> dict[str, Any]:
+def _network_file(run: Run | None, *, is_unfinished_allowed: bool) -> Path | None:
+    """Return the artifact of a finished run, or the newest step of an unfinished one."""
+    if run is None or run.is_finished:
+        return None if run is None else run.artifact_file
+    steps = list_steps(run.path) if is_unfinished_allowed else []
+    return steps[-1].path if steps else None
+
+
+def _measure(
+    recipe: Recipe, artifact: LoadedArtifact, out: Path, protocol: EvalProtocol, extractor: Extractor, *, is_first: bool
+) -> dict[str, Any]:  # fmt: skip
     """Return the figures of the trained and the untrained network and of real halves, from the folder if they are there."""
-    assert run.artifact_file is not None
     real = open_recipe_data(recipe)
     data = {
         "name": Path(recipe.data.source).name, "count": len(real), "size_px": real.size_px, "channels": real.channels,
         "split": protocol.split, "real": min(protocol.samples, len(real)),
     }  # fmt: skip
-    key = {"artifact": read_weights_hash(run.artifact_file), "data": real.content_sha256, "extractor": extractor.name, **asdict(protocol)}
-    path = out / "results" / f"{recipe.name}.json"
+    key = {"artifact": artifact.tensors_sha256, "data": real.content_sha256, "extractor": extractor.name, **asdict(protocol)}
+    path = out / "results" / (f"{recipe.name}.json" if is_first else f"{recipe.name}-{extractor.name.replace('/', '_')}.json")
     saved = read_json(path)
     if saved.get("key") == key:
         return {**saved, "data": data}
@@ -112,7 +134,8 @@ def _measure(recipe: Recipe, run: Run, out: Path, protocol: EvalProtocol, extrac
         write_json(halves_path, halves)
     figures = {
         "key": key,
-        "trained": flat_metrics(evaluate(LoadedArtifact(*load_network(run.artifact_file)), real, protocol, extractor=extractor)),
+        "extractor": extractor.name,
+        "trained": flat_metrics(evaluate(artifact, real, protocol, extractor=extractor)),
         "untrained": flat_metrics(evaluate(untrained_artifact(recipe), real, protocol, extractor=extractor)),
         "real_halves": halves,
         "data": data,
@@ -121,7 +144,10 @@ def _measure(recipe: Recipe, run: Run, out: Path, protocol: EvalProtocol, extrac
     return figures
 
 
-def _ranked_run(recipe: Recipe, run: Run | None, figures: Mapping[str, Any], problem: str) -> RankedRun:
+def _ranked_run(
+    recipe: Recipe, run: Run | None, measured: Sequence[Mapping[str, Any]], problem: str, iterations: int | None = None
+) -> RankedRun:  # fmt: skip
+    figures: Mapping[str, Any] = measured[0] if measured else {}
     status = run.read_status() if run is not None else {}
     snapshots = run.list_snapshots() if run is not None else []
     diagnosis = str(status.get("diagnosis") or "")
@@ -132,13 +158,26 @@ def _ranked_run(recipe: Recipe, run: Run | None, figures: Mapping[str, Any], pro
     return RankedRun(
         name=recipe.name, size_px=recipe.size_px, channels=recipe.generator.image_channels,
         data=str(data.get("name") or Path(recipe.data.source).name), objective=recipe.objective.kind,
-        networks=f"{recipe.generator.kind} / {recipe.critic.kind}", batch=recipe.training.batch, iterations=int(status.get("iteration") or 0),
+        networks=f"{recipe.generator.kind} / {recipe.critic.kind}", batch=recipe.training.batch,
+        iterations=int(status.get("iteration") or 0) if iterations is None else iterations,
         seconds=float(status.get("seconds") or 0.0), trained=figures.get("trained", {}), untrained=figures.get("untrained", {}),
-        real_halves=figures.get("real_halves", {}), printed=PUBLISHED_FIGURES.get(recipe.name, ""), notes=[note for note in notes if note],
+        real_halves=figures.get("real_halves", {}), by_extractor={str(further["extractor"]): _distances(further) for further in measured[1:]},
+        printed=PUBLISHED_FIGURES.get(recipe.name, ""), notes=[note for note in notes if note],
         split=str(data.get("split", "")), real=int(data.get("real", 0)),
         diverged=status.get("diverged_at_kimg") is not None, run_dir=str(run.path) if run is not None else "",
         grid=read_bytes(snapshots[-1], root=run.path) if run is not None and snapshots else None,
     )  # fmt: skip
+
+
+def _distances(figures: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
+    return {side: figures[side] for side in ("trained", "untrained", "real_halves")}
+
+
+def _share_note(recipe: Recipe, run: Run, iterations: int) -> str:
+    """Return how far an unfinished training had come when its network was kept, and whether it goes on now."""
+    whole = count_generator_updates(recipe)
+    note = f"unfinished: measured at {iterations / whole:.0%} of its {whole:,} iterations"
+    return f"{note}; in training" if is_locked(run.path) else note
 
 
 def _unfinished_note(run: Run | None) -> str:
@@ -152,6 +191,8 @@ def _collapse_note(status: Mapping[str, Any]) -> str:
 
 def _command_line(plan: SweepPlan, out: Path) -> str:
     words = ["mitlgan sweep", *plan.recipes]
-    for option, values in (("--data", plan.data), ("--scale", plan.scale), ("--vary", plan.vary), ("--set", plan.settings)):
+    for option, values in (
+        ("--data", plan.data), ("--scale", plan.scale), ("--vary", plan.vary), ("--set", plan.settings), ("--extractor", plan.extractors),
+    ):  # fmt: skip
         words += [f"{option} {value}" for value in values]
     return " ".join([*words, f"--samples {plan.samples} --jobs {plan.jobs} --out {out}"])

@@ -34,8 +34,8 @@ class SweepPlan:
         settings: `a.b=v` for all.
         jobs: Number of trainings at a time, one CPU thread each.
         samples: Number of images evaluated.
-        extractor: Of the metrics.
-        weights: Weights file of the extractor.
+        extractors: Of the metrics; by the first the rows are ordered, and each further one has a table of its own.
+        weights: Weights file of the first extractor.
     """
 
     recipes: Sequence[str]
@@ -45,7 +45,7 @@ class SweepPlan:
     settings: Sequence[str] = ()
     jobs: int = 1
     samples: int = 1000
-    extractor: str = "efficientnet-lite0"
+    extractors: Sequence[str] = ("efficientnet-lite0",)
     weights: Path | None = None
 
 

@@ -266,6 +266,7 @@ def _pack_features(
     progress: LabeledProgressCallback | None,
     world: World = ALONE,
 ) -> NDArray[np.float32]:
+    extractor.require_pictures(pack.size_px, pack.channels)
     callback = _bind_progress(progress, side, min(count, len(pack)))
     return cached_pack_features(pack, extractor, count=count, seed=protocol.seed, progress=callback, world=world)
 

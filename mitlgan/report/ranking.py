@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +44,10 @@ HEADINGS = (
     "published",
     "notes",
 )
+TRAINING_HEADINGS = ("objective", "generator / critic", "iterations x batch", "time")
+"""Headings that only the table of the first extractor has."""
+MIN_CORRELATED = 4
+"""Rows that a correlation of two orders needs."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,10 @@ class RankedRun:
         batch: Pictures of one update.
         iterations: Generator updates.
         seconds: Time of training.
-        trained: fd, kid, kid_std; empty if it was not measured.
+        trained: fd, kid, kid_std by the first extractor; empty if it was not measured.
         untrained: The same for the network before its first update.
         real_halves: The same for two halves of the real pictures.
+        by_extractor: The same three of each further extractor, by its name and theirs.
         printed: What the recipe's source published for its own run.
         notes: What went wrong, with dates.
         run_dir: Its run.
@@ -84,6 +89,7 @@ class RankedRun:
     trained: Mapping[str, float]
     untrained: Mapping[str, float]
     real_halves: Mapping[str, float]
+    by_extractor: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
     printed: str = ""
     notes: Sequence[str] = ()
     run_dir: str = ""
@@ -96,6 +102,17 @@ class RankedRun:
     def kid(self) -> float | None:
         """Its kernel distance, if it was measured."""
         return finite(self.trained.get("kid"))
+
+    @property
+    def published(self) -> float | None:
+        """The number that the recipe's source published for its own run."""
+        words = self.printed.split()
+        return float(words[-1]) if words else None
+
+    def by(self, extractor: str) -> RankedRun:
+        """Return the row as another extractor measured it."""
+        measured = self.by_extractor.get(extractor, {})
+        return replace(self, trained=measured.get("trained", {}), untrained=measured.get("untrained", {}), real_halves=measured.get("real_halves", {}))
 
     @property
     def ranks(self) -> bool:
@@ -132,10 +149,17 @@ class Ranking:
 
     def groups(self) -> list[tuple[str, list[RankedRun]]]:
         """Return rows by set of pictures: the best first, then those that diverged, then those that were not measured."""
-        groups: dict[str, list[RankedRun]] = {}
-        for row in sorted(self.rows, key=lambda row: (row.kid is None, row.diverged, row.kid or 0.0, row.name)):
-            groups.setdefault(row.group, []).append(row)
-        return [(name, groups[name]) for name in dict.fromkeys(row.group for row in self.rows)]
+        return [(name, rows_in_order([row for row in self.rows if row.group == name])) for name in dict.fromkeys(row.group for row in self.rows)]
+
+    @property
+    def extractors(self) -> list[str]:
+        """Names of the extractors, the first one first."""
+        return list(self.protocol.get("extractors") or [str(self.protocol["extractor"])])
+
+    def views(self, rows: Sequence[RankedRun]) -> list[tuple[str, list[RankedRun]]]:
+        """Return the rows of one set of pictures in the order of each extractor, by its name."""
+        first, *further = self.extractors
+        return [(first, list(rows)), *((name, rows_in_order([row.by(name) for row in rows])) for name in further)]
 
 
 class RankingPaths(NamedTuple):
@@ -160,11 +184,54 @@ def write_ranking(out: Path, ranking: Ranking) -> RankingPaths:
     return paths
 
 
-def ranking_table(rows: Sequence[RankedRun]) -> Table:
-    """Return the table of one set of pictures, with ranks as row headings."""
-    return Table(
-        "", HEADINGS, [TableRow(str(rank) if row.ranks else DASH, "", _cells(row), None) for rank, row in enumerate(rows, start=1)]
-    )  # fmt: skip
+def rows_in_order(rows: Sequence[RankedRun]) -> list[RankedRun]:
+    """Return rows by KID: the best first, then those that diverged, then those that were not measured."""
+    return sorted(rows, key=lambda row: (row.kid is None, row.diverged, row.kid or 0.0, row.name))
+
+
+class RankCorrelation(NamedTuple):
+    """How alike two orders of rows are.
+
+    Args:
+        spearman: Spearman's rank correlation: 1 for the same order, -1 for the reverse.
+        p_value: Probability of one as far from 0 if the orders have nothing to do with each other.
+        rows: Number of rows.
+    """
+
+    spearman: float
+    p_value: float
+    rows: int
+
+
+def correlate_with_published(rows: Sequence[RankedRun]) -> RankCorrelation | None:
+    """Return how alike the order by KID and that of the published figures are; None for fewer than `MIN_CORRELATED` rows that have both."""
+    from scipy.stats import spearmanr
+
+    pairs = [(row.kid, row.published) for row in rows if row.ranks and row.published is not None]
+    if len(pairs) < MIN_CORRELATED:
+        return None
+    result = spearmanr(*zip(*pairs, strict=True))
+    values = float(result.statistic), float(result.pvalue)
+    return None if any(finite(value) is None for value in values) else RankCorrelation(*values, len(pairs))
+
+
+def correlation_sentence(rows: Sequence[RankedRun]) -> str:
+    """Return the comparison with the published order in words; empty if there are too few rows."""
+    correlation = correlate_with_published(rows)
+    if correlation is None:
+        return ""
+    return (
+        f"Order by KID against that of the published figures: Spearman's rank correlation {correlation.spearman:.2f} "
+        f"(p = {correlation.p_value:.2f}, {correlation.rows} rows); 1 is the same order, 0 none, -1 the reverse."
+    )
+
+
+def ranking_table(rows: Sequence[RankedRun], *, is_first: bool = True) -> Table:
+    """Return the table of one set of pictures, with ranks as row headings; that of a further extractor repeats nothing about the training."""
+    keys = [index for index, heading in enumerate(HEADINGS) if is_first or heading not in TRAINING_HEADINGS]
+    cells = [[_cells(row)[index] for index in keys] for row in rows]
+    ranks = [str(rank) if row.ranks else DASH for rank, row in enumerate(rows, start=1)]
+    return Table("", [HEADINGS[index] for index in keys], [TableRow(rank, "", line, None) for rank, line in zip(ranks, cells, strict=True)])
 
 
 def _cells(row: RankedRun) -> list[str]:
@@ -179,7 +246,16 @@ def _cells(row: RankedRun) -> list[str]:
 def ranking_summary(ranking: Ranking) -> dict[str, Any]:
     """Return the ranking's numbers as JSON values."""
     groups = {name: [_row_summary(row, rank) for rank, row in enumerate(rows, start=1)] for name, rows in ranking.groups()}
-    return {"groups": groups, "protocol": dict(ranking.protocol), "command": ranking.command, "made_by": ranking.made_by, "caveat": CAVEAT}
+    correlations = {name: {by: correlate_with_published(view) for by, view in ranking.views(rows)} for name, rows in ranking.groups()}
+    orders = {name: {by: value and value._asdict() for by, value in values.items()} for name, values in correlations.items()}
+    return {
+        "groups": groups,
+        "rank_correlations": orders,
+        "protocol": dict(ranking.protocol),
+        "command": ranking.command,
+        "made_by": ranking.made_by,
+        "caveat": CAVEAT,
+    }
 
 
 def _row_summary(row: RankedRun, rank: int) -> dict[str, Any]:
@@ -192,19 +268,30 @@ def ranking_markdown(ranking: Ranking) -> str:
     """Return the tables as Markdown."""
     lines = ["# Ranking", "", READING, "", CAVEAT, ""]
     for name, rows in ranking.groups():
-        lines += [f"## {name}", "", *table_lines(ranking_table(rows)), ""]
+        lines += [f"## {name}", ""]
+        for heading, table, sentence in _tables(ranking, rows):
+            lines += [*([f"### {heading}", ""] if heading else []), *table_lines(table), "", *([sentence, ""] if sentence else [])]
     return "\n".join([*lines, _protocol_sentence(ranking), "", f"`{ranking.command}`", "", ranking.made_by, ""])
+
+
+def _tables(ranking: Ranking, rows: Sequence[RankedRun]) -> list[tuple[str, Table, str]]:
+    """Return the tables of one set of pictures: heading, empty if there is one extractor, table, and comparison with the published order."""
+    views = ranking.views(rows)
+    return [
+        (f"By {name}" if len(views) > 1 else "", ranking_table(view, is_first=number == 0), correlation_sentence(view))
+        for number, (name, view) in enumerate(views)
+    ]
 
 
 def _protocol_sentence(ranking: Ranking) -> str:
     protocol = ranking.protocol
     sets = dict.fromkeys(f"{row.real:,} real {row.split} pictures of {row.data}" for row in ranking.rows if row.split)
     real = " against " + ", ".join(sets) if sets else f", split {protocol['split']}"
-    return f"Measured by {protocol['extractor']}, {protocol['samples']} samples{real}, seed {protocol['seed']}."
+    return f"Measured by {' and '.join(ranking.extractors)}, {protocol['samples']} samples{real}, seed {protocol['seed']}."
 
 
 def _html(ranking: Ranking) -> str:
-    groups = [(name, ranking_table(rows), [(row.name, _grid_uri(row)) for row in rows]) for name, rows in ranking.groups()]
+    groups = [(name, _tables(ranking, rows), [(row.name, _grid_uri(row)) for row in rows]) for name, rows in ranking.groups()]
     return render(
         "ranking.html.j2", groups=groups, reading=READING, caveat=CAVEAT, measured=_protocol_sentence(ranking), command=ranking.command,
         made_by=ranking.made_by,

@@ -138,7 +138,7 @@ def recipe_file(folder: Path, name: str, source: Path) -> str:
 def test_a_sweep_ranks_and_goes_on(tmp_path: Path, at_once: list[str]) -> None:
     source = tiny_runs.pack(tmp_path / "p.npy", count=40)
     files = [recipe_file(tmp_path, name, source) for name in ("one", "bad")]
-    plan = SweepPlan(files, vary=["critic.kernel=3,5"], jobs=2, samples=20, extractor="efficientnet-lite0@32")
+    plan = SweepPlan(files, vary=["critic.kernel=3,5"], jobs=2, samples=20, extractors=["efficientnet-lite0@32"])
     listener = tiny_runs.Listener()
     ranking, paths = sweep.run_sweep(plan, tmp_path / "out", listener)
     assert at_once == ["one-kernel-3", "one-kernel-5", "bad-kernel-3", "bad-kernel-5"]
@@ -161,17 +161,18 @@ def test_a_sweep_ranks_and_goes_on(tmp_path: Path, at_once: list[str]) -> None:
     at_once.clear()
     listener = tiny_runs.Listener()
     before = paths.md.read_text()
-    sweep.run_sweep(SweepPlan(files[:1], vary=plan.vary, jobs=2, samples=20, extractor=plan.extractor), tmp_path / "out", listener)
+    sweep.run_sweep(SweepPlan(files[:1], vary=plan.vary, jobs=2, samples=20, extractors=plan.extractors), tmp_path / "out", listener)
     assert at_once == []
     assert "one-kernel-3" in before
 
 
-def test_a_row_whose_run_is_held_says_so(tmp_path: Path, at_once: list[str]) -> None:
+def test_a_row_whose_run_is_held_says_so(tmp_path: Path, at_once: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     source = tiny_runs.pack(tmp_path / "p.npy", count=40)
     recipe = with_overrides(tiny_runs.recipe("scene", source, updates=1), name="one")
     run = pretrain(recipe, tiny_runs.run_context(tmp_path / "out" / "runs"))
     (run.path / "generator.safetensors").unlink()
-    plan = SweepPlan([recipe_file(tmp_path, "one", source)], samples=20, extractor="efficientnet-lite0@32")
+    monkeypatch.setattr(sweep, "list_steps", lambda _: [])  # nothing was kept yet
+    plan = SweepPlan([recipe_file(tmp_path, "one", source)], samples=20, extractors=["efficientnet-lite0@32"])
     with lock_folder(run.path):
         ranking, paths = sweep.run_sweep(plan, tmp_path / "out", tiny_runs.Listener(), train=False)
     assert ranking.rows[0].notes == [f"{run.path} is held by another process, which works on it; wait for that, then call this again"]
@@ -180,10 +181,69 @@ def test_a_row_whose_run_is_held_says_so(tmp_path: Path, at_once: list[str]) -> 
     assert ranking.rows[0].notes == ["not finished"]
 
 
+def test_an_unfinished_training_is_ranked_as_far_as_it_came(tmp_path: Path) -> None:
+    source = tiny_runs.pack(tmp_path / "p.npy", count=40)
+    recipe = with_overrides(tiny_runs.recipe("scene", source, updates=4), name="one", training__checkpoint_iterations=1)
+    run = pretrain(recipe, tiny_runs.run_context(tmp_path / "out" / "runs"))
+    (run.path / "generator.safetensors").unlink()
+    newest = max((run.path / "checkpoints").glob("*.safetensors"))
+    newest.unlink()
+    (tmp_path / "one.toml").write_text(to_toml(recipe))
+    plan = SweepPlan([str(tmp_path / "one.toml")], samples=20, extractors=["efficientnet-lite0@32", "efficientnet-lite0@48"])
+    ranking, paths = sweep.run_sweep(plan, tmp_path / "out", tiny_runs.Listener(), train=False)
+    (row,) = ranking.rows
+    assert row.ranks
+    assert (row.iterations, row.notes) == (3, ["unfinished: measured at 75% of its 4 iterations"])
+    assert row.kid != row.by("efficientnet-lite0@48").kid
+    assert row.by("efficientnet-lite0@48").kid is not None
+    assert len(list((tmp_path / "out" / "results").glob("one*.json"))) == 2
+    text = paths.md.read_text()
+    assert text.index("### By efficientnet-lite0@32") < text.index("### By efficientnet-lite0@48")
+    assert "Measured by efficientnet-lite0@32 and efficientnet-lite0@48, 20 samples" in text
+    assert "--extractor efficientnet-lite0@32 --extractor efficientnet-lite0@48" in text
+    with lock_folder(run.path):
+        ranking, _ = sweep.run_sweep(plan, tmp_path / "out", tiny_runs.Listener(), train=False)
+    assert ranking.rows[0].notes == ["unfinished: measured at 75% of its 4 iterations; in training"]
+
+
+def test_an_extractor_of_digits_refuses_a_sweep_of_other_pictures_before_training(tmp_path: Path, at_once: list[str]) -> None:
+    source = tiny_runs.pack(tmp_path / "p.npy", count=40)
+    plan = SweepPlan([recipe_file(tmp_path, "one", source)], jobs=2, samples=20, extractors=["efficientnet-lite0@32", "digits"])
+    with pytest.raises(UsageError, match=r"^--extractor digits: takes grey pictures of 28 px, not colour ones of 8 px; name --extractor "):
+        sweep.run_sweep(plan, tmp_path / "out", tiny_runs.Listener())
+    assert at_once == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_order_is_compared_with_the_published_one() -> None:
+    row = RankedRun(
+        name="a", size_px=28, channels=1, data="digits", objective="lsgan", networks="mlp / mlp", batch=32, iterations=1, seconds=1.0,
+        trained={}, untrained={}, real_halves={},
+    )  # fmt: skip
+    figures = [("a", 0.1, 0.4, "FID 52.5"), ("b", 0.2, 0.3, "FID 53.7"), ("c", 0.3, 0.2, "FID 55.4"), ("d", 0.4, 0.1, "FID 62.0"), ("e", 0.05, 0.0, "")]
+    rows = [
+        RankedRun(**{
+            **row.__dict__, "name": name, "trained": {"kid": kid}, "printed": printed,
+            "by_extractor": {"digits@28": {"trained": {"kid": other}, "untrained": {}, "real_halves": {}}},
+        })
+        for name, kid, other, printed in figures
+    ]  # fmt: skip
+    protocol = {"extractor": "lite@96", "extractors": ["lite@96", "digits@28"], "samples": 20, "split": "train", "seed": 0}
+    ranking = Ranking(rows, protocol, "mitlgan sweep", "mitlgan")
+    text = ranking_markdown(ranking)
+    assert "rank correlation 1.00 (p = 0.00, 4 rows)" in text.split("### By digits@28")[0]
+    assert "rank correlation -1.00 (p = 0.00, 4 rows)" in text.split("### By digits@28")[1]
+    tables = [[line.split(" | ")[1] for line in part.splitlines() if line.startswith("| ") and line[2].isdigit()] for part in text.split("### By")[1:]]
+    assert tables == [["e", "a", "b", "c", "d"], ["e", "d", "c", "b", "a"]]
+    ((_, by_name),) = ranking_summary(ranking)["rank_correlations"].items()
+    assert by_name["digits@28"] == {"spearman": -1.0, "p_value": 0.0, "rows": 4}
+    assert "Spearman" not in ranking_markdown(Ranking(rows[:3], protocol, "mitlgan sweep", "mitlgan"))
+
+
 @pytest.mark.slow
 def test_a_sweep_in_processes(tmp_path: Path) -> None:
     source = tiny_runs.pack(tmp_path / "p.npy", count=40)
-    plan = SweepPlan([recipe_file(tmp_path, "one", source)], vary=["critic.kernel=3,5"], jobs=2, samples=20, extractor="efficientnet-lite0@32")
+    plan = SweepPlan([recipe_file(tmp_path, "one", source)], vary=["critic.kernel=3,5"], jobs=2, samples=20, extractors=["efficientnet-lite0@32"])
     ranking, _ = sweep.run_sweep(plan, tmp_path / "out", tiny_runs.Listener())
     assert [row.iterations for row in ranking.rows] == [1, 1]
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mitlgan.metrics.extractors.spec import RESIZES, ExtractorSpec
+from mitlgan.errors import UsageError
+from mitlgan.metrics.extractors.spec import OFFLINE_EXTRACTOR, RESIZES, ExtractorSpec
 from mitlgan.runtime.distributed import World, gather_objects
 
 CHUNK = 256
@@ -31,6 +32,7 @@ class Extractor:
 
     def __init__(self, network: nn.Module, spec: ExtractorSpec, *, size_px: int, resize: str, weights_sha256: str, device: torch.device) -> None:
         self.name = f"{spec.name}@{size_px}" if resize == spec.resize else f"{spec.name}@{size_px}-{resize}"
+        self.spec = spec
         self.is_inception = spec.name == "inception"
         self.dim = spec.dim
         self.resize = resize
@@ -54,6 +56,23 @@ class Extractor:
         weights = getattr(self._network, "class_weights", None)
         return weights.cpu().numpy() if self.is_inception and isinstance(weights, Tensor) else None
 
+    def require_pictures(self, size_px: int, channels: int) -> None:
+        """Refuse pictures that the network does not take.
+
+        Args:
+            size_px: Their height and width.
+            channels: 1 for grey, 3 for colour, 4 with alpha.
+
+        Raises:
+            UsageError: It takes grey pictures of another size only.
+        """
+        grey_px = self.spec.grey_px
+        if grey_px is not None and (size_px, channels) != (grey_px, 1):
+            raise UsageError(
+                f"--extractor {self.spec.name}: takes grey pictures of {grey_px} px, not {'grey' if channels == 1 else 'colour'} ones of {size_px} px; "
+                f"name --extractor {OFFLINE_EXTRACTOR}, which takes all"
+            )
+
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
         """Compute features of images.
@@ -63,9 +82,15 @@ class Extractor:
 
         Returns:
             float32 (N, dim) on the CPU.
+
+        Raises:
+            UsageError: The network does not take such pictures.
         """
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"images must be uint8 (N, 3, H, W), not {images.dtype} {tuple(images.shape)}")
+        if self.spec.grey_px is not None and len(images):
+            is_grey = bool((images == images[:, :1]).all())
+            self.require_pictures(max(images.shape[-2:]), 1 if is_grey else 3)
         with _full_precision(self.device):
             parts = [self._features(part.to(self.device).float()).float().cpu() for part in torch.split(images, self.batch_size)]
         return torch.cat(parts) if parts else torch.empty(0, self.dim)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mitlgan.errors import UsageError, raise_resource_fault
 from mitlgan.metrics.extractors import efficientnet_lite0, inception, mobilenet_v2
+from mitlgan.metrics.extractors.digits import network as digits
 from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.metrics.extractors.spec import OFFLINE_EXTRACTOR, RESIZES, ExtractorSpec
 from mitlgan.metrics.extractors.timm_networks import timm_spec
@@ -19,7 +20,7 @@ from mitlgan.metrics.extractors.weights import read_weights
 
 __all__ = ["EXTRACTORS", "OFFLINE_EXTRACTOR", "RESIZES", "open_extractor"]
 
-EXTRACTORS: dict[str, ExtractorSpec] = {spec.name: spec for spec in (efficientnet_lite0.SPEC, mobilenet_v2.SPEC, inception.SPEC)}
+EXTRACTORS: dict[str, ExtractorSpec] = {spec.name: spec for spec in (efficientnet_lite0.SPEC, mobilenet_v2.SPEC, inception.SPEC, digits.SPEC)}
 
 
 def open_extractor(
@@ -63,8 +64,9 @@ def _check_input(spec: ExtractorSpec, size_px: int, resize: str) -> None:
     if resize not in RESIZES:
         raise UsageError(f"--resize {resize}: unknown; known are {', '.join(RESIZES)}")
     if spec.has_fixed_input and (size_px, resize) != (spec.size_px, spec.resize):
-        raise UsageError(f"--extractor {spec.name}: takes {spec.size_px} px, {spec.resize} only; any other input would not be a FID")
-    if not 32 <= size_px <= 1024:
+        reason = "any other input would not be a FID" if spec.grey_px is None else "leave out the size and --resize"
+        raise UsageError(f"--extractor {spec.name}: takes {spec.size_px} px, {spec.resize} only; {reason}")
+    if not spec.has_fixed_input and not 32 <= size_px <= 1024:
         raise UsageError(f"--extractor {spec.name}@{size_px}: the input size must lie in 32 to 1024 px")
 
 

@@ -51,6 +51,7 @@ class ExtractorSpec:
         mean: Mean of each channel that the input is normalized by, in [0, 1].
         std: Standard deviation of each channel.
         has_fixed_input: The network takes no other input size or filter.
+        grey_px: Height and width of the only pictures that it takes, grey ones; None takes all pictures.
         install: Command that installs the weights, if a package holds them.
     """
 
@@ -64,6 +65,7 @@ class ExtractorSpec:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     has_fixed_input: bool = False
+    grey_px: int | None = None
     install: str = ""
 
 

@@ -15,7 +15,16 @@ from mitlgan.recipe.schema.inpainter import InpainterRecipe
 from mitlgan.recipe.schema.ladder import GrowRecipe, require_ladder, total_kimg
 from mitlgan.recipe.schema.objectives import OBJECTIVE_KINDS, AnyObjective, WganGpRecipe
 from mitlgan.recipe.schema.optimisers import OPTIMISER_KINDS, AdamRecipe, AnyOptimiser
-from mitlgan.recipe.schema.training import CriticStartRecipe, DataRecipe, EvaluationRecipe, Role, TrainingRecipe, TransferRecipe
+from mitlgan.recipe.schema.training import (
+    EXTRACTORS,
+    GREY_EXTRACTORS,
+    CriticStartRecipe,
+    DataRecipe,
+    EvaluationRecipe,
+    Role,
+    TrainingRecipe,
+    TransferRecipe,
+)
 from mitlgan.recipe.schema.translators import TRANSLATOR_KINDS
 
 SCHEMA_VERSION = 1
@@ -139,5 +148,12 @@ class Recipe(RecipeTable):
         if self.critic.image_channels != channels:
             raise ValueError(f"critic.image_channels is {self.critic.image_channels}, but the images have {channels}; make them equal")
         self.critic.require_size(first_px)
+        for name in self.evaluation.extractors:
+            grey_px = GREY_EXTRACTORS.get(name.partition("@")[0])
+            if grey_px is not None and (self.size_px, channels) != (grey_px, 1):
+                raise ValueError(
+                    f'evaluation.extractor = "{name}" takes grey pictures of {grey_px} px, not {"grey" if channels == 1 else "colour"} ones of '
+                    f'{self.size_px} px; use "{EXTRACTORS[0]}"'
+                )
         if self.composer is not None:
             self.composer.translator.require_size(self.size_px)

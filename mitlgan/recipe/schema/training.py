@@ -13,8 +13,10 @@ from mitlgan.recipe.schema.base import RecipeTable
 Role = Literal["fg", "bg", "scene"]
 Filter = Literal["lanczos", "bicubic", "bilinear", "box", "nearest"]
 Byte = Annotated[int, Field(ge=0, le=255)]
-EXTRACTORS = ("efficientnet-lite0", "mobilenet-v2", "inception")
+EXTRACTORS = ("efficientnet-lite0", "mobilenet-v2", "inception", "digits")
 """Feature extractors of evaluations, besides any of timm by `timm:NAME`."""
+GREY_EXTRACTORS = {"digits": 28}
+"""Those that take grey pictures of one size only, in px."""
 
 
 def _known_extractor(name: str) -> str:
@@ -25,6 +27,8 @@ def _known_extractor(name: str) -> str:
         raise ValueError(f"'{name}' is unknown; the closest known one is '{closest}'")
     if name != base and not re.fullmatch(r"[0-9]{1,4}", size):
         raise ValueError(f"'{name}': after @ goes one input size in pixels, for instance {base}@96")
+    if size and int(size) != GREY_EXTRACTORS.get(base, int(size)):
+        raise ValueError(f"'{name}': takes pictures of {GREY_EXTRACTORS[base]} px only; leave out @{size}")
     return name
 
 

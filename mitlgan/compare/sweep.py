@@ -19,7 +19,8 @@ from mitlgan.artifacts.run_steps import list_steps
 from mitlgan.compare.sweep_plan import SweepPlan, plan_recipes
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.metrics.extractors.extractor import Extractor
-from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics, measure_anchors, open_extractors
+from mitlgan.metrics.open_extractors import open_extractors
+from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics, measure_anchors
 from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import Recipe, changes_from_shipped, ladder_steps
 from mitlgan.report.ranking import RankedRun, Ranking, RankingPaths, write_ranking

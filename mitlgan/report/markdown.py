@@ -38,7 +38,7 @@ def report_markdown(comparison: Comparison) -> str:
             lines += ["", f"## {heading}", "", *table_lines(table)]
     memorized = [f"{arm.label}: {arm.memorised}" for arm in comparison.arms if arm.memorised]
     sections: tuple[tuple[str, Sequence[str]], ...] = (
-        ("What its training shows", comparison.findings),
+        ("What its numbers show", comparison.findings),
         ("Who is ahead when", comparison.lead_sentences),
         ("New pictures, or memorized ones?", memorized),
         ("What was equal", comparison.equal),

@@ -12,7 +12,7 @@ from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.run_steps import list_steps, nearest_step
 from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.data.recipe_data import open_recipe_data
-from mitlgan.data.sources.split_folders import with_correct_splits
+from mitlgan.data.sources.split_folders import TRAIN, with_correct_splits
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.protocol import flat_metrics
@@ -21,6 +21,7 @@ from mitlgan.report.diagnosis import Diagnosis, diagnose
 from mitlgan.report.html import ReportPaths, write_report
 from mitlgan.report.sample_pictures import PICTURES, evenly_chosen, stage_pictures
 from mitlgan.report.schema import ArmResult, Comparison, Cost, Pixels, StageCost
+from mitlgan.report.verdict import MIN_PICTURES
 from mitlgan.runtime.json_files import read_json, read_log
 from mitlgan.training import run_directory
 from mitlgan.training.progress_animation import encode_progress
@@ -55,7 +56,7 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
         progress=encode_progress(run),
     )  # fmt: skip
     diagnosis = diagnose(stats, evaluations)
-    findings = [*diagnosis.sentences(), *_step_sentences(run, diagnosis), *_split_sentences(figures, evaluations)]
+    findings = [*_quality_sentences(figures), *diagnosis.sentences(), *_step_sentences(run, diagnosis), *_split_sentences(figures, evaluations)]
     measured = figures.get("frechet", {})
     protocol = {
         "extractor": recipe.evaluation.extractors[0], **figures.get("protocol", {}),
@@ -104,6 +105,22 @@ def _step_sentences(run: Run, diagnosis: Diagnosis) -> list[str]:
     step = nearest_step(steps, best.iteration)
     away = "" if step.iteration == best.iteration else f" (the nearest step that was kept, {abs(step.iteration - best.iteration):,} iterations away)"
     return [f"Go back to the best step by `mitlgan sample {shlex.quote(f'{run.path}@{step.iteration}')}`{away}; `evaluate` and `export` take it, too."]
+
+
+def _quality_sentences(figures: dict[str, Any]) -> list[str]:
+    """Return in words what was measured, and how far it can be trusted."""
+    measured, kid = figures.get("frechet", {}), figures.get("kid", {})
+    if not all(isinstance(measured.get(key), int) for key in ("real", "generated")) or "value" not in kid:
+        return []
+    is_training = measured.get("split") == TRAIN
+    spread = f" ± {kid['std']:.2f}" if "std" in kid else ""
+    sentence = (
+        f"KID {kid['value']:.2f}{spread}: {measured['generated']:,} generated pictures against {measured['real']:,} "
+        f"{'that it learned from' if is_training else 'held-out ones'}. 0 would be as real ones are."
+    )
+    if is_training:
+        return [f"{sentence} Pictures that it learned from flatter it: hold some out."]
+    return [sentence if measured["real"] >= MIN_PICTURES else f"{sentence} With fewer than {MIN_PICTURES}, only large differences mean something."]
 
 
 def _split_sentences(figures: dict[str, Any], evaluations: list[dict[str, Any]]) -> list[str]:

@@ -88,7 +88,7 @@ def test_the_report_of_one_run(packs: dict[str, Path], environment: RunContext) 
     before = {path.name: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
     paths, findings = run_report.write_run_report(run.path)
     html = paths.html.read_text()
-    for title in ("Gradient penalty", "Critic&#39;s gradient norm", "Fakes that pass as real", "What its training shows"):
+    for title in ("Gradient penalty", "Critic&#39;s gradient norm", "Fakes that pass as real", "What its numbers show"):
         assert title in html
     assert "D(G(z))" not in html  # no probability was logged
     assert any("Best measured snapshot" in sentence for sentence in findings)

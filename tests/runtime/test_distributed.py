@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -260,7 +261,7 @@ def test_torchrun_restarts_a_training_whose_rank_was_killed(tmp_path: Path, pack
     os.kill(victim, signal.SIGKILL)
     out, err = process.communicate(timeout=280)
     assert process.returncode == 0, err
-    assert "torchrun: lost another process" in err or "SIGKILL" in err
+    assert re.search(r"torchrun: lost another process|SIGKILL|exitcode: -9", err), err
     run = tiny_runs.only_run(tmp_path / "runs")
     assert json.loads(out.splitlines()[-1])["run"] == str(run.path)
     assert run.read_status()["state"] == "done"

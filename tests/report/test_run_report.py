@@ -1,0 +1,40 @@
+"""The report of one run says in words what was measured."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mitlgan.report.run_report import write_run_report
+from mitlgan.training.run_directory import Run
+
+SCALE = "0 would be as real ones are."
+
+
+@pytest.mark.parametrize(
+    ("split", "real", "text"),
+    [
+        ("test", 9, f"against 9 held-out ones. {SCALE} With fewer than 500, only large differences mean something."),
+        ("validation", 1200, f"against 1,200 held-out ones. {SCALE}"),
+        ("train", 300, f"against 300 that it learned from. {SCALE} Pictures that it learned from flatter it: hold some out."),
+    ],
+)
+def test_what_was_measured_is_said_first(split: str, real: int, text: str, pretrained: dict[str, Run], tmp_path: Path) -> None:
+    run = Run(Path(shutil.copytree(pretrained["bg"].path, tmp_path / "run")))
+    figures = {
+        "frechet": {"value": 2326.6, "split": split, "real": real, "generated": 2000},
+        "kid": {"value": 1.697, "std": 0.771, "split": split, "real": real, "generated": 2000},
+    }
+    (run.path / "metrics.json").write_text(json.dumps(figures))
+    paths, sentences = write_run_report(run.path)
+    assert sentences[0] == f"KID 1.70 ± 0.77: 2,000 generated pictures {text}"
+    assert sentences[0] in paths.html.read_text(encoding="utf-8")
+
+
+def test_without_a_measurement_nothing_is_said_of_quality(pretrained: dict[str, Run], tmp_path: Path) -> None:
+    run = Run(Path(shutil.copytree(pretrained["bg"].path, tmp_path / "run")))
+    (run.path / "metrics.json").unlink(missing_ok=True)
+    assert not [sentence for sentence in write_run_report(run.path)[1] if "KID" in sentence]

@@ -157,7 +157,8 @@ def test_demo(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.Monkey
     recipes = {role: tiny_runs.recipe(role, packs[role], updates=2) for role in ("fg", "bg")}
     recipes["compose"] = tiny_runs.recipe("scene", packs["scene"], compose=True, updates=2)
     recipes["thesis"] = with_overrides(recipes["compose"], name="tiny-thesis", composer__translator__blocks=2)
-    monkeypatch.setattr(demo, "_stage_recipe", lambda name, quick: recipes[name])
+    wanted = demo.DemoRecipes({role: recipes[role] for role in ("fg", "bg")}, recipes["compose"], recipes["thesis"])
+    monkeypatch.setattr(demo, "demo_recipes", lambda quick: wanted)
     monkeypatch.setattr(arm_training, "run_parallel", run_here)
     out, figures = tmp_path / "out", dict[str, Any]()
 

@@ -21,7 +21,7 @@ class Start(StrEnum):
 
 
 def demo(
-    quick: Annotated[bool, typer.Option("--quick", help="Everything in about a minute, with poor pictures.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Everything in about a minute, at 32 px, with poor pictures.")] = False,
     start: Annotated[
         Start, typer.Option("--from", help="pretrained: use the shipped generators; train compositions and baseline only.")
     ] = Start.scratch,
@@ -29,10 +29,10 @@ def demo(
     dry_run: options.DryRun = False,
     as_json: options.Json = False,
 ) -> None:
-    """Run all stages on the demo pictures, at 32 px.
+    """Run all stages on the demo pictures, at 64 px.
 
-    Pretrains both layers, composes, compares, and prints the path of the report. An interrupted demo continues when the same command runs
-    again.
+    Pretrains both layers at 32 px, draws them larger, composes, compares, and prints the path of the report. With --quick all stays at 32 px. An
+    interrupted demo continues when the same command runs again.
     """
     from mitlgan.compare import demo as demonstration
 

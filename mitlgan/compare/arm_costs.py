@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from mitlgan.artifacts.card import Card, LayerCard
+from mitlgan.artifacts.card import Card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.artifacts.summary import describe
 from mitlgan.compare.arms import finetune_layer
 from mitlgan.compare.budgets import training_macs
+from mitlgan.compare.pretraining import uncounted_records
 from mitlgan.compare.trained_arms import DomainRun, TrainedArm
 from mitlgan.errors import UsageError
 from mitlgan.recipe import parse_recipe
@@ -44,20 +47,21 @@ def arm_cost(trained: TrainedArm, domain: DomainRun, loaded: LoadedArtifact, pat
 
 
 def pretraining_stages(card: Card) -> dict[str, StageCost]:
-    """Return the cost of pretraining each layer of a composition."""
-    return {
-        name: StageCost(
-            LAYER_LABELS.get(name, name), layer.total_spent("kimg"), layer.total_spent("seconds"), pretraining=True,
-            macs=_pretraining_macs(layer), cpu_seconds=layer.total_spent("cpu_seconds") or None,
+    """Return the cost of pretraining each layer of a composition; a generator that several layers are, or grew from, counts for the first of them."""
+    stages, counted = {}, set[str]()
+    for name, layer in card.layers.items():
+        records = uncounted_records(layer.sha256_before, layer.training_records(), counted)
+        kimg, seconds, cpu_seconds = (sum(float(record.get(key) or 0.0) for record in records) for key in ("kimg", "seconds", "cpu_seconds"))
+        stages[name] = StageCost(
+            LAYER_LABELS.get(name, name), kimg, seconds, pretraining=True, macs=_pretraining_macs(records), cpu_seconds=cpu_seconds or None
         )
-        for name, layer in card.layers.items()
-    }  # fmt: skip
+    return stages
 
 
-def _pretraining_macs(layer: LayerCard) -> float | None:
+def _pretraining_macs(records: Sequence[Mapping[str, Any]]) -> float | None:
     """Return the tera multiply-accumulates of pretraining; None if a record lacks its recipe."""
     total = 0.0
-    for record in layer.training_records():
+    for record in records:
         tree = record.get("made_by")
         if not isinstance(tree, dict):
             return None

@@ -126,6 +126,8 @@ def _notes(loaded: LoadedArtifact, last: BudgetResult, domain: DomainRun, evalua
         chosen = ", ".join(f"{snapshot.kimg:g}" for snapshot in last.snapshots)
         limit = f"the best on {evaluator.validation_split} up to {last.budget:g} {RESOURCE_UNITS[domain.resource]}"
         notes.append(f"Its figures are of its snapshots at {chosen} kimg, {limit}. The samples are from the first.")
+    if loaded.card.size_px < domain.setup.recipe.size_px:
+        notes.append(f"At this length it was still at {loaded.card.size_px} px of its ladder of sizes; its pictures were enlarged for the figures.")
     if loaded.composer is not None and any(layer.sha256_before != layer.sha256_after for layer in loaded.card.layers.values()):
         notes.append("Its frozen layers changed.")
     return notes

@@ -106,13 +106,20 @@ def _built_in_arm(name: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec]
         return ArmSpec(name, f"WGAN, tuned{source}", tuned)
     if name in WGAN_ARMS:
         settings = "the composition" if recipe.objective.kind in ("wgan_gp", "wgan_clip") else "the demo"
-        return ArmSpec(name, f"WGAN, plain ({settings}'s settings)", wgan_recipe(name, recipe, layers))
+        wgan = wgan_recipe(name, recipe, layers)
+        return ArmSpec(name, f"WGAN, plain{_growth(wgan)} ({settings}'s settings)", wgan)
     if name == "plain":
-        return ArmSpec(name, "Plain generator, by the composition's objective", plain_recipe(name, recipe, layers))
+        plain = plain_recipe(name, recipe, layers)
+        return ArmSpec(name, f"Plain generator, by the composition's objective{_growth(plain)}", plain)
     if name == "wgan-finetuned":
         initial = layers[finetune_layer(recipe, layers)]
         return ArmSpec(name, "WGAN from the foreground's weights", finetuned_recipe(recipe, initial), from_foreground=True)
     return ArmSpec(name, "Frozen layers, pasted")
+
+
+def _growth(recipe: Recipe) -> str:
+    """Return the part of a label that says from which size a recipe grows, if it does."""
+    return "" if recipe.grow is None else f", grown from {recipe.grow[0].size_px} px"
 
 
 def _artifact_arm(path: Path, recipe: Recipe) -> ArmSpec:

@@ -13,7 +13,7 @@ import torch
 from mitlgan import networks, objectives
 from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.networks import count_macs
-from mitlgan.recipe import Recipe, ladder_steps, with_overrides
+from mitlgan.recipe import Recipe, ladder_steps, with_overrides, with_total_kimg
 from mitlgan.runtime.progress import UNBOUNDED_KIMG
 from mitlgan.training import augmentation
 
@@ -33,13 +33,19 @@ def measurement_points(budgets: Sequence[float]) -> tuple[float, ...]:
 
 
 def training_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> float:
-    """Return the cost of training, in tera multiply-accumulates per thousand real images shown to the critic.
+    """Return the cost of training, in tera multiply-accumulates per thousand real images shown to the critic; of a ladder, the mean over its kimg.
 
     Args:
         recipe: Of any stage.
         layers: How the frozen generators of a composition are built; empty for a generator.
     """
-    recipe = ladder_steps(recipe)[-1]
+    lengths = [step.kimg for step in recipe.grow or ()] or [1.0]
+    steps = zip(lengths, ladder_steps(recipe), strict=True)
+    return sum(length * _step_macs(step, layers) for length, step in steps) / sum(lengths)
+
+
+def _step_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> float:
+    """Return the cost of training at one size; see `training_macs`."""
     with torch.device("meta"):
         critic = networks.build_critic(recipe.critic, recipe.size_px)
         if recipe.generator is not None:
@@ -102,7 +108,7 @@ def _with_length(recipe: Recipe, resource: str, end: float, artifact_points: Seq
     """
     recipe = with_overrides(recipe, training__artifact_kimg=None, training__artifact_iterations=None)
     if resource in CLOCKS:
-        recipe = with_overrides(recipe, training__kimg=UNBOUNDED_KIMG, training__limit_s=end, training__clock=CLOCKS[resource])
+        recipe = with_overrides(with_total_kimg(recipe, UNBOUNDED_KIMG), training__limit_s=end, training__clock=CLOCKS[resource])
         return recipe if artifact_points is None else with_overrides(recipe, training__keep_s=list(artifact_points), training__keep_kimg=[])
-    recipe = with_overrides(recipe, training__kimg=end, training__limit_s=None, training__clock=None)
+    recipe = with_overrides(with_total_kimg(recipe, end), training__limit_s=None, training__clock=None)
     return recipe if artifact_points is None else with_overrides(recipe, training__keep_kimg=list(artifact_points), training__keep_s=[])

@@ -12,13 +12,13 @@ from mitlgan import networks
 from mitlgan.artifacts.card import LAYER_ROLES, Card, GeneratorSpec, read_card
 from mitlgan.artifacts.loaded_artifact import artifact_path
 from mitlgan.artifacts.run_steps import is_step_reference
-from mitlgan.compare.arm_training import ArmTraining
 from mitlgan.compare.finished_runs import extract_layers, read_finished_card
-from mitlgan.compare.layer_recipes import composition_settings, layer_role, load_layer_recipe
+from mitlgan.compare.layer_chains import LayerChain, chain_of_artifact
+from mitlgan.compare.layer_recipes import composition_settings, layer_role, load_layer_recipe, with_parent_recipes
 from mitlgan.compare.plan import ComparisonPlan, DomainSpec
 from mitlgan.data.recipe_data import open_recipe_data
-from mitlgan.errors import ArtifactError, DataError, MitlganError, UsageError
-from mitlgan.recipe import Recipe, load_recipe, parse_recipe, with_overrides
+from mitlgan.errors import ArtifactError, DataError, UsageError
+from mitlgan.recipe import Recipe, load_recipe, with_overrides
 from mitlgan.runtime.progress import Say
 from mitlgan.stages.default_layers import resolve_layers
 from mitlgan.training import run_directory
@@ -43,7 +43,7 @@ class DomainSetup:
     name: str
     recipe: Recipe
     layers: Mapping[str, Path]
-    pretrainings: Mapping[str, ArmTraining]
+    pretrainings: Mapping[str, LayerChain]
     composed: Run | None = None
     names: tuple[str, ...] = ()
 
@@ -51,7 +51,7 @@ class DomainSetup:
         """Return the artifacts of all layers in the order of their latents."""
         return {name: layers[name] for name in self.names or layers}
 
-    def pretrainings_for_seed(self, seed: int, own_layers: bool) -> dict[str, ArmTraining]:
+    def pretrainings_for_seed(self, seed: int, own_layers: bool) -> dict[str, LayerChain]:
         """Return what must be pretrained for a seed.
 
         Args:
@@ -59,15 +59,14 @@ class DomainSetup:
             own_layers: Whether each seed has layers of its own.
 
         Raises:
-            UsageError: An artifact does not contain the recipe that made it.
+            UsageError: An artifact does not contain the recipes that made it.
         """
         if not own_layers:
             return dict(self.pretrainings)
-        recipes = {name: training.recipe for name, training in self.pretrainings.items()}
-        recipes |= {name: _recipe_of(path, name) for name, path in self.layers.items() if name not in recipes}
+        chains = {**self.pretrainings, **{name: chain_of_artifact(path, name) for name, path in self.layers.items() if name not in self.pretrainings}}
         return {
-            name: ArmTraining(" ".join(part for part in (self.name, f"pretrain {name}", f"seed {seed}") if part), with_overrides(recipe, seed=seed))
-            for name, recipe in recipes.items()
+            name: chain.with_seed(" ".join(part for part in (self.name, f"pretrain {name}", f"seed {seed}") if part), seed)
+            for name, chain in chains.items()
         }
 
 
@@ -149,7 +148,7 @@ def _domain_setup(plan: ComparisonPlan, domain: DomainSpec) -> DomainSetup:
     recipe = with_overrides(_compose_recipe(plan), data__source=_data_source(domain.scene))
     assert recipe.composer is not None
     layers: dict[str, Path] = {}
-    pretrainings: dict[str, ArmTraining] = {}
+    pretrainings: dict[str, LayerChain] = {}
     for name, source in domain.sources.items():
         path = Path(source)
         if path.suffix == ".safetensors" or (path / "recipe.toml").is_file() or (path / "generator.safetensors").is_file() or is_step_reference(path):
@@ -161,7 +160,7 @@ def _domain_setup(plan: ComparisonPlan, domain: DomainSpec) -> DomainSetup:
         if pretraining.size_px != recipe.size_px and recipe.composer.resample is None:
             sizes = f"{source} would be trained at {pretraining.size_px} px, the scenes at {recipe.size_px}"
             raise UsageError(f"--domain {domain.name}: {sizes}; give artifacts, or another --{layer_role(name)}-recipe")
-        pretrainings[name] = ArmTraining(f"{domain.name} pretrain {name}", pretraining)
+        pretrainings[name] = LayerChain(f"{domain.name} pretrain {name}", with_parent_recipes(pretraining, plan.settings))
     setup = DomainSetup(domain.name, recipe, layers, pretrainings, names=tuple(domain.sources))
     _check_layers(setup)
     return setup
@@ -211,10 +210,3 @@ def _lacks_layers(layers: Mapping[str, Path]) -> bool:
 
 def _data_source(text: str) -> str:
     return text if text == "demo" else str(Path(text).resolve())
-
-
-def _recipe_of(path: Path, name: str) -> Recipe:
-    try:
-        return parse_recipe(read_card(path).recipe, str(path))
-    except MitlganError:
-        raise UsageError(f"--pretrain-seeds: {path} does not contain the recipe that made it; give the artifact of {name} itself") from None

@@ -12,7 +12,7 @@ import torch
 from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.compare.arms import COMPOSED, ArmSpec, check_baseline_name, composed_arm, resolve_arms, resolve_baseline
 from mitlgan.compare.budgets import measurement_points, training_macs, with_equal_length, with_schedule
-from mitlgan.compare.demo import JOBS, find_shipped_layers, stage_recipes
+from mitlgan.compare.demo import JOBS, demo_recipes, find_shipped_layers
 from mitlgan.compare.domains import DomainSetup, check_pictures, generator_specs, read_cards, resolve_domains
 from mitlgan.compare.equal_budgets import ARMS_FOLDER
 from mitlgan.compare.evaluator import CachedEvaluator
@@ -25,7 +25,7 @@ from mitlgan.recipe import Recipe, with_overrides
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.progress import SilentReporter
 from mitlgan.stages.context import RunContext
-from mitlgan.stages.estimate import TrainingEstimate, WorkEstimate, estimate_training
+from mitlgan.stages.estimate import TrainingEstimate, WorkEstimate, estimate_run
 
 ANCHORS = 3
 """Rows of a report besides its arms that are measured, too."""
@@ -45,10 +45,10 @@ class Estimator:
     _measured: dict[str, TrainingEstimate] = dataclasses.field(default_factory=dict)
 
     def training(self, label: str, recipe: Recipe, layers: Specs | None = None) -> TrainingEstimate:
-        """Return what a training takes; see `estimate_training`."""
+        """Return what a training takes; see `estimate_run`."""
         key = f"{with_overrides(recipe, seed=0)!r} {layers!r}"
         if key not in self._measured:
-            self._measured[key] = estimate_training(recipe, self.world, layers=layers)
+            self._measured[key] = estimate_run(recipe, self.world, layers=layers)
         return dataclasses.replace(self._measured[key], label=label)
 
 
@@ -76,23 +76,28 @@ def estimate_comparison(plan: ComparisonPlan, context: RunContext) -> WorkEstima
 
 def estimate_demo(*, quick: bool = False, pretrained: bool = False) -> WorkEstimate:
     """Return what `run_demo` would take; arguments as there."""
-    recipes = stage_recipes(quick)
+    recipes = demo_recipes(quick)
     shipped = find_shipped_layers(recipes, pretrained)
     estimator = Estimator(World(0, 1, torch.device("cpu")))
-    layers = [estimator.training(f"pretrain {role}", recipes[role]) for role, path in shipped.items() if path is None]
-    specs = {role: _spec(recipes[role]) if path is None else generator_specs({role: path})[role] for role, path in shipped.items()}
-    composition = estimator.training("compose", recipes["compose"], specs)
-    extra_s = sum(layer.cpu_seconds for layer in layers) if len(layers) == len(shipped) else 0.0
-    wgan = resolve_baseline("wgan", recipes["compose"], specs).recipe
+    trained = [role for role, path in shipped.items() if path is None]
+    small = [estimator.training(f"pretrain {role}", recipes.layers[role]) for role in trained]
+    larger = [estimator.training(f"enlarge {role}", recipes.larger[role]) for role in trained if role in recipes.larger]
+    last = {role: recipes.larger.get(role, recipe) for role, recipe in recipes.layers.items()}
+    specs = {role: _spec(last[role]) if path is None else generator_specs({role: path})[role] for role, path in shipped.items()}
+    composition = estimator.training("compose", recipes.composition, specs)
+    extra_s = sum(layer.cpu_seconds for layer in [*small, *larger]) if len(trained) == len(shipped) else 0.0
+    wgan = resolve_baseline("wgan", recipes.composition, specs).recipe
     assert wgan is not None
+    uses_layers = recipes.baseline.command == "compose"
+    label, own_extra_s = ("thesis' composition", 0.0) if uses_layers else ("plain generator", extra_s)
     baselines = [
-        estimator.training("thesis' composition", with_equal_length(recipes["thesis"], "cpu-seconds", 0.0, composition.cpu_seconds), specs),
+        estimator.training(label, with_equal_length(recipes.baseline, "cpu-seconds", 0.0, composition.cpu_seconds, own_extra_s), specs),
         estimator.training("WGAN", with_equal_length(wgan, "cpu-seconds", 0.0, composition.cpu_seconds, extra_s)),
     ]
     context = RunContext(estimator.world, SilentReporter(), Path())
-    evaluator = open_evaluator(ComparisonPlan(baselines=("wgan",)), recipes["compose"], context)
-    measuring_s = _measuring_seconds(evaluator, recipes["compose"].size_px, 1 + len(baselines), 0)
-    return WorkEstimate([step for step in (layers, [composition], baselines) if step], JOBS, measuring_s)
+    evaluator = open_evaluator(ComparisonPlan(baselines=("wgan",)), recipes.composition, context)
+    measuring_s = _measuring_seconds(evaluator, recipes.composition.size_px, 1 + len(baselines), 0)
+    return WorkEstimate([step for step in (small, larger, [composition], baselines) if step], JOBS, measuring_s)
 
 
 def _baselines(plan: ComparisonPlan, setup: DomainSetup, context: RunContext, estimator: Estimator) -> list[list[TrainingEstimate]]:
@@ -112,7 +117,7 @@ def _trained_here(plan: ComparisonPlan, setup: DomainSetup, context: RunContext,
     """Return the trainings of a domain: its layers, the composition, then the baselines that are as long."""
     root, first = context.root / ARMS_FOLDER, setup.recipe.seed
     needed = [training for seed in range(first, first + plan.seeds) for training in setup.pretrainings_for_seed(seed, plan.pretrain_seeds).values()]
-    layers = [estimator.training(one.label, one.recipe) for one in needed if one.find_artifact(root) is None]
+    layers = [estimator.training(chain.label, recipe) for chain in needed if chain.find_artifact(root) is None for recipe in chain.recipes]
     specs = {**generator_specs(setup.layers), **{name: _spec(one.recipe) for name, one in setup.pretrainings.items()}}
     arms = [arm for arm in resolve_arms(plan.baselines, setup.recipe, specs) if arm.recipe is not None]
     resource = resolve_resource(plan, read_cards(setup.layers).values(), context) if plan.equal == TIME else plan.equal
@@ -141,10 +146,12 @@ def _pretraining_costs(plan: ComparisonPlan, setup: DomainSetup, resource: str, 
     if plan.count_pretraining is False:
         return {}
     costs = pretraining_costs(setup.layers, resource, plan.count_pretraining, context.reporter.say)
-    for name, training in setup.pretrainings.items():
-        row = estimator.training(training.label, training.recipe)
-        known = {"seconds": row.seconds, "cpu-seconds": row.cpu_seconds, KIMG: training.recipe.training.kimg}
-        costs[name] = known.get(resource, training.recipe.training.kimg * training_macs(training.recipe, {}) if resource == "macs" else 0.0)
+    for name, chain in setup.pretrainings.items():
+        rows = [estimator.training(chain.label, recipe) for recipe in chain.recipes]
+        known = {"seconds": sum(row.seconds for row in rows), "cpu-seconds": sum(row.cpu_seconds for row in rows)}
+        known[KIMG] = sum(recipe.training.kimg for recipe in chain.recipes)
+        macs = sum(recipe.training.kimg * training_macs(recipe, {}) for recipe in chain.recipes) if resource == "macs" else 0.0
+        costs[name] = known.get(resource, macs)
     return costs if len(costs) == len(setup.layers) + len(setup.pretrainings) else {}
 
 

@@ -13,6 +13,7 @@ from mitlgan.compare.budgets import training_macs, with_schedule
 from mitlgan.compare.domains import DomainSetup, generator_specs, read_cards
 from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.finished_runs import read_finished_card
+from mitlgan.compare.layer_chains import LayerChain, run_chains
 from mitlgan.compare.plan import ComparisonPlan
 from mitlgan.compare.pretraining import extra_budget, pretraining_costs, resolve_resource
 from mitlgan.compare.snapshots import final_snapshot, measure_snapshots
@@ -83,12 +84,12 @@ def _train_layers(plan: ComparisonPlan, setup: DomainSetup, context: RunContext)
     """Return the artifact of each layer by seed, trained here if it has to be."""
     first = setup.recipe.seed
     by_seed = {seed: setup.pretrainings_for_seed(seed, plan.pretrain_seeds) for seed in range(first, first + plan.seeds)}
-    run_trainings([training for pretrainings in by_seed.values() for training in pretrainings.values()], context, jobs=plan.jobs)
+    run_chains([chain for pretrainings in by_seed.values() for chain in pretrainings.values()], context, jobs=plan.jobs)
     return {seed: setup.in_order({**setup.layers, **_artifacts(pretrainings, context)}) for seed, pretrainings in by_seed.items()}
 
 
-def _artifacts(trainings: Mapping[str, ArmTraining], context: RunContext) -> dict[str, Path]:
-    paths = {name: training.finished_run(context.root).artifact_file for name, training in trainings.items()}
+def _artifacts(chains: Mapping[str, LayerChain], context: RunContext) -> dict[str, Path]:
+    paths = {name: chain.find_artifact(context.root) for name, chain in chains.items()}
     return {name: path for name, path in paths.items() if path is not None}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import ResourceError
 from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.metrics.protocol import EvalProtocol, ImageSource, evaluate, measure_anchors
+from mitlgan.networks.resample import resize_image
 from mitlgan.runtime.files import ensure_folder, write_json
 from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.progress import Reporter
@@ -27,8 +28,27 @@ from mitlgan.runtime.progress import Reporter
 CACHE_VERSION = 2
 """Raised when the way to a number changes, so that older measurements are not used."""
 
+ENLARGEMENT = "bicubic"
+"""Filter by which grown generators enlarge their parent's image."""
 VALIDATION_SEED = 1
 """Added to the seed, so that snapshots are chosen by other latents than those by which they are reported."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EnlargedImages:
+    """The images of an artifact at a larger size.
+
+    Attributes:
+        source: The artifact.
+        size_px: Height and width of the enlarged images.
+    """
+
+    source: ImageSource
+    size_px: int
+
+    def sample(self, seeds: Sequence[int]) -> Tensor:
+        """Return enlarged images (N, C, H, W) in [-1, 1]."""
+        return resize_image(self.source.sample(seeds), self.size_px, ENLARGEMENT).clamp(-1, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,8 +102,13 @@ class CachedEvaluator:
         return warnings
 
     def evaluate_artifact(self, path: Path, *, validation: bool = False) -> dict[str, Any]:
-        """Return the metrics of an artifact; see `metrics.protocol.evaluate`."""
-        return self.evaluate_sampler(read_weights_hash(path), lambda: load_artifact(path, device=self.device), f"{path.parent}", validation=validation)
+        """Return the metrics of an artifact; see `metrics.protocol.evaluate`. Pictures of an early step of a ladder are enlarged."""
+
+        def load() -> ImageSource:
+            loaded = load_artifact(path, device=self.device)
+            return loaded if loaded.card.size_px == self.real.size_px else EnlargedImages(loaded, self.real.size_px)
+
+        return self.evaluate_sampler(read_weights_hash(path), load, f"{path.parent}", validation=validation)
 
     def evaluate_sampler(self, key: str, make: Callable[[], ImageSource], label: str, *, validation: bool = False) -> dict[str, Any]:
         """Return the metrics of anything that makes images.

@@ -7,7 +7,16 @@ from collections.abc import Iterator, Sequence
 from mitlgan.artifacts.summary import thesis_generator
 from mitlgan.compare.baseline_recipes import uses_mattes
 from mitlgan.errors import UsageError
-from mitlgan.recipe import REACHABLE_PX, Recipe, find_recipe, load_recipe, shipped_folder, shipped_recipe_names
+from mitlgan.recipe import (
+    REACHABLE_PX,
+    ParentedGeneratorRecipe,
+    Recipe,
+    find_recipe,
+    load_recipe,
+    shipped_folder,
+    shipped_recipe_names,
+    with_overrides,
+)
 
 BACKGROUND = "bg"
 
@@ -37,6 +46,42 @@ def load_layer_recipe(layer: str, composition: Recipe, name: str, requested: str
     if recipe.command != "pretrain" or recipe.role != role or recipe.generator is None:
         raise UsageError(f"{option} {requested}: is for `{recipe.command}` of {recipe.role}; give one for `pretrain {role}`")
     return recipe
+
+
+def with_parent_recipes(recipe: Recipe, settings: Sequence[str]) -> tuple[Recipe, ...]:
+    """Return the recipe of a layer after those of the smaller generators that it grows from, which are the recommended ones of their kind.
+
+    Args:
+        recipe: Of the layer.
+        settings: Changes, `a.b=v`, of those that the composition has.
+
+    Raises:
+        UsageError: None ships for a smaller generator, or the recipe goes on from a trained one.
+    """
+    if recipe.transfer is not None:
+        raise UsageError(
+            f"--{recipe.role}-recipe {recipe.name}: goes on from a trained generator, which a --domain does not name; give an artifact that it made in "
+            "place of pictures"
+        )
+    chain = [recipe]
+    while isinstance(chain[0].generator, ParentedGeneratorRecipe):
+        chain.insert(0, _parent_recipe(chain[0], settings))
+    return tuple(chain)
+
+
+def _parent_recipe(recipe: Recipe, settings: Sequence[str]) -> Recipe:
+    generator, role = recipe.generator, recipe.role
+    assert isinstance(generator, ParentedGeneratorRecipe)
+    for name in sorted(shipped_recipe_names()):
+        if name.startswith(f"recommended/{role}-{generator.parent_px}"):
+            parent = with_overrides(load_recipe(name, layer_settings(settings)), data__source=recipe.data.source, seed=recipe.seed)
+            own = parent.generator
+            if own is not None and parent.grow is None and (own.kind, own.image_channels) == (generator.parent.kind, generator.image_channels):
+                return parent
+    raise UsageError(
+        f"--{role}-recipe {recipe.name}: grows from a generator of {generator.parent_px} px, for which no recipe ships; give an artifact in place of "
+        "pictures"
+    )
 
 
 def composition_settings(settings: Sequence[str]) -> list[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from mitlgan.artifacts.card import Card
+from mitlgan.artifacts.card import Card, read_weights_hash
 from mitlgan.artifacts.times import TIMES_FILE
 from mitlgan.compare.arms import ArmSpec, finetune_layer
 from mitlgan.compare.budgets import training_macs
@@ -42,6 +43,8 @@ def resolve_resource(plan: ComparisonPlan, layers: Iterable[Card], context: RunC
 def pretraining_costs(layers: Mapping[str, Path], resource: str, is_required: bool | None, say: Callable[[str], None]) -> dict[str, float]:
     """Return what the training of each layer took; empty if it is not counted, or is unknown and not required.
 
+    A generator that several layers are, or grew from, counts for the first of them.
+
     Args:
         layers: Artifact of each layer.
         resource: A key of `plan.RESOURCE_UNITS`.
@@ -53,10 +56,11 @@ def pretraining_costs(layers: Mapping[str, Path], resource: str, is_required: bo
     """
     if is_required is False:
         return {}
-    costs = {}
+    costs, counted = {}, set[str]()
     for name, card in read_cards(layers).items():
-        cost, reason = _layer_cost(card, name, resource)
-        if not cost:
+        records = uncounted_records(read_weights_hash(layers[name]), card.training_records(), counted)
+        cost, reason = _records_cost(records, name, resource)
+        if records and not cost:
             if is_required:
                 raise UsageError(f"--count-pretraining: {reason}")
             say(f"warning: {reason}; the pretrainings are not counted, and the baselines are as long as the composition's stage alone")
@@ -65,9 +69,22 @@ def pretraining_costs(layers: Mapping[str, Path], resource: str, is_required: bo
     return costs
 
 
-def _layer_cost(card: Card, name: str, resource: str) -> tuple[float, str]:
-    """Return what the training of a layer and of the generators that it grew from took, or 0 and why that is unknown."""
-    records = card.training_records()
+def uncounted_records(weights_sha256: str, records: Sequence[Mapping[str, Any]], counted: set[str]) -> list[Mapping[str, Any]]:
+    """Return the training records of a layer whose generators are not counted yet, and count them.
+
+    Args:
+        weights_sha256: Hash of the layer's weights.
+        records: Its own record, then those of the generators that it grew from.
+        counted: Hashes of the generators that are counted.
+    """
+    hashes = [weights_sha256, *(str(record.get("tensors_sha256") or "") for record in records[1:])][: len(records)]
+    uncounted = [record for sha256, record in zip(hashes, records, strict=True) if not sha256 or sha256 not in counted]
+    counted |= set(filter(None, hashes))
+    return uncounted
+
+
+def _records_cost(records: Sequence[Mapping[str, Any]], name: str, resource: str) -> tuple[float, str]:
+    """Return what the trainings of a layer and of the generators that it grew from took, or 0 and why that is unknown."""
     if resource == "macs":
         try:
             return sum(float(record["kimg"]) * training_macs(parse_recipe(dict(record["made_by"]), name), {}) for record in records), (

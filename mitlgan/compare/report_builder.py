@@ -20,13 +20,19 @@ from mitlgan.compare.leads import lead_sentences
 from mitlgan.compare.plan import KIMG, RESOURCE_UNITS, TIME, ComparisonPlan
 from mitlgan.compare.trained_arms import DomainRun, TrainedArm
 from mitlgan.images.pixels import to_uint8
+from mitlgan.recipe import shipped_folder
 from mitlgan.report.sample_pictures import PICTURES, evenly_chosen
 from mitlgan.report.schema import ArmResult, Comparison, Picture
 from mitlgan.report.verdict import decide_verdict
+from mitlgan.runtime.progress import format_duration
 from mitlgan.stages.default_layers import shipped_layer
 from mitlgan.version import __version__
 
 SHORT_KIMG = 10.0
+LARGE_COMPOSITION, LARGE_PICTURES = "modern-128", 9
+"""The shipped composition whose scenes show what much longer training gives, and how many of them."""
+SMALL_PX = 32
+"""Compositions of this size and below are shown without it."""
 
 
 def build_comparison(plan: ComparisonPlan, domain: DomainRun, evaluator: CachedEvaluator) -> Comparison:
@@ -43,7 +49,8 @@ def build_comparison(plan: ComparisonPlan, domain: DomainRun, evaluator: CachedE
         title=title, arms=arms, anchors=anchors,
         verdict=decide_verdict(arms, anchors, protocol, resource=domain.resource), resource=domain.resource,
         equal=fairness.equal, unequal=fairness.unequal, environment=environment_facts(), protocol=protocol,
-        real=evenly_chosen(evaluator.real), domains=[domain_pictures(domain)], shipped=shipped_samples(recipe.size_px),
+        real=evenly_chosen(evaluator.real), domains=[domain_pictures(domain)],
+        shipped=[*shipped_samples(recipe.size_px), *large_scenes(arms[0], recipe.size_px)],
         trust=[*_short_training(arms), *evaluator.optimism_warnings(chooses_snapshots=bool(domain.budgets))],
         commands=[_command(plan, domain)], made_by=f"mitlgan {__version__}",
         budget_unit=RESOURCE_UNITS[domain.resource] if domain.budgets else "", lead_sentences=lead_sentences(arms, evaluator.validation_split),
@@ -79,6 +86,21 @@ def shipped_samples(size_px: int) -> list[Picture]:
             loaded = load_artifact(path)
             pictures.append(Picture(f"Shipped {label} generator, {loaded.card.kimg:,.0f} kimg", to_uint8(loaded.sample(range(PICTURES)))))
     return pictures
+
+
+def large_scenes(composed: ArmResult, size_px: int) -> list[Picture]:
+    """Return a composition's scenes, if they are larger than 32 px, and those of the shipped composition of 128 px, which trained for far longer."""
+    path = shipped_folder("pretrained") / LARGE_COMPOSITION / "composer.safetensors"
+    if size_px <= SMALL_PX or composed.samples is None or not path.is_file():
+        return []
+    loaded = load_artifact(path)
+    card = loaded.card
+    shipped_s = (card.cpu_seconds or 0.0) + sum(layer.total_spent("cpu_seconds") for layer in card.layers.values())
+    own_s = composed.cost.cpu_seconds(total=True)
+    own = f"{composed.label}: scenes of {size_px} px" + (f" after {format_duration(own_s)} of CPU time in all" if own_s else "")
+    longer = f", for {shipped_s / own_s:.0f} times as long" if own_s and shipped_s > own_s else ""
+    large = f"The shipped {LARGE_COMPOSITION}: scenes of {card.size_px} px after {format_duration(shipped_s)} of CPU time in all{longer}"
+    return [Picture(own, composed.samples[:LARGE_PICTURES]), Picture(large, to_uint8(loaded.sample(range(LARGE_PICTURES))))]
 
 
 def protocol_facts(evaluator: CachedEvaluator) -> dict[str, Any]:

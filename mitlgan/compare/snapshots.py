@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from mitlgan.artifacts.card import read_card
+from mitlgan.compare.budgets import training_macs
 from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.finished_runs import read_finished_card
 from mitlgan.metrics.protocol import flat_metrics
+from mitlgan.recipe import ladder_steps
 from mitlgan.training.run_directory import Run
 
 AXES = {"kimg": "kimg", "seconds": "seconds", "cpu_seconds": "CPU seconds", "macs": "tera-MACs"}
@@ -74,6 +76,19 @@ def snapshot_of(path: Path, macs_per_kimg: float) -> Snapshot:
     return Snapshot(card.kimg, card.seconds, card.cpu_seconds, card.kimg * macs_per_kimg, path)
 
 
+def _snapshot_of_run(run: Run, path: Path, macs_per_kimg: float) -> Snapshot:
+    """Return the snapshot of an artifact of a run; one of a ladder cost what all steps to its own took."""
+    recipe = run.load_recipe()
+    if recipe.grow is None:
+        return snapshot_of(path, macs_per_kimg)
+    card, steps = read_card(path), ladder_steps(recipe)
+    count = 1 + next(index for index, step in enumerate(steps) if step.size_px == card.size_px)
+    records = card.training_records()[:count]  # the last step first
+    kimg, seconds, cpu_seconds = (round(sum(float(record.get(key) or 0.0) for record in records), 3) for key in ("kimg", "seconds", "cpu_seconds"))
+    macs = sum(float(record["kimg"]) * training_macs(step, {}) for record, step in zip(records, reversed(steps[:count]), strict=True))
+    return Snapshot(kimg, seconds, cpu_seconds, macs, path)
+
+
 def final_snapshot(run: Run, macs_per_kimg: float) -> Snapshot:
     """Return the end of a finished run.
 
@@ -82,12 +97,12 @@ def final_snapshot(run: Run, macs_per_kimg: float) -> Snapshot:
     """
     read_finished_card(run)
     assert run.artifact_file is not None
-    return snapshot_of(run.artifact_file, macs_per_kimg)
+    return _snapshot_of_run(run, run.artifact_file, macs_per_kimg)
 
 
 def kept_snapshots(run: Run, macs_per_kimg: float) -> list[Snapshot]:
     """Return the snapshots that were kept on the way, in time order."""
-    return [snapshot_of(path, macs_per_kimg) for path in run.list_kept_artifacts()]
+    return [_snapshot_of_run(run, path, macs_per_kimg) for path in run.list_kept_artifacts()]
 
 
 def measure_snapshots(run: Run, macs_per_kimg: float, evaluator: CachedEvaluator) -> list[Snapshot]:

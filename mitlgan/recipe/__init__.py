@@ -6,7 +6,7 @@ names the closest known one.
 """
 
 from mitlgan.recipe.display_name import changes_from_shipped, display_name, display_name_of
-from mitlgan.recipe.ladder import ladder_steps, with_equal_length, with_first_step, with_more_kimg
+from mitlgan.recipe.ladder import doublings, grown_to, ladder_steps, shallower, with_equal_length, with_first_step, with_more_kimg, with_total_kimg
 from mitlgan.recipe.load import (
     as_dict,
     diff_recipes,
@@ -111,11 +111,14 @@ __all__ = [
     "diff_recipes",
     "display_name",
     "display_name_of",
+    "doublings",
     "find_recipe",
+    "grown_to",
     "ladder_steps",
     "load_recipe",
     "parse_recipe",
     "read_recipe_text",
+    "shallower",
     "shipped_folder",
     "shipped_recipe_names",
     "to_toml",
@@ -124,5 +127,6 @@ __all__ = [
     "with_first_step",
     "with_more_kimg",
     "with_overrides",
+    "with_total_kimg",
     "without_growth",
 ]

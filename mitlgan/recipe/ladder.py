@@ -12,13 +12,16 @@ from mitlgan.recipe.schema.recipe import Recipe
 def ladder_steps(recipe: Recipe) -> tuple[Recipe, ...]:
     """Return the recipe of each step, from small to large, without [[grow]]; the recipe itself if it has none.
 
-    `training.kimg` of a step is where it ends, counted from the beginning of the run.
+    `training.kimg` of a step is where it ends, counted from the beginning of the run, and so is `training.limit_s`: each step has the share of the time
+    that its kimg are of all.
     """
     steps: list[Recipe] = []
     end_kimg = 0.0
     for step in recipe.grow or ():
         end_kimg = round(end_kimg + step.kimg, 6)
         change: dict[str, Any] = {"grow": None, "size_px": step.size_px, "training__kimg": end_kimg}
+        if recipe.training.limit_s is not None:
+            change["training__limit_s"] = recipe.training.limit_s * end_kimg / recipe.training.kimg
         for part in ("generator", "critic"):
             if (rate := getattr(step, f"{part}_rate")) is not None:
                 change[f"{part}_optimiser__learning_rate"] = rate
@@ -45,6 +48,59 @@ def with_more_kimg(recipe: Recipe, kimg: float) -> Recipe:
         steps[-1]["kimg"] += kimg
         change["grow"] = steps
     return with_overrides(recipe, **change)
+
+
+def with_total_kimg(recipe: Recipe, kimg: float) -> Recipe:
+    """Return a recipe of another length; the steps of a ladder keep their shares of it, and the critic's own time shrinks with them."""
+    if recipe.grow is None:
+        return with_overrides(recipe, training__kimg=kimg)
+    share = kimg / recipe.training.kimg
+    steps = [{**as_dict(step), "kimg": round(step.kimg * share, 6)} for step in recipe.grow]
+    for step in steps:
+        if "critic_first_kimg" in step:
+            step["critic_first_kimg"] *= min(1.0, share)
+    steps[-1]["kimg"] = round(kimg - sum(step["kimg"] for step in steps[:-1]), 6)
+    return with_overrides(recipe, grow=steps, training__kimg=None)
+
+
+def grown_to(recipe: Recipe, size_px: int) -> Recipe:
+    """Return a recipe that goes from its own size to a larger one by doublings.
+
+    Half of its length is at its own size; the rest has half its rates, and goes on with its critic.
+
+    Args:
+        recipe: Of a generator, without a ladder.
+        size_px: Its size times a power of two.
+    """
+    sizes_px = doublings(recipe.size_px, size_px)
+    kimg = recipe.training.kimg
+    rates = {f"{part}_rate": getattr(recipe, f"{part}_optimiser").learning_rate / 2 for part in ("generator", "critic")}
+    critic = "new" if recipe.critic.kind == "mlp" else "grown"
+    further = [{"size_px": size, "kimg": kimg / 2 / len(sizes_px[1:]), "critic": critic, **rates} for size in sizes_px[1:]]
+    steps = [{"size_px": recipe.size_px, "kimg": kimg / 2}, *further]
+    return with_overrides(recipe, size_px=size_px, grow=steps, training__kimg=None, training__limit_s=None, evaluation__best_by=None)
+
+
+def doublings(first_px: int, last_px: int) -> list[int]:
+    """Return the sizes from one to another, each twice the one before; empty if doubling does not lead there."""
+    sizes_px = [first_px]
+    while sizes_px[-1] < last_px:
+        sizes_px.append(2 * sizes_px[-1])
+    return sizes_px if sizes_px[-1] == last_px else []
+
+
+def shallower(critic: dict[str, Any], factor: int) -> dict[str, Any]:
+    """Return a critic, as a dictionary, for images that are smaller by a factor: without a convolution for each doubling; see `_deeper`.
+
+    Raises:
+        ValueError: It has too few convolutions.
+    """
+    if critic["kind"] == "mlp" or critic.get("base_width") is not None:
+        return critic
+    removed = factor.bit_length() - 1
+    if critic.get("widths") is None or len(critic["widths"]) <= removed:
+        raise ValueError(f"a critic for images {factor} times as small would have no convolutions")
+    return critic | {key: critic[key][:-removed] for key in ("widths", "dropout", "strides") if critic.get(key) is not None}
 
 
 def with_equal_length(recipe: Recipe, other: Recipe) -> Recipe:

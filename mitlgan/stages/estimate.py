@@ -152,15 +152,19 @@ def estimate_run(
     steps = ladder_steps(recipe)
     if len(steps) == 1:
         return estimate_training(recipe, world, layers=layers, pack=pack)
-    begins_kimg = [0.0, *(step.training.kimg for step in steps)]
-    parts = [
-        estimate_training(with_overrides(step, training__kimg=round(step.training.kimg - begin_kimg, 6)), world)
-        for step, begin_kimg in zip(steps, begins_kimg, strict=False)
-    ]
+    parts = [estimate_training(_alone(step, before), world) for before, step in zip((None, *steps), steps, strict=False)]
     return TrainingEstimate(
         parts[0].label, sum(part.updates for part in parts), sum(part.seconds for part in parts), sum(part.cpu_seconds for part in parts),
         max(part.memory_bytes for part in parts), sum(part.disk_bytes for part in parts),
     )  # fmt: skip
+
+
+def _alone(step: Recipe, before: Recipe | None) -> Recipe:
+    """Return a step of a ladder as if nothing came before it, so that its length is its own."""
+    if before is None:
+        return step
+    limit_s = None if step.training.limit_s is None else step.training.limit_s - (before.training.limit_s or 0.0)
+    return with_overrides(step, training__kimg=round(step.training.kimg - before.training.kimg, 6), training__limit_s=limit_s)
 
 
 def disk_warning(disk_bytes: int, folder: Path) -> str | None:

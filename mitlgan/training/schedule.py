@@ -65,8 +65,8 @@ class Schedule:
 
     def is_early_snapshot_due(self, before: Position, counters: Counters) -> bool:
         """Whether an iteration that began at a position has passed one of `EARLY_SHARES` of the length."""
-        begin_kimg = counters.step_images / 1000
-        return crosses_any(EARLY_SHARES, self._share(before, begin_kimg), self._share(self.position(counters), begin_kimg))
+        begin = Position(counters.step_images / 1000, counters.step_cpu_seconds if self.training.clock == "cpu" else counters.step_seconds)
+        return crosses_any(EARLY_SHARES, self._share(before, begin), self._share(self.position(counters), begin))
 
     def is_checkpoint_due(self, before: Position, counters: Counters) -> bool:
         """Whether a checkpoint is due after an iteration that began at a position."""
@@ -79,9 +79,10 @@ class Schedule:
         at_interval = self._is_due(before, counters, self.training.artifact_kimg or math.inf, self.training.artifact_iterations)
         return in_kimg or at_interval or crosses_any(self.training.keep_s, before.elapsed_s, now.elapsed_s)
 
-    def _share(self, position: Position, begin_kimg: float) -> float:
-        """Return how much of the step's length in kimg, or of the time if that is nearer to its end, is over at a position."""
-        return max((position.kimg - begin_kimg) / (self.training.kimg - begin_kimg), position.elapsed_s / self.limit_s)
+    def _share(self, position: Position, begin: Position) -> float:
+        """Return how much of the step's length in kimg, or of its time if that is nearer to its end, is over at a position."""
+        in_kimg = (position.kimg - begin.kimg) / (self.training.kimg - begin.kimg)
+        return max(in_kimg, (position.elapsed_s - begin.elapsed_s) / max(1e-9, self.limit_s - begin.elapsed_s))
 
     def _is_due(self, before: Position, counters: Counters, interval_kimg: float, interval_iterations: int | None) -> bool:
         if interval_iterations is not None:

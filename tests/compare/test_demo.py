@@ -16,12 +16,15 @@ from helpers import tiny_runs
 
 from mitlgan.artifacts.card import read_card, read_weights_hash
 from mitlgan.cli import main
-from mitlgan.compare import arm_training, demo
+from mitlgan.compare import arm_training, demo, report_builder
+from mitlgan.compare.demo import DemoRecipes
 from mitlgan.errors import DivergedError, MitlganError, ResourceError, Stopped
-from mitlgan.recipe import Recipe, to_toml, with_overrides
+from mitlgan.recipe import Recipe, as_dict, ladder_steps, parse_recipe, to_toml, with_overrides
+from mitlgan.report.schema import ArmResult, Cost, StageCost
 from mitlgan.runtime.files import lock_folder
-from mitlgan.runtime.progress import Reporter
+from mitlgan.runtime.progress import Reporter, ignore_message
 from mitlgan.stages import default_layers, parallel
+from mitlgan.stages.compose import compose
 from mitlgan.stages.existing_runs import find_matching_run
 from mitlgan.stages.parallel import TrainingProcess
 from mitlgan.stages.pretrain import pretrain
@@ -31,13 +34,34 @@ from mitlgan.training.run_directory import Run
 
 @pytest.fixture
 def recipes(packs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> dict[str, Recipe]:
-    """What the demo trains."""
+    """What the quick demo trains."""
     found = {role: tiny_runs.recipe(role, packs[role]) for role in ("fg", "bg")}
     found["compose"] = tiny_runs.recipe("scene", packs["scene"], compose=True)
     found["thesis"] = with_overrides(
         tiny_runs.recipe("scene", packs["scene"], compose=True, updates=9), name="tiny-thesis", composer__translator__blocks=2
     )
-    monkeypatch.setattr(demo, "_stage_recipe", lambda name, quick: found[name])
+    monkeypatch.setattr(demo, "demo_recipes", lambda quick: quick_recipes(found))
+    return found
+
+
+def quick_recipes(found: dict[str, Recipe]) -> DemoRecipes:
+    return DemoRecipes({role: found[role] for role in ("fg", "bg")}, found["compose"], found["thesis"])
+
+
+@pytest.fixture
+def larger(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DemoRecipes:
+    """What the demo trains: layers of 8 px, a foreground that is drawn at 16, a composition there that enlarges the background, a ladder."""
+    pictures = {role: tiny_runs.pack(tmp_path / f"{role}.npy", size_px=16) for role in ("fg", "scene")}
+    sharp, scenes, scene = (
+        as_dict(tiny_runs.recipe(role, pictures[role], compose=compose)) for role, compose in (("fg", False), ("scene", True), ("scene", False))
+    )
+    sharp |= {"name": "tiny-sharp", "generator": {"kind": "sharpened", "parent": {"widths": [5]}, "parent_px": 8, "width": 5, "blocks": 1}}
+    scenes["composer"]["resample"] = "bicubic"
+    scene |= {"name": "tiny-ladder", "grow": [{"size_px": 8, "kimg": 1}, {"size_px": 16, "kimg": 1, "coarse_widths": [3], "fine_width": 2}]}
+    del scene["training"]["kimg"]
+    form, composition, ladder = (parse_recipe({**tree, "size_px": 16}, "tiny") for tree in (sharp, scenes, scene))
+    found = DemoRecipes({role: tiny_runs.recipe(role, packs[role]) for role in ("fg", "bg")}, composition, ladder, {"fg": form})
+    monkeypatch.setattr(demo, "demo_recipes", lambda quick: found)
     return found
 
 
@@ -75,7 +99,58 @@ TOGETHER = ["compose", "baseline tiny-thesis"]
 STAGES = ["pretrain fg", "pretrain bg", *TOGETHER, "baseline wgan"]
 
 
-def test_the_demo_ends_with_a_report_and_does_nothing_twice(recipes: dict[str, Recipe], in_process: list[str], tmp_path: Path) -> None:
+def test_the_demo_ends_with_a_report_and_does_nothing_twice(larger: DemoRecipes, in_process: list[str], tmp_path: Path) -> None:
+    """Every stage counts: layers, drawing larger, composition; the baselines climb from 8 to 16 px for as long."""
+    result = demo.run_demo(tmp_path / "demo")
+    stages = ["pretrain fg", "pretrain bg", "enlarge fg", "compose", "baseline tiny-ladder", "baseline wgan"]
+    assert in_process == stages
+    arms = {arm.name: arm for arm in result.comparison.arms}
+    assert list(arms) == ["composed", "tiny-ladder+pretraining", "tiny-ladder", "baseline+pretraining", "baseline"]
+    assert arms["composed"].samples is not None
+    assert arms["composed"].samples.shape[-1] == 16
+    layers = {role: read_card(run.artifact_file) for run in trained(tmp_path) if (role := run.load_recipe().role) != "scene" and run.artifact_file}
+    assert [(layers[role].size_px, len(layers[role].training_records())) for role in ("fg", "bg")] == [(16, 2), (8, 1)]
+    own = arms["composed"].cost
+    spent = {key: sum(float(record[key]) for card in layers.values() for record in card.training_records()) for key in ("kimg", "cpu_seconds")}
+    assert own.kimg(total=True) == pytest.approx(spent["kimg"] + 0.024)
+    assert own.cpu_seconds(total=True) == pytest.approx(spent["cpu_seconds"] + float(own.cpu_seconds(total=False) or 0))
+    for run in trained(tmp_path):
+        recipe = run.load_recipe()
+        if recipe.role == "scene":
+            assert [step.size_px for step in ladder_steps(recipe)] == [8, 16]
+            assert recipe.training.limit_s == pytest.approx(float(own.cpu_seconds(total=True) or 0), abs=0.06)
+    demo.run_demo(tmp_path / "demo")
+    assert in_process == stages
+
+
+def trained(folder: Path) -> list[Run]:
+    return run_directory.list_runs(folder / "demo" / "runs", "pretrain")
+
+
+def test_a_demo_of_an_earlier_version_stays_and_its_layers_go_on(
+    recipes: dict[str, Recipe],
+    larger: DemoRecipes,
+    in_process: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(demo, "QUICK_KIMG", 0.02)
+    context = tiny_runs.run_context(tmp_path / "demo" / "runs")
+    artifacts = tiny_runs.layers({role: pretrain(recipe, context) for role, recipe in larger.layers.items()})
+    earlier = compose(recipes["compose"], artifacts, context)
+    assert demo._find_earlier_demo(context.root, larger.composition) == earlier.load_recipe()
+    monkeypatch.setattr(demo, "run_comparison", lambda plan, context: pytest.fail("enough"))
+    with pytest.raises(pytest.fail.Exception, match="enough"):
+        demo.run_demo(tmp_path / "demo")
+    assert in_process == ["enlarge fg", "compose"]
+    said = capsys.readouterr().err
+    assert "demo: holds a demo of 8 px by an earlier version, which stays as it is; --out NEW begins in an empty folder" in said.replace("\n", " ")
+    monkeypatch.setattr(demo, "QUICK_KIMG", 1.0)
+    assert demo._find_earlier_demo(context.root, larger.composition) is None  # quick ones are of this version, too
+
+
+def test_the_quick_demo_ends_with_a_report_and_does_nothing_twice(recipes: dict[str, Recipe], in_process: list[str], tmp_path: Path) -> None:
     result = demo.run_demo(tmp_path / "demo")
     assert in_process == STAGES
     assert result.html.is_file()
@@ -125,7 +200,7 @@ def test_a_layer_of_which_none_ships_is_pretrained(
     monkeypatch.setattr(default_layers, "shipped_folder", lambda folder: tmp_path / folder)
     (tmp_path / "pretrained" / "bg-8").mkdir(parents=True)
     shutil.copyfile(tiny_runs.layers(pretrained)["bg"], tmp_path / "pretrained" / "bg-8" / "generator.safetensors")
-    made = demo._train_layers(recipes, tiny_runs.run_context(tmp_path / "runs"), True, lambda _: None)
+    made = demo._train_layers(quick_recipes(recipes), tiny_runs.run_context(tmp_path / "runs"), True, demo._Steps(ignore_message, 3))
     assert in_process == ["pretrain fg"]
     assert made["bg"] == tmp_path / "pretrained" / "bg-8" / "generator.safetensors"
     assert read_card(made["fg"]).role == "fg"
@@ -137,14 +212,36 @@ def test_a_second_demo_in_the_same_folder_is_refused_while_the_first_works(recip
         demo.run_demo(tmp_path / "demo")
 
 
-def test_quick_changes_the_length_only() -> None:
-    for name in demo.RECIPES:
-        full, quick = demo._stage_recipe(name, False), demo._stage_recipe(name, True)
-        assert quick.training.kimg < full.training.kimg
-        assert quick.evaluation.samples == 256
+def test_the_quick_demo_stays_at_32_px_and_the_other_ends_at_64() -> None:
+    quick, full = demo.demo_recipes(True), demo.demo_recipes(False)
+    for role, layer in quick.layers.items():
+        assert layer.training.kimg < full.layers[role].training.kimg
         unchanged = {"training", "evaluation"}
-        assert quick.model_dump(exclude=unchanged) == full.model_dump(exclude=unchanged)
-        assert quick.size_px == 32
+        assert layer.model_dump(exclude=unchanged) == full.layers[role].model_dump(exclude=unchanged)
+    every = [*quick.layers.values(), quick.composition, quick.baseline]
+    assert {recipe.size_px for recipe in every} == {32}
+    assert {recipe.evaluation.samples for recipe in every} == {256}
+    assert not quick.larger
+    assert {recipe.size_px for recipe in (*full.larger.values(), full.composition, full.baseline)} == {64}
+    assert full.baseline.grow is not None
+
+
+def test_from_pretrained_takes_a_shipped_background_that_is_enlarged() -> None:
+    found = demo.find_shipped_layers(demo.demo_recipes(False), True)
+    assert {role: None if path is None else path.parent.name for role, path in found.items()} == {"fg": "modern-fg-64", "bg": "modern-bg-32"}
+    assert set(demo.find_shipped_layers(demo.demo_recipes(False), False).values()) == {None}
+
+
+def test_scenes_of_64_px_are_shown_with_those_of_the_shipped_128(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_builder, "LARGE_PICTURES", 1)
+    cost = Cost([StageCost("foreground", 1.0, 70.0, pretraining=True, cpu_seconds=70.0), StageCost("composition", 1.0, 30.0, cpu_seconds=30.0)])
+    arm = ArmResult("composed", "Composition (modern-grown)", "composed", samples=torch.zeros(25, 3, 64, 64, dtype=torch.uint8), cost=cost)
+    own, large = report_builder.large_scenes(arm, 64)
+    assert (own.caption, len(own.pixels)) == ("Composition (modern-grown): scenes of 64 px after 1 min 40 s of CPU time in all", 1)
+    assert large.caption.startswith("The shipped modern-128: scenes of 128 px after 1 h ")
+    assert large.caption.endswith(" times as long")
+    assert large.pixels.shape == (1, 3, 128, 128)  # type: ignore[union-attr]
+    assert report_builder.large_scenes(arm, 32) == []
 
 
 # Processes

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from helpers import tiny_runs
 
-from mitlgan.compare.arm_training import ArmTraining
 from mitlgan.compare.domains import DomainSetup, check_pictures, resolve_domains
+from mitlgan.compare.layer_chains import LayerChain
 from mitlgan.compare.layer_recipes import load_layer_recipe
 from mitlgan.compare.plan import ComparisonPlan, DomainSpec
 from mitlgan.errors import DataError, UsageError
@@ -77,6 +77,10 @@ def test_recipes_that_the_user_names(tmp_path: Path) -> None:
         (replace(plan, bg_recipe="absent"), "--bg-recipe absent: no such file or shipped recipe"),
         (replace(plan, fg_recipe="thesis-32/pretrain_fg"), "--domain a: composer.fusion.kind: alpha needs layers with a matte, but fg has 3 channels"),
         (replace(plan, bg_recipe="recommended/bg-64"), "--domain a: demo would be trained at 64 px, the scenes at 32"),
+        (
+            replace(plan, fg_recipe="few/fg-32"),
+            "--fg-recipe few-fg: goes on from a trained generator, which a --domain does not name; give an artifact",
+        ),
         (replace(plan, fg_recipe=None, settings=("size_px=48",)), "no shipped recipe of a fg of 48 px belongs to"),
     ):
         with pytest.raises(UsageError) as caught:
@@ -91,7 +95,7 @@ def test_pictures_without_a_matte_are_refused_before_any_training(packs: dict[st
     matted = with_overrides(recipe, generator__image_channels=4, critic__image_channels=4)
 
     def setup(source: Path) -> DomainSetup:
-        return DomainSetup("pets", matted, {}, {"fg": ArmTraining("x", with_overrides(matted, data__source=str(source)))})
+        return DomainSetup("pets", matted, {}, {"fg": LayerChain("x", (with_overrides(matted, data__source=str(source)),))})
 
     check_pictures([setup(packs["fg"])], ignore_message)
     with pytest.raises(

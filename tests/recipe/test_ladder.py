@@ -74,7 +74,6 @@ LADDERS: list[tuple[dict[str, Any], str]] = [
     ({"grow": [(8, {"change": 0.2}), (32, {})]}, "grow: change is for steps that grow, and the first, 8 px, begins with [generator] and [critic]"),
     ({"grow": [(8, {"critic": "grown"}), (32, {})]}, "grow: critic is for steps that grow"),
     ({"grow": [(8, {}), (32, {})], "training": {"kimg": 5.0}}, "training.kimg is 5, but the steps of [[grow]] have 2 in all"),
-    ({"grow": [(8, {}), (32, {})], "training": {"limit_s": 5.0}}, "training.limit_s cannot go with [[grow]]"),
     ({"grow": [(8, {}), (32, {})], "evaluation": {"best_by": "kid"}}, "evaluation.best_by cannot go with [[grow]]"),
     ({"grow": [(8, {}), (32, {})], "generator": MLP}, 'generator.kind = "mlp" has no features that are images'),
     ({"grow": [(8, {}), (32, {"critic": "grown"})], "critic": {"kind": "mlp", "widths": [4]}}, 'critic.kind = "mlp" has no convolutions'),

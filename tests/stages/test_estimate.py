@@ -14,10 +14,10 @@ from mitlgan.compare import dry_run
 from mitlgan.compare.dry_run import estimate_comparison, estimate_demo
 from mitlgan.compare.plan import ComparisonPlan, DomainSpec
 from mitlgan.errors import ResourceError
-from mitlgan.recipe import Recipe, to_toml
+from mitlgan.recipe import Recipe, as_dict, parse_recipe, to_toml
 from mitlgan.runtime.distributed import World
 from mitlgan.stages import training_speed
-from mitlgan.stages.estimate import TrainingEstimate, WorkEstimate, busy_note, disk_warning, estimate_training
+from mitlgan.stages.estimate import TrainingEstimate, WorkEstimate, busy_note, disk_warning, estimate_run, estimate_training
 from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.run_directory import Run
 
@@ -117,7 +117,7 @@ def fixed(recipe: Recipe, world: World, **_: object) -> TrainingEstimate:
 
 
 def test_an_estimated_comparison_of_untrained_layers_counts_their_trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dry_run, "estimate_training", fixed)
+    monkeypatch.setattr(dry_run, "estimate_run", fixed)
     context = tiny_runs.run_context(tmp_path / "runs")
     plan = ComparisonPlan(domains=(DomainSpec("one", "demo", "demo", "demo"),), baselines=("plain-wgan",), equal="cpu-seconds", samples=12)
     work = estimate_comparison(plan, context)
@@ -126,10 +126,21 @@ def test_an_estimated_comparison_of_untrained_layers_counts_their_trainings(tmp_
 
 
 def test_the_demo_is_estimated_stage_by_stage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dry_run, "estimate_training", fixed)
+    monkeypatch.setattr(dry_run, "estimate_run", fixed)
     monkeypatch.setattr(dry_run, "_measuring_seconds", lambda *_: 5.0)
+    quick = estimate_demo(quick=True)
+    assert [[one.seconds for one in step] for step in quick.steps] == [[10, 10], [10], [10, 30]]  # the WGAN as long as all stages
+    assert quick.seconds == 10 + 10 + 30 + 5
     work = estimate_demo()
-    assert [[one.seconds for one in step] for step in work.steps] == [[10, 10], [10], [10, 30]]  # the WGAN as long as all stages
-    assert work.seconds == 10 + 10 + 30 + 5
+    assert [[one.seconds for one in step] for step in work.steps] == [[10, 10], [10], [10], [40, 40]]  # both baselines
     shipped = estimate_demo(pretrained=True)
     assert [[one.seconds for one in step] for step in shipped.steps] == [[10], [10, 10]]
+
+
+def test_each_step_of_a_ladder_is_measured_at_its_size_for_its_share_of_the_time(packs: dict[str, Path]) -> None:
+    tree = as_dict(tiny_runs.recipe("scene", packs["scene"], limit_s=0.6, clock="cpu"))
+    del tree["training"]["kimg"]
+    steps = [{"size_px": 4, "kimg": 1000.0}, {"size_px": 8, "kimg": 2000.0, "coarse_widths": [3], "fine_width": 2}]
+    ladder = parse_recipe({**tree, "generator": {"widths": [6], "latent_dim": 3, "kind": "upsampled"}, "critic": {"widths": [4], "dropout": 0.0},
+                           "grow": steps}, "tiny")  # fmt: skip
+    assert estimate_run(ladder, CPU).cpu_seconds == pytest.approx(0.6)

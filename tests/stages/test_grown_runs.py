@@ -20,7 +20,7 @@ from mitlgan.compare.pretraining import pretraining_costs
 from mitlgan.errors import ArtifactError, MitlganError, Stopped, UsageError
 from mitlgan.networks import build_generator
 from mitlgan.networks.resample import resize_image
-from mitlgan.recipe import MlpGeneratorRecipe, Recipe, as_dict, parse_recipe, with_overrides
+from mitlgan.recipe import MlpGeneratorRecipe, Recipe, as_dict, ladder_steps, parse_recipe, with_overrides
 from mitlgan.runtime.json_files import read_jsonl
 from mitlgan.stages.compose import compose
 from mitlgan.stages.initial_critic import load_initial_critic, with_critic_parent
@@ -330,7 +330,7 @@ def test_grown_layers_are_composed_and_stay_as_they_are(composer: dict[str, Any]
         assert torch.equal(stages_of_all.layers["fg"], foreground)
 
 
-def test_a_baseline_of_grown_layers_begins_at_its_own_size(family: dict[str, Run], tmp_path: Path) -> None:
+def test_a_baseline_of_grown_layers_grows_from_their_parents_size(family: dict[str, Run], tmp_path: Path) -> None:
     scenes = tiny_runs.pack(tmp_path / "scene.npy", fourth="matte", size_px=SIZE_PX)
     tree = as_dict(tiny_runs.recipe("scene", scenes, compose=True))
     composition = parse_recipe(
@@ -345,7 +345,8 @@ def test_a_baseline_of_grown_layers_begins_at_its_own_size(family: dict[str, Run
     wanted = baseline_recipe(composition, card, resource="cpu-seconds", extra=sum(before.values()))
     parent = read_card(tiny_runs.layers(family)["bg"]).generator
     assert parent is not None
-    assert wanted.generator == parent.parent.model_copy(update={"widths": (12, 6)})  # type: ignore[union-attr]
+    assert wanted.generator == parent.parent  # type: ignore[union-attr]
+    assert [step.size_px for step in ladder_steps(wanted)] == [8, SIZE_PX]
     assert wanted.training.limit_s == pytest.approx(max(0.1, card.cpu_seconds + sum(before.values())), abs=0.06)
 
 

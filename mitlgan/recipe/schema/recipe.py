@@ -128,9 +128,8 @@ class Recipe(RecipeTable):
             raise ValueError(
                 f"training.kimg is {self.training.kimg:g}, but the steps of [[grow]] have {total_kimg(self.grow):g} in all; remove it, or change grow"
             )
-        for key, value in (("training.limit_s", self.training.limit_s), ("evaluation.best_by", self.evaluation.best_by)):
-            if value is not None:
-                raise ValueError(f"{key} cannot go with [[grow]], whose steps have lengths in kimg and sizes of their own; remove one of them")
+        if self.evaluation.best_by is not None:
+            raise ValueError("evaluation.best_by cannot go with [[grow]], whose steps have sizes of their own; remove one of them")
         if self.generator.kind == "mlp":
             raise ValueError('generator.kind = "mlp" has no features that are images, which growing starts from; give a convolutional generator')
         if self.generator.kind == "style":

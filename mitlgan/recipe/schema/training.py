@@ -67,7 +67,8 @@ class TrainingRecipe(RecipeTable):
 
     Attributes:
         kimg: Length: thousand real images shown to the critic.
-        limit_s: Training ends after this many seconds if `kimg` does not end it before; the end then depends on the machine.
+        limit_s: Training ends after this many seconds if `kimg` does not end it before; the end then depends on the machine. Of a ladder, each step has
+            the share of this time that its kimg are of all.
         clock: Kind of seconds of `limit_s` and `keep_s`: `wall` (default) or `cpu`, summed over threads, which other processes do not use up.
         batch: Images of one update, over all ranks; BatchNorm needs at least two.
         ema_halflife_kimg: Half-life of the generator's moving average; 0 switches it off.

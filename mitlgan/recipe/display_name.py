@@ -14,7 +14,8 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from mitlgan.errors import UsageError
-from mitlgan.recipe.load import diff_recipes, find_recipe, load_recipe, parse_recipe
+from mitlgan.recipe.ladder import ladder_steps
+from mitlgan.recipe.load import as_dict, diff_recipes, find_recipe, load_recipe, parse_recipe, with_overrides
 from mitlgan.recipe.schema.base import RecipeTable
 from mitlgan.recipe.schema.recipe import KINDS, Recipe
 from mitlgan.runtime.shipped_files import shipped_recipe_names
@@ -74,8 +75,9 @@ def changes_from_shipped(recipe: Recipe) -> dict[str, str]:
 
 @lru_cache(maxsize=64)
 def shipped_of_name(name: str) -> tuple[Recipe, ...]:
-    """Return the shipped recipes of a name, which several sizes of one network share."""
-    return tuple(load_recipe(path) for path, shipped in _shipped_names().items() if shipped == name)
+    """Return the shipped recipes of a name, which several sizes of one network share, and the steps of those that are ladders."""
+    recipes = [load_recipe(path) for path, shipped in _shipped_names().items() if shipped == name]
+    return (*recipes, *(step for recipe in recipes if recipe.grow is not None for step in ladder_steps(recipe)))
 
 
 @lru_cache(maxsize=1)
@@ -85,7 +87,7 @@ def _shipped_names() -> dict[Path, str]:
 
 
 def _differences(recipe: Recipe, other: Recipe) -> dict[str, str]:
-    differences = diff_recipes(recipe, other)
+    differences = diff_recipes(_without_lengths(recipe), _without_lengths(other))
     kinds = {key.removesuffix("kind"): str(mine) for key, (mine, _) in differences.items() if key.endswith(".kind")}
     changes: dict[str, str] = {}
     for key in sorted(differences, key=lambda name: (not name.endswith(".kind"), name)):
@@ -95,6 +97,16 @@ def _differences(recipe: Recipe, other: Recipe) -> dict[str, str]:
         if not key.startswith(SHOWN_ELSEWHERE) and not is_implied:
             changes[key] = _text(mine)
     return changes
+
+
+def _without_lengths(recipe: Recipe) -> Recipe:
+    """Return a ladder whose steps have one length, whatever they had; any other recipe unchanged."""
+    if recipe.grow is None:
+        return recipe
+    steps = [{**as_dict(step), "kimg": 1.0} for step in recipe.grow]
+    for step in steps:
+        step.pop("critic_first_kimg", None)
+    return with_overrides(recipe, grow=steps, training__kimg=None)
 
 
 def _is_default(table: str, kind: str, key: str, value: Any) -> bool:

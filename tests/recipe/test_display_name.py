@@ -11,7 +11,16 @@ from mitlgan.artifacts import markdown_card
 from mitlgan.artifacts.loaded_artifact import load_artifact as load_artifact
 from mitlgan.artifacts.summary import describe, describe_recipe
 from mitlgan.compare.arms import composed_arm
-from mitlgan.recipe import as_dict, display_name, display_name_of, load_recipe, shipped_recipe_names, with_overrides
+from mitlgan.recipe import (
+    as_dict,
+    display_name,
+    display_name_of,
+    ladder_steps,
+    load_recipe,
+    shipped_recipe_names,
+    with_overrides,
+    with_total_kimg,
+)
 from mitlgan.report.run_files import hyperparameters
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.pretrain import pretrain
@@ -27,6 +36,8 @@ def test_a_shipped_recipe_has_its_name_alone(name: str) -> None:
     length = {} if recipe.grow else {"training__kimg": 1.0}  # a ladder's length is that of its steps
     longer = with_overrides(recipe, seed=7, **length, training__checkpoint_kimg=0.5, data__source="/elsewhere", evaluation__samples=16)
     assert display_name(longer) == recipe.name, "length, pictures and seed are told elsewhere"
+    for step in ladder_steps(with_total_kimg(recipe, 2 * recipe.training.kimg)):
+        assert display_name(step) == recipe.name, "and so is the size of a step"
 
 
 @pytest.mark.parametrize(

@@ -114,8 +114,8 @@ def find_shipped_layers(recipes: DemoRecipes, pretrained: bool) -> dict[str, Pat
     with_alpha = composition.composer is not None and composition.composer.fusion.kind == "alpha"
     enlarges = composition.composer is not None and composition.composer.resample is not None
     sizes_px = [composition.size_px, *([composition.size_px // 2] if enlarges else [])]
-    found = {role: [shipped_layer(role, size_px, with_alpha=with_alpha) for size_px in sizes_px if pretrained] for role in recipes.layers}
-    return {role: next((path for path in paths if path is not None), None) for role, paths in found.items()}
+    paths = {role: [shipped_layer(role, size_px, with_alpha=with_alpha) for size_px in sizes_px if pretrained] for role in recipes.layers}
+    return {role: next((path for path in candidates if path is not None), None) for role, candidates in paths.items()}
 
 
 class _Steps:

@@ -13,6 +13,8 @@ import torch
 
 from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.pack.reduced import reduced_pack
+from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.recipe import Recipe, ladder_steps, with_overrides
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.progress import format_duration
@@ -152,7 +154,11 @@ def estimate_run(
     steps = ladder_steps(recipe)
     if len(steps) == 1:
         return estimate_training(recipe, world, layers=layers, pack=pack)
-    parts = [estimate_training(_alone(step, before), world) for before, step in zip((None, *steps), steps, strict=False)]
+    whole = open_recipe_data(recipe) if pack is None else pack
+    parts = [
+        estimate_training(_alone(step, before), world, pack=reduced_pack(whole, step.size_px))
+        for before, step in zip((None, *steps), steps, strict=False)
+    ]
     return TrainingEstimate(
         parts[0].label, sum(part.updates for part in parts), sum(part.seconds for part in parts), sum(part.cpu_seconds for part in parts),
         max(part.memory_bytes for part in parts), sum(part.disk_bytes for part in parts),

@@ -18,6 +18,7 @@ from mitlgan.artifacts.card import read_card, read_weights_hash
 from mitlgan.cli import main
 from mitlgan.compare import arm_training, demo, report_builder
 from mitlgan.compare.demo import DemoRecipes
+from mitlgan.compare.runner import ComparisonResult
 from mitlgan.errors import DivergedError, MitlganError, ResourceError, Stopped
 from mitlgan.recipe import Recipe, as_dict, ladder_steps, parse_recipe, to_toml, with_overrides
 from mitlgan.report.schema import ArmResult, Cost, StageCost
@@ -150,26 +151,19 @@ def test_a_demo_of_an_earlier_version_stays_and_its_layers_go_on(
     assert demo._find_earlier_demo(context.root, larger.composition) is None  # quick ones are of this version, too
 
 
-def test_the_quick_demo_ends_with_a_report_and_does_nothing_twice(recipes: dict[str, Recipe], in_process: list[str], tmp_path: Path) -> None:
-    result = demo.run_demo(tmp_path / "demo")
-    assert in_process == STAGES
-    assert result.html.is_file()
+def check_quick_report(result: ComparisonResult, runs: Path) -> None:
+    """It is compared with the thesis' composition of the same layers, which has no more than their time and its own."""
     arms = {arm.name: arm for arm in result.comparison.arms}
     assert list(arms) == ["composed", "tiny-thesis", "baseline+pretraining", "baseline"]  # the recommended one leads
     assert [arm.length for arm in arms.values()] == ["", "total", "total", "stage"]
     assert result.comparison.resource == "cpu-seconds"
     html = result.html.read_text()
     assert html.index("Composition (tiny-composed)") < html.index("Composition (tiny-thesis)")
-    cards = [read_card(run.artifact_file) for run in run_directory.list_runs(tmp_path / "demo" / "runs", "compose") if run.artifact_file]
+    cards = [read_card(run.artifact_file) for run in run_directory.list_runs(runs, "compose") if run.artifact_file]
     assert len(cards) == 2
     assert len({layer.sha256_after for card in cards for layer in card.layers.values()}) == 2  # of the same frozen layers
-    assert [picture.caption for domain in result.comparison.domains for picture in domain.pictures] == [
-        "Real foregrounds",
-        "Real backgrounds",
-        "Real scenes",
-    ]
-    demo.run_demo(tmp_path / "demo")
-    assert in_process == STAGES
+    captions = [picture.caption for domain in result.comparison.domains for picture in domain.pictures]
+    assert captions == ["Real foregrounds", "Real backgrounds", "Real scenes"]
 
 
 def test_from_pretrained_takes_the_shipped_generators_and_no_composition_of_others(
@@ -182,7 +176,7 @@ def test_from_pretrained_takes_the_shipped_generators_and_no_composition_of_othe
     # A first demo in the same folder, from scratch, whose generators are others.
     for name in ("fg", "bg"):
         recipes[name] = recipes[name].model_copy(update={"seed": 99})
-    demo.run_demo(tmp_path / "demo")
+    check_quick_report(demo.run_demo(tmp_path / "demo"), tmp_path / "demo" / "runs")
     result = demo.run_demo(tmp_path / "demo", pretrained=True)
     assert in_process == [*STAGES, *TOGETHER, "baseline wgan"]
     assert [arm.length for arm in result.comparison.arms] == ["", "stage", "stage"]  # shipped layers took longer than a demo may

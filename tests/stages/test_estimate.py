@@ -128,6 +128,7 @@ def test_an_estimated_comparison_of_untrained_layers_counts_their_trainings(tmp_
 def test_the_demo_is_estimated_stage_by_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dry_run, "estimate_run", fixed)
     monkeypatch.setattr(dry_run, "_measuring_seconds", lambda *_: 5.0)
+    monkeypatch.setattr(dry_run, "open_evaluator", lambda *_: None)
     quick = estimate_demo(quick=True)
     assert [[one.seconds for one in step] for step in quick.steps] == [[10, 10], [10], [10, 30]]  # the WGAN as long as all stages
     assert quick.seconds == 10 + 10 + 30 + 5
@@ -137,10 +138,8 @@ def test_the_demo_is_estimated_stage_by_stage(monkeypatch: pytest.MonkeyPatch) -
     assert [[one.seconds for one in step] for step in shipped.steps] == [[10], [10, 10]]
 
 
-def test_each_step_of_a_ladder_is_measured_at_its_size_for_its_share_of_the_time(packs: dict[str, Path]) -> None:
-    tree = as_dict(tiny_runs.recipe("scene", packs["scene"], limit_s=0.6, clock="cpu"))
+def test_each_step_of_a_ladder_is_measured_at_its_size_for_its_share_of_the_time(tmp_path: Path) -> None:
+    tree = as_dict(tiny_runs.recipe("scene", tiny_runs.pack(tmp_path / "scene.npy", size_px=16), limit_s=0.6, clock="cpu"))
     del tree["training"]["kimg"]
-    steps = [{"size_px": 4, "kimg": 1000.0}, {"size_px": 8, "kimg": 2000.0, "coarse_widths": [3], "fine_width": 2}]
-    ladder = parse_recipe({**tree, "generator": {"widths": [6], "latent_dim": 3, "kind": "upsampled"}, "critic": {"widths": [4], "dropout": 0.0},
-                           "grow": steps}, "tiny")  # fmt: skip
-    assert estimate_run(ladder, CPU).cpu_seconds == pytest.approx(0.6)
+    steps = [{"size_px": 8, "kimg": 1000.0}, {"size_px": 16, "kimg": 2000.0, "coarse_widths": [3], "fine_width": 2}]
+    assert estimate_run(parse_recipe({**tree, "size_px": 16, "grow": steps}, "tiny"), CPU).cpu_seconds == pytest.approx(0.6)

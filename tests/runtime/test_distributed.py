@@ -149,6 +149,8 @@ def assert_near(actual: torch.Tensor, expected: torch.Tensor, tolerance: float, 
     torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance, msg=lambda text: f"{name}: {text}")
 
 
+FREE = ("relativistic", "weight critic.stages.score.dense.bias")
+"""A relativistic loss takes differences of scores: what is added to all of them has no gradient but rounding, which Adam enlarges."""
 KINDS = ["composition", "inpainter", "lsgan", "relativistic", "wgan"]
 
 
@@ -172,7 +174,7 @@ def test_ranks_train_as_one_process_with_the_whole_batch(
         alone, shared = (load_file(tmp_path / f"{kind}-{number}.safetensors") for number in (1, size))
         assert alone.keys() == shared.keys()
         gradients = [name for name in alone if name.startswith("gradient ")]
-        weights = [name for name in alone if name.startswith(("weight generator.", "weight critic.", "weight ema."))]
+        weights = [name for name in alone if name.startswith(("weight generator.", "weight critic.", "weight ema.")) and (kind, name) != FREE]
         assert any("generator" in name for name in gradients)
         assert any("critic" in name for name in gradients)
         for names, tolerance in ((gradients, 1e-5), (weights, 1e-4)):
@@ -181,11 +183,13 @@ def test_ranks_train_as_one_process_with_the_whole_batch(
                     shared[name], alone[name], rtol=tolerance, atol=tolerance, msg=lambda text, at=(kind, size, name): f"{at} {text}"
                 )
         lines, others = (list(read_jsonl(tmp_path / f"{kind}-{number}.jsonl")) for number in (1, size))
-        batchwise = ("diversity", "midtones", "fakes_passed", "augment_sign")  # of each rank's own batch
+        loose = ["diversity", "midtones", "fakes_passed", "augment_sign"]  # of each rank's own batch
+        loose += ["score_real", "score_fake"] if kind == FREE[0] else []
         for line, other in zip(lines, others, strict=True):
-            assert {key: line[key] for key in line if key not in batchwise} == pytest.approx(
-                {key: other[key] for key in other if key not in batchwise}, rel=1e-3, abs=1e-4
+            assert {key: line[key] for key in line if key not in loose} == pytest.approx(
+                {key: other[key] for key in other if key not in loose}, rel=1e-3, abs=1e-4
             )
+            assert line["score_real"] - line["score_fake"] == pytest.approx(other["score_real"] - other["score_fake"], rel=1e-3, abs=1e-4)
 
 
 @pytest.mark.parametrize(("before", "after"), [(2, 1), pytest.param(1, 2, marks=pytest.mark.slow)])

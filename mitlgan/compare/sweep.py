@@ -93,7 +93,8 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
     made_by = f"mitlgan {__version__}, torch {torch.__version__}"
     names = [extractor.name for extractor in extractors]
     account = {"extractor": names[0], **asdict(protocol), "extractors": names}
-    ranking = Ranking(rows, account, _command_line(plan, out), made_by)
+    command = _command_line(plan, out) if train else f"{_command_line(plan, out)} --rank-only"
+    ranking = Ranking(rows, account, command, made_by)
     return ranking, write_ranking(out, ranking)
 
 

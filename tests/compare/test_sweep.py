@@ -201,6 +201,7 @@ def test_an_unfinished_training_is_ranked_as_far_as_it_came(tmp_path: Path) -> N
     assert text.index("### By efficientnet-lite0@32") < text.index("### By efficientnet-lite0@48")
     assert "Measured by efficientnet-lite0@32 and efficientnet-lite0@48, 20 samples" in text
     assert "--extractor efficientnet-lite0@32 --extractor efficientnet-lite0@48" in text
+    assert "--rank-only`" in text
     with lock_folder(run.path):
         ranking, _ = sweep.run_sweep(plan, tmp_path / "out", tiny_runs.Listener(), train=False)
     assert ranking.rows[0].notes == ["unfinished: measured at 75% of its 4 iterations; in training"]

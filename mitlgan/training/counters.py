@@ -18,7 +18,8 @@ class Counters:
         low_diversity_in_a_row: Logged iterations in a row whose samples were nearly alike.
         collapsed_at_kimg: When that was first reported.
         symptom: The objective's current failure; `symptom_in_a_row` counts its logged iterations.
-        diagnosis: The first failure that lasted, with its date.
+        diagnosis: The first failure that lasted, with its date, until it passes and another one lasts; `healthy_in_a_row` counts the logged
+            iterations since it was last there.
         at_ends_in_a_row: Logged iterations in a row whose samples held almost only black and white; `saturation` dates it in words.
         generator_start: Root mean square of the generator's trained weights before the first update; `critic_start` of the critic's. None in
             a run of an earlier version, until its next iteration.
@@ -39,6 +40,7 @@ class Counters:
     symptom: str = ""
     symptom_in_a_row: int = 0
     diagnosis: str = ""
+    healthy_in_a_row: int = 0
     at_ends_in_a_row: int = 0
     saturation: str = ""
     generator_start: float | None = None
@@ -64,8 +66,8 @@ class Counters:
     def next_step(self) -> Counters:
         """Return the counters with which the next step of a ladder begins: it has networks of its own, of which nothing is known yet."""
         of_networks = (
-            "nan_in_a_row", "low_diversity_in_a_row", "symptom", "symptom_in_a_row", "at_ends_in_a_row", "generator_start", "critic_start",
-            "strained_in_a_row", "severe_in_a_row", "augment_probability",
+            "nan_in_a_row", "low_diversity_in_a_row", "symptom", "symptom_in_a_row", "healthy_in_a_row", "at_ends_in_a_row", "generator_start",
+            "critic_start", "strained_in_a_row", "severe_in_a_row", "augment_probability",
         )  # fmt: skip
         fresh = Counters()
         return replace(

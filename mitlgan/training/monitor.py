@@ -25,6 +25,8 @@ MIN_MIDTONES = 0.15
 """Samples are saturated if their share of midtones is below this share of the real images' share."""
 MIDTONE_LIMIT = 0.98
 """Values up to it, of 1, are midtones."""
+SINCE, FROM = "since iteration ", "from iteration "
+"""Words before the first iteration of a failure that lasts, and of one that has passed."""
 SATURATED = "the samples hold almost only the darkest and lightest values, unlike real pictures: the generator's output is saturated"
 
 DIVERGING, DIVERGED = 10.0, 1000.0
@@ -130,17 +132,26 @@ class TrainingMonitor:
         text = "" if failure is None else failure.text
         counters.symptom_in_a_row = counters.symptom_in_a_row + 1 if text and text == counters.symptom else int(bool(text))
         counters.symptom = text
-        if failure is None or counters.diagnosis or counters.symptom_in_a_row < PATIENCE:
+        self._check_recovery(counters)
+        if failure is None or SINCE in counters.diagnosis or counters.symptom_in_a_row < PATIENCE:
             return
         counters.diagnosis = f"{text}, {self._since_first(counters)}"
         if failure.collapsed and counters.collapsed_at_kimg is None:
             counters.collapsed_at_kimg = counters.kimg
         self.say(f"warning: {counters.diagnosis}")
 
+    def _check_recovery(self, counters: Counters) -> None:
+        """Date the end of the diagnosed failure once it has been gone for as long as it had to last."""
+        counters.healthy_in_a_row = counters.healthy_in_a_row + 1 if counters.diagnosis and not counters.symptom else 0
+        if counters.healthy_in_a_row == PATIENCE and SINCE in counters.diagnosis:
+            last = counters.iteration - PATIENCE * self.log_iterations
+            counters.diagnosis = f"{counters.diagnosis.replace(SINCE, FROM)} to iteration {last}"
+            self.say(f"this has passed: {counters.diagnosis}")
+
     def _since_first(self, counters: Counters) -> str:
         """Say when a failure began that has just lasted for `PATIENCE` logged iterations."""
         first = counters.iteration - (PATIENCE - 1) * self.log_iterations
-        return f"since iteration {first} ({first * counters.kimg / counters.iteration:.1f} kimg)"
+        return f"{SINCE}{first} ({first * counters.kimg / counters.iteration:.1f} kimg)"
 
 
 def batch_diversity(fake: Tensor, real: Tensor) -> Tensor:

@@ -69,6 +69,19 @@ def test_a_game_that_stays_lost_is_dated_back_to_its_first_look(watch: TrainingM
     assert counters.diagnosis.startswith(CRITIC_DOMINATES.text)
 
 
+def test_a_game_that_opens_again_is_dated_at_both_ends(watch: TrainingMonitor, messages: list[str]) -> None:
+    counters = Counters()
+    look(watch, counters, FAIR, LOST, LOST, LOST, FAIR, FAIR, LOST, FAIR, FAIR)
+    assert counters.diagnosis == f"{CRITIC_DOMINATES.text}, since iteration 4 (0.4 kimg)"
+    look(watch, counters, FAIR)
+    assert counters.diagnosis == f"{CRITIC_DOMINATES.text}, from iteration 4 (0.4 kimg) to iteration 14"
+    assert messages[1:] == [f"this has passed: {counters.diagnosis}"]
+    look(watch, counters, *[FAIR] * 9)
+    assert len(messages) == 2
+    look(watch, counters, BLOWN, BLOWN, BLOWN)  # what is lost later is not hidden by what has passed
+    assert counters.diagnosis == f"{GENERATOR_DOMINATES.text}, since iteration 40 (4.0 kimg)"
+
+
 def test_another_symptom_is_counted_anew(watch: TrainingMonitor) -> None:
     counters = Counters()
     look(watch, counters, LOST, LOST, BLOWN, BLOWN)

@@ -38,7 +38,7 @@ from mitlgan.errors import UsageError
 from mitlgan.networks import Network
 from mitlgan.networks.batchnorm import recalibrate_batchnorm
 
-RECALIBRATION_BATCHES = 4
+RECALIBRATION_BATCHES = 2
 """Batches of 64 pictures for the BatchNorm statistics of a generator that is measured; wide generators take long on a CPU."""
 MIMICRY_ABSENT = ("tensorflow", "sklearn", "sklearn.metrics", "sklearn.metrics.pairwise", "skimage", "requests", "lmdb", "torch._six")
 LIGHTWEIGHT_ABSENT = ("kornia", "kornia.filters", "adabelief_pytorch")

@@ -43,7 +43,7 @@ from mitlgan.runtime.json_files import read_json
 
 RECIPE = "recipe"
 SHARES = (0.25, 0.5, 1.0)
-"""Shares of the time at which a peer is measured; the recipe is measured at these and at others."""
+"""Shares of the time at which a peer is measured unless --end-only; the recipe is measured at these and at others."""
 DEFAULT_TASKS = ("bg-32", "scene-32", "bg-64", "scene-64")
 GRID_SEEDS = range(64)
 COLUMNS = (
@@ -62,6 +62,7 @@ class PeerPlan:
         seconds: CPU seconds of each side, by size in px.
         seeds: Seeds of each side.
         samples: Generated pictures of each measurement.
+        shares: Shares of the time at which peers are measured.
         out: Folder for rows, grids, runs, table.
     """
 
@@ -70,6 +71,7 @@ class PeerPlan:
     seconds: Mapping[int, float]
     seeds: Sequence[int]
     samples: int
+    shares: Sequence[float]
     out: Path
 
 
@@ -124,7 +126,9 @@ def measure_row(plan: PeerPlan, task: QualityTask, side: str, seed: int, meter: 
     """
     name, seconds = f"{task.name}--{side}--{seed}", plan.seconds[task.size_px]
     file = plan.out / "rows" / f"{name}.json"
-    settings = {"seconds": seconds, "samples": plan.samples, "threads": torch.get_num_threads(), "torch": torch.__version__}
+    settings: dict[str, Any] = {"seconds": seconds, "samples": plan.samples, "threads": torch.get_num_threads(), "torch": torch.__version__}
+    if side != RECIPE:
+        settings["shares"] = list(plan.shares)
     if row := read_json(file):
         if row.get("settings") != settings:
             raise UsageError(f"--out {plan.out}: {file.name} is of other settings ({row.get('settings')}); give another folder")
@@ -137,21 +141,24 @@ def measure_row(plan: PeerPlan, task: QualityTask, side: str, seed: int, meter: 
         if side == RECIPE:
             row = measure_recipe(task, pictures, seed, seconds, meter, Path(scratch) / "runs")
         else:
-            row = measure_peer(PEERS[side], task, pictures, seed, seconds, meter, Path(scratch))
+            points_s = [seconds * share for share in plan.shares]
+            row = measure_peer(PEERS[side], task, pictures, seed, points_s, meter, Path(scratch))
     write_json(file, {"task": task.name, "side": side, "seed": seed, "settings": settings, **row})
     print(f"{name}: KID " + ", ".join(f"{point['kid']:.2f} after {point['cpu_s']:.0f} s" for point in row["points"]), file=sys.stderr, flush=True)
 
 
 def measure_peer(
-    peer: Peer, task: QualityTask, pictures: TaskPictures, seed: int, seconds: float, meter: GridMeter, scratch: Path
+    peer: Peer, task: QualityTask, pictures: TaskPictures, seed: int, points_s: Sequence[float], meter: GridMeter, scratch: Path
 ) -> dict[str, Any]:  # fmt: skip
     """Train a peer and return its part of the row; it learns from the files, without their transparency."""
     folder = flatten(pictures.folder, scratch / "flat") if task.role == "fg" else pictures.folder
     loop = peer.open(folder, task.size_px, seed, scratch)
-    points = []
-    for share in SHARES:
-        loop.train_until(seconds * share)
-        kid = meter.measure(loop.generator_for_use(), task.role, pictures.held_out)
+    points: list[QualityPoint] = []
+    measured_updates = None
+    for cpu_s in points_s:
+        loop.train_until(cpu_s)
+        if loop.generator_updates != measured_updates:  # else it is the same generator, and a wide one takes a minute to measure
+            kid, measured_updates = meter.measure(loop.generator_for_use(), task.role, pictures.held_out), loop.generator_updates
         points.append(QualityPoint(loop.cpu_s, loop.images_shown / 1000, kid))
     generator, critic = map(count_parameters, loop.networks())
     return {
@@ -215,11 +222,18 @@ def table_cells(group: Sequence[Mapping[str, Any]], recipes: Sequence[Mapping[st
     cells = [
         first["task"], title, spread([points[-1].cpu_s for points in curves], 0),
         spread([1000 * points[-1].kimg / points[-1].cpu_s for points in curves], 0), updates, f"{generator:.2f} + {critic:.2f}",
-        *(spread([point_at(points, share * row["settings"]["seconds"]).kid for row, points in zip(group, curves, strict=True)], 2) for share in SHARES),
+        *(kid_cell(group, curves, share) for share in SHARES),
     ]  # fmt: skip
     if first["side"] == RECIPE or None in recipes:
         return [*cells, "", "", ""]
     return cells + sooner_cells(curves, [recipe for recipe in recipes if recipe is not None])
+
+
+def kid_cell(group: Sequence[Mapping[str, Any]], curves: Sequence[Sequence[QualityPoint]], share: float) -> str:
+    """Return the KID of one side at a share of the time; nothing if a peer was not measured there."""
+    if any(row["side"] != RECIPE and share not in row["settings"]["shares"] for row in group):
+        return ""
+    return spread([point_at(points, share * row["settings"]["seconds"]).kid for row, points in zip(group, curves, strict=True)], 2)
 
 
 def sooner_cells(curves: Sequence[Sequence[QualityPoint]], recipes: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -255,6 +269,7 @@ def parse(arguments: Sequence[str]) -> PeerPlan:
     parser.add_argument("--seconds-64", type=float, default=180.0, help="CPU seconds of each side at 64 px")
     parser.add_argument("--seed", type=int, action="append", help="repeatable; else 0")
     parser.add_argument("--samples", type=int, default=500, help="generated pictures of each measurement")
+    parser.add_argument("--end-only", action="store_true", help="measure peers at the end alone: a wide generator takes minutes to measure")
     options = parser.parse_args(arguments)
     return PeerPlan(
         [TASKS[name] for name in options.task or DEFAULT_TASKS],
@@ -262,6 +277,7 @@ def parse(arguments: Sequence[str]) -> PeerPlan:
         {32: options.seconds_32, 64: options.seconds_64},
         options.seed or [0],
         options.samples,
+        SHARES[-1:] if options.end_only else SHARES,
         options.out,
     )
 

@@ -65,7 +65,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PeerPlan:
     monkeypatch.setattr(TinyPeer, "opened", 0)
     monkeypatch.setitem(PEERS, "sngan", Peer("tiny", (), (8,), TinyPeer))
     monkeypatch.setitem(PEERS, "lightweight", Peer("of another size", (), (64,), TinyPeer))
-    return PeerPlan([QualityTask("bg-8", "bg", 8, str(file))], ["recipe", "sngan", "lightweight"], {8: 0.2}, [0], 8, tmp_path / "out")
+    return PeerPlan([QualityTask("bg-8", "bg", 8, str(file))], ["recipe", "sngan", "lightweight"], {8: 0.2}, [0], 8, measure.SHARES, tmp_path / "out")
 
 
 def test_both_sides_are_measured_at_the_same_shares_of_the_time_and_only_once(plan: PeerPlan, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,7 +104,15 @@ def test_a_peer_that_is_not_installed_is_refused_before_anything_begins(
 def row(side: str, kids: list[float], seed: int = 0, **more: Any) -> dict[str, Any]:
     """A row of bg-32 whose points are at 30, 60, 120 seconds."""
     points = [QualityPoint(cpu_s, cpu_s / 10, kid).to_json() for cpu_s, kid in zip((30.0, 60.0, 120.0), kids, strict=True)]
-    return {"task": "bg-32", "side": side, "seed": seed, "settings": {"seconds": 120.0}, "parameters": [1_500_000, 250_000], "points": points, **more}
+    return {
+        "task": "bg-32",
+        "side": side,
+        "seed": seed,
+        "settings": {"seconds": 120.0, "shares": [0.25, 0.5, 1.0]},
+        "parameters": [1_500_000, 250_000],
+        "points": points,
+        **more,
+    }
 
 
 def test_the_table_says_how_many_times_sooner() -> None:
@@ -125,6 +133,8 @@ def test_the_table_says_how_many_times_sooner() -> None:
     line = table_lines([*rows, *seeds])[4]
     assert line.endswith("| 0.75 (0.50 to 1.00) | 90.0 (60.0 to 120.0) | 2 (1 to 2) | 1 (1 to 2) |")
     assert table_lines(rows[1:2])[2].endswith("| 3.50 |  |  |  |")
+    end_only = {**rows[2], "points": rows[2]["points"][-1:], "settings": {"seconds": 120.0, "shares": [1.0]}}
+    assert table_lines([rows[0], end_only])[3].endswith("|  |  | 1.00 | 60.0 | 2 | 2 |")
 
 
 def test_a_training_that_ends_early_counts_with_its_last_point() -> None:

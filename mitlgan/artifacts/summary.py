@@ -62,8 +62,9 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None =
         and `rows` (name, type, output shape, parameters); `total`: the whole generator or composer, without the critic; of a composition also
         `joint`: how its layers come together, and the shape of that.
     """
+    with torch.random.fork_rng(devices=[]):
+        critic = networks.build_critic(recipe.critic, recipe.size_px)  # with weights: spectral normalization takes long without
     with torch.device("meta"):
-        critic = networks.build_critic(recipe.critic, recipe.size_px)
         if recipe.generator is not None:
             recipe = ladder_steps(recipe)[-1]
             assert recipe.generator is not None
@@ -74,9 +75,9 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None =
             assert recipe.composer is not None
             generators = {name: spec.build() for name, spec in (layers or default_generator_specs(recipe.composer, recipe.size_px)).items()}
             whole = networks.build_composer(recipe.composer, generators, recipe.size_px)
-    parts = _parts(whole)
+    parts, total = _parts(whole)
     parts["critic"] = _numbers(critic)
-    return {"name": display_name(recipe), "kind": recipe.command, "size_px": recipe.size_px, "networks": parts, "total": _total(whole), **_joint(whole)}
+    return {"name": display_name(recipe), "kind": recipe.command, "size_px": recipe.size_px, "networks": parts, "total": total, **_joint(whole)}
 
 
 def default_generator_specs(recipe: ComposerRecipe, size_px: int) -> dict[str, GeneratorSpec]:
@@ -111,7 +112,8 @@ def _describe_card(card: Card, source: str) -> dict[str, Any]:
     with torch.device("meta"):
         network = build_network(card, source)
     name = display_name_of(card.recipe, card.role)
-    return {"name": name, "kind": card.kind, "size_px": card.size_px, "networks": _parts(network), "total": _total(network), **_joint(network)}
+    parts, total = _parts(network)
+    return {"name": name, "kind": card.kind, "size_px": card.size_px, "networks": parts, "total": total, **_joint(network)}
 
 
 def _joint(whole: networks.Network) -> dict[str, Any]:
@@ -122,19 +124,18 @@ def _joint(whole: networks.Network) -> dict[str, Any]:
     return {"joint": {"name": whole.joint, "output": [channels, whole.size_px, whole.size_px]}}
 
 
-def _parts(whole: networks.Network) -> dict[str, Any]:
+def _parts(whole: networks.Network) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return the account of each part by name, and the totals."""
+    table = networks.summarize_blocks(whole, whole.input_shape)
+    account = _account(whole, table)
+    total = {key: account[key] for key in ("parameters", "trainable", "multiply_accumulates")}
     if not isinstance(whole, networks.Composer):
-        return {whole.kind: _numbers(whole)}
+        return {whole.kind: account}, total
     modules: dict[str, tuple[str, nn.Module]] = {f"layer {name}": (f"generators.{name}.", generator) for name, generator in whole.generators.items()}
     modules |= {"adapters": ("adapters.", whole.adapters)} if whole.adapters else {}
     modules |= {"fusion": ("fusion.", whole.fusion), "translator": ("translator.", whole.translator)}
-    table = networks.summarize_blocks(whole, whole.input_shape)
-    return {name: _account(module, [row for row in table if f"{row.name}.".startswith(prefix)]) for name, (prefix, module) in modules.items()}
-
-
-def _total(whole: networks.Network) -> dict[str, int]:
-    numbers = _numbers(whole)
-    return {key: numbers[key] for key in ("parameters", "trainable", "multiply_accumulates")}
+    parts = {name: _account(module, [row for row in table if f"{row.name}.".startswith(prefix)]) for name, (prefix, module) in modules.items()}
+    return parts, total
 
 
 def _numbers(network: networks.Network) -> dict[str, Any]:

@@ -46,8 +46,9 @@ def training_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> float:
 
 def _step_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> float:
     """Return the cost of training at one size; see `training_macs`."""
+    with torch.random.fork_rng(devices=[]):
+        critic = networks.build_critic(recipe.critic, recipe.size_px)  # with weights: spectral normalization takes long without
     with torch.device("meta"):
-        critic = networks.build_critic(recipe.critic, recipe.size_px)
         if recipe.generator is not None:
             network: networks.Network = networks.build_generator(recipe.generator, recipe.size_px)
         else:

@@ -11,6 +11,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mitlgan.networks.interface import Network
 from mitlgan.runtime.randomness import random_generator, sample_normal
 
+RECALIBRATION_BATCHES, RECALIBRATION_BATCH = 32, 64
+"""Batches that the statistics are averaged over, and the images of each."""
+
 
 def trained_statistics(network: nn.Module) -> Iterator[Tensor]:
     """Yield the running statistics of modules in training mode."""
@@ -20,7 +23,7 @@ def trained_statistics(network: nn.Module) -> Iterator[Tensor]:
 
 
 @torch.no_grad()
-def recalibrate_batchnorm(network: Network, seed: int, *, batches: int = 32, batch: int = 64) -> Network:
+def recalibrate_batchnorm(network: Network, seed: int) -> Network:
     """Measure the running BatchNorm statistics of a network's present weights.
 
     An average of weights does not have the average of the statistics. Frozen layers, whose modules stay in eval mode, keep theirs.
@@ -28,8 +31,6 @@ def recalibrate_batchnorm(network: Network, seed: int, *, batches: int = 32, bat
     Args:
         network: Maps latents to images; left in eval mode.
         seed: Seed of the latents.
-        batches: Number of batches that the statistics are averaged over.
-        batch: Images of each batch.
 
     Returns:
         The same network.
@@ -42,8 +43,8 @@ def recalibrate_batchnorm(network: Network, seed: int, *, batches: int = 32, bat
             norm.reset_running_stats()
             norm.momentum = None  # torch then averages over all batches with equal weight
         device = next(network.parameters()).device
-        for index in range(batches):
-            network(sample_normal((batch, *network.input_shape), random_generator(seed, "recalibration", index), device))
+        for index in range(RECALIBRATION_BATCHES):
+            network(sample_normal((RECALIBRATION_BATCH, *network.input_shape), random_generator(seed, "recalibration", index), device))
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
     return network.eval()

@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mitlgan import networks
 from mitlgan.errors import UsageError
-from mitlgan.networks.generators.grown import GrownGenerator, change_allowance
+from mitlgan.networks.generators.grown import GrownGenerator, change_allowance, neighborhood_maximum
 from mitlgan.networks.resample import resize_image
 from mitlgan.recipe import AnyGenerator, DcganGeneratorRecipe, GrownGeneratorRecipe, MlpGeneratorRecipe, ThesisGeneratorRecipe, UpsampledGeneratorRecipe
 
@@ -120,6 +120,14 @@ def test_room_rises_from_nothing_to_all() -> None:
     assert given[:3].tolist() == [0, 0, 0]
     assert (given.diff() >= 0).all()
     assert given[16:].min() > 0.99
+
+
+@pytest.mark.parametrize("size", [(2, 3, 9, 12), (1, 1, 2, 3), (1, 2, 1, 1)])
+def test_the_largest_value_around_each_pixel_is_that_of_pooling(size: tuple[int, ...]) -> None:
+    image = torch.randn(size)
+    expected = torch.nn.functional.max_pool2d(image, 5, stride=1, padding=2)
+    assert torch.equal(neighborhood_maximum(image), expected)
+    assert torch.equal(neighborhood_maximum(image.clone().requires_grad_()), expected)
 
 
 def test_the_change_is_bounded() -> None:

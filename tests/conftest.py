@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -13,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one thread a worker: several workers of several threads each slow each other down tenfold
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):  # the many processes of the tests need not compile all modules again
+    sys.dont_write_bytecode = False
 
 import pytest
 import torch
+from helpers import short_exports  # noqa: F401  (here, so that all tests have it)
 
 from mitlgan import networks
 from mitlgan.artifacts.card import LayerCard, make_card
@@ -54,15 +58,6 @@ def children() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["mitlgan.artifacts.safetensors_io"])
     return context
-
-
-@pytest.fixture(scope="session")
-def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One cache for all tests here: demo packs and real features are made once."""
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MITLGAN_CACHE", str(folder))
-        yield folder
 
 
 @pytest.fixture
@@ -138,10 +133,20 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory, fg_recipe: Recipe, compo
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Prepared data of the tests stays out of the user's cache."""
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One cache for all tests and workers, apart from the user's: demo packs and features of real pictures are made once."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared-cache"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MITLGAN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("MITLGAN_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_disks() -> Iterator[None]:
+    """Files need not outlive a loss of power here; each wait takes milliseconds, and the tests make tens of thousands."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
         yield
 
 

@@ -54,12 +54,12 @@ def run(line: str, monkeypatch: pytest.MonkeyPatch) -> int:
     return int(ended.value.code or 0)
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder with the README's placeholders: DIR has pictures, photo.png is one, mask.png its hole; PHOTOS and SCENES those of objects in
-    places, MATTES their truth.
+@pytest.fixture(scope="module")
+def placeholders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The README's placeholders: DIR has pictures, photo.png is one, mask.png its hole; PHOTOS and SCENES those of objects in places, MATTES their
+    truth.
     """
-    monkeypatch.chdir(tmp_path)
+    tmp_path = tmp_path_factory.mktemp("placeholders")
     pictures = tmp_path / "DIR"
     pictures.mkdir()
     noise = np.random.default_rng(0)
@@ -80,7 +80,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         layers.matte.save(tmp_path / "MATTES" / f"{index}.png")
     (tmp_path / "exclude.txt").write_text("1.png\n")
     (tmp_path / "keep.txt").write_text("3.png\n")
-    shutil.copytree(ROOT / "pretrained", tmp_path / "pretrained")
+    return tmp_path
+
+
+@pytest.fixture
+def folder(placeholders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder but for the placeholders and the shipped artifacts."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(placeholders, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "pretrained").symlink_to(ROOT / "pretrained")
     return tmp_path
 
 
@@ -92,6 +100,7 @@ def test_every_command_of_the_readme_works(folder: Path, monkeypatch: pytest.Mon
     assert (folder / "child.png").is_file()
 
 
+@pytest.mark.slow  # cli/test_train.py runs the same at 8 px
 def test_the_fixed_commands_work(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     execute(["mitlgan pretrain fg", "mitlgan pretrain bg", "mitlgan compose", "mitlgan compare --baseline wgan"], folder, monkeypatch, capsys)
     assert list((folder / "runs" / "compare").glob("*/report.html")), "compare wrote its report"
@@ -151,6 +160,7 @@ def execute(wanted: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch, ca
             line += " " + shlex.join(SHORT)
         if line.split()[1] == "evaluate":
             line += " --threads 1"
+        line = line.replace("--seconds 10", "--seconds 1")
         code = run(line, monkeypatch)
         assert code == 0, f"{command}: {capsys.readouterr().err}"
 

@@ -29,6 +29,7 @@ from mitlgan.training.run_directory import Run
 TOUR = shipped_folder("recipes") / "tour.ipynb"
 SCALE = 0.005
 SIZE_PX = 32
+SHORT_EXPORTS = "from mitlgan.networks import batchnorm; batchnorm.RECALIBRATION_BATCHES = 1"
 
 pytestmark = pytest.mark.timeout(600)  # a minute of one core, which other processes may want, too
 
@@ -81,6 +82,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Walked:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MITLGAN_TOUR_SCALE", str(SCALE))
         patch.setenv("OMP_NUM_THREADS", "1")
+        notebook.cells.insert(0, nbformat.v4.new_code_cell(SHORT_EXPORTS))
         NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
     return Walked(notebook, folder)
 

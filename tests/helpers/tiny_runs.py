@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from helpers import short_exports  # noqa: F401  (for children of tests, which import this module alone)
 from mitlgan.data.pack.image_pack import FourthChannel
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.recipe import Recipe, as_dict, parse_recipe

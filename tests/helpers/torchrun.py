@@ -97,7 +97,7 @@ def hang(world: World, folder: Path) -> dict[str, Any]:
     """Rank 1 does not come."""
     any_rank(False, world)
     if world.rank == 1:
-        time.sleep(8)
+        time.sleep(4)
         return {}
     any_rank(False, world)
     return {"survived": True}

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import tiny_runs
+from helpers.short_exports import IMAGES_OF_USERS
 
 from mitlgan.artifacts.safetensors_io import read_header, read_tensors, write_tensors
 from mitlgan.errors import ArtifactError, Stopped, UsageError
+from mitlgan.networks import batchnorm
 from mitlgan.runtime.json_files import read_jsonl
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.pretrain import pretrain
@@ -128,8 +130,12 @@ def test_what_an_interrupted_write_left_is_gone_after_a_resume(pretrain_fg: tiny
     assert not any(path.exists() for path in left)
 
 
-def test_a_run_of_an_earlier_version_is_made_longer_as_that_version_made_it(environment: RunContext, tmp_path: Path) -> None:
+def test_a_run_of_an_earlier_version_is_made_longer_as_that_version_made_it(
+    environment: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The run and the reference are of version 0.1.0 before its modules moved; the reference is that run, made longer by the same code."""
+    for name, value in zip(("RECALIBRATION_BATCHES", "RECALIBRATION_BATCH"), IMAGES_OF_USERS, strict=True):
+        monkeypatch.setattr(batchnorm, name, value)
     folder = Path(__file__).parent
     run = Run(tmp_path / "pretrain" / "old-bg-001")
     shutil.copytree(folder / "earlier_run", run.path)

@@ -32,7 +32,7 @@ def test_a_dropped_picture_converges_and_its_layers_are_edited(studio: Studio) -
     studio.at("embed-drop").evaluate(DROP, base64.b64encode(given).decode())
     eventually(lambda: studio.at("embed-start").is_enabled())
     assert np.array_equal(shown(studio.at("embed-given"))[..., :3], decoded(given))
-    studio.slide("embed-seconds", 10)
+    studio.slide("embed-seconds", 4)
     studio.page.evaluate(ERRORS)
     studio.at("embed-start").click()
     assert studio.at("embed-cancel").is_enabled()

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import torch
 from helpers import tiny_runs
+from helpers.short_exports import IMAGES_OF_USERS
 from torch import Tensor, nn
 
 from mitlgan import networks
 from mitlgan.artifacts.load_save import layer_hashes, load_network
 from mitlgan.errors import ArtifactError
+from mitlgan.networks import batchnorm
 from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import Recipe
 from mitlgan.training.counters import Counters
@@ -173,7 +175,10 @@ class Shifted(nn.Module):
         return found
 
 
-def test_recalibration_measures_the_statistics_of_the_present_weights() -> None:
+def test_recalibration_measures_the_statistics_of_the_present_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert IMAGES_OF_USERS == (32, 64)
+    for name, value in zip(("RECALIBRATION_BATCHES", "RECALIBRATION_BATCH"), IMAGES_OF_USERS, strict=True):
+        monkeypatch.setattr(batchnorm, name, value)
     network = Shifted()
     for _ in range(20):
         network(torch.full((4, 6), 99.0))  # what training left must not count

@@ -67,7 +67,7 @@ def closed(connection: socket.socket, within_s: float) -> bool:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short times."""
-    for name, value in (("REQUEST_TIMEOUT_S", 2.0), ("WRITE_TIMEOUT_S", 0.8), ("CLOSE_TIMEOUT_S", 0.3)):
+    for name, value in (("REQUEST_TIMEOUT_S", 1.2), ("WRITE_TIMEOUT_S", 0.8), ("CLOSE_TIMEOUT_S", 0.3)):
         monkeypatch.setattr(connections, name, value)
 
 
@@ -108,7 +108,7 @@ def test_nor_is_a_second_request_on_the_same_connection(patient: None, after: by
 def test_a_client_that_takes_nothing_is_let_go(patient: None) -> None:
     with serving() as place, socket.create_connection(place) as slow:
         slow.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
-        time.sleep(3)
+        time.sleep(2)
         slow.settimeout(5)
         got = 0
         with contextlib.suppress(OSError):

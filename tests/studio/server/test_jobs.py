@@ -109,10 +109,10 @@ def test_a_trained_filler_fills_and_the_rest_stays() -> None:
     assert set(filled.ravel()) == {128}  # blended: the drawing has no gradient, so the rim's colour goes on
 
 
-@pytest.mark.parametrize("size", [(60, 40), (1500, 1100)])
+@pytest.mark.parametrize(("size", "share"), [((60, 40), 4), ((1500, 1100), 16)])
 @pytest.mark.parametrize("method", ["embed", "context"])
 def test_a_filled_picture_comes_back_at_its_full_size(
-    client: TestClient, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], method: str
+    client: TestClient, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], share: int, method: str
 ) -> None:
     """Its hole was painted on a smaller copy; every pixel outside of it is the picture's own."""
     monkeypatch.setattr(inpainting_jobs, "load_context_encoder", lambda: Filler("ones", 8, lambda pictures, holes: torch.ones_like(pictures)))
@@ -120,7 +120,7 @@ def test_a_filled_picture_comes_back_at_its_full_size(
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     small = Image.new("L", (size[0] // 2, size[1] // 2))
-    small.paste(255, (5, 5, size[0] // 4, size[1] // 4))
+    small.paste(255, (5, 5, size[0] // share, size[1] // share))
     painted = io.BytesIO()
     small.save(painted, "PNG")
     body = {"artifact": ids["bg"], "image": uri(buffer.getvalue()), "hole": uri(painted.getvalue()), "seconds": 0.5, "method": method}
@@ -130,7 +130,7 @@ def test_a_filled_picture_comes_back_at_its_full_size(
     whole = read(client.get(f"/api/jobs/{job}/picture.png").content)
     assert (end.data["width"], end.data["height"]) == size == whole.shape[1::-1]
     hole = np.zeros(size[::-1], dtype=bool)
-    hole[10 : size[1] // 4 * 2, 10 : size[0] // 4 * 2] = True
+    hole[10 : size[1] // share * 2, 10 : size[0] // share * 2] = True
     assert np.array_equal(whole[~hole], pixels[~hole])
     assert (whole[hole] != pixels[hole]).any(axis=-1).mean() > 0.9
     shown = read(end.data["picture"])

@@ -23,7 +23,7 @@ def trained_statistics(network: nn.Module) -> Iterator[Tensor]:
 
 
 @torch.no_grad()
-def recalibrate_batchnorm(network: Network, seed: int) -> Network:
+def recalibrate_batchnorm(network: Network, seed: int, *, batches: int | None = None) -> Network:
     """Measure the running BatchNorm statistics of a network's present weights.
 
     An average of weights does not have the average of the statistics. Frozen layers, whose modules stay in eval mode, keep theirs.
@@ -31,6 +31,7 @@ def recalibrate_batchnorm(network: Network, seed: int) -> Network:
     Args:
         network: Maps latents to images; left in eval mode.
         seed: Seed of the latents.
+        batches: Number of batches in place of `RECALIBRATION_BATCHES`.
 
     Returns:
         The same network.
@@ -43,7 +44,7 @@ def recalibrate_batchnorm(network: Network, seed: int) -> Network:
             norm.reset_running_stats()
             norm.momentum = None  # torch then averages over all batches with equal weight
         device = next(network.parameters()).device
-        for index in range(RECALIBRATION_BATCHES):
+        for index in range(batches or RECALIBRATION_BATCHES):
             network(sample_normal((RECALIBRATION_BATCH, *network.input_shape), random_generator(seed, "recalibration", index), device))
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

@@ -55,14 +55,16 @@ def mutations(valid: bytes, count: int, check: Callable[[bytes], bool], *, as_js
         draw = random.Random(seed)
         damaged = json.dumps(mutated_tree(tree, draw)).encode() if as_json and seed % 2 else mutated(valid, draw)
         before = time.process_time()
+        refusal = "", 2
         try:
             accepted += check(damaged)
         except MitlganError as error:
-            assert str(error).isprintable(), seed  # kept, it would hold on to all that its traceback names
-            assert error.exit_code in (2, 3, 4, 5), seed
+            refusal = str(error), error.exit_code  # kept itself, it would hold on to all that its traceback names
         except BaseException as error:
             error.add_note(f"seed {seed}: {damaged[:2000]!r}")
             raise
+        assert refusal[0].isprintable(), seed
+        assert refusal[1] in (2, 3, 4, 5), seed
         assert time.process_time() - before < MAX_SECONDS, seed
     return accepted
 

@@ -35,7 +35,8 @@ Baseline = Annotated[
         metavar="NAME|RECIPE|ARTIFACT",
         help="wgan: the tuned WGAN for a composition with mattes, the thesis' plain one for the thesis' composition. plain-wgan: always the "
         "plain one. wgan-finetuned: starts from the foreground's weights. plain: the same generator without layers, by the composition's "
-        "objective. paste: the frozen layers, untrained. Or a recipe, artifact or run. Repeatable. Default: wgan.",
+        "objective. Where layers grew from small ones, so do wgan, plain-wgan and plain. paste: the frozen layers, untrained. Or a recipe, artifact "
+        "or run. Repeatable. Default: wgan.",
     ),
 ]
 

@@ -100,7 +100,7 @@ def large_scenes(composed: ArmResult, size_px: int) -> list[Picture]:
     own = f"{composed.label}: scenes of {size_px} px" + (f" after {format_duration(own_s)} of CPU time in all" if own_s else "")
     longer = f", for {shipped_s / own_s:.0f} times as long" if own_s and shipped_s > own_s else ""
     large = f"The shipped {LARGE_COMPOSITION}: scenes of {card.size_px} px after {format_duration(shipped_s)} of CPU time in all{longer}"
-    return [Picture(own, composed.samples[:LARGE_PICTURES]), Picture(large, to_uint8(loaded.sample(range(LARGE_PICTURES))))]
+    return [Picture(own, composed.samples), Picture(large, to_uint8(loaded.sample(range(LARGE_PICTURES))))]
 
 
 def protocol_facts(evaluator: CachedEvaluator) -> dict[str, Any]:

@@ -231,7 +231,7 @@ def test_scenes_of_64_px_are_shown_with_those_of_the_shipped_128(monkeypatch: py
     cost = Cost([StageCost("foreground", 1.0, 70.0, pretraining=True, cpu_seconds=70.0), StageCost("composition", 1.0, 30.0, cpu_seconds=30.0)])
     arm = ArmResult("composed", "Composition (modern-grown)", "composed", samples=torch.zeros(25, 3, 64, 64, dtype=torch.uint8), cost=cost)
     own, large = report_builder.large_scenes(arm, 64)
-    assert (own.caption, len(own.pixels)) == ("Composition (modern-grown): scenes of 64 px after 1 min 40 s of CPU time in all", 1)
+    assert (own.caption, len(own.pixels)) == ("Composition (modern-grown): scenes of 64 px after 1 min 40 s of CPU time in all", 25)
     assert large.caption.startswith("The shipped modern-128: scenes of 128 px after 1 h ")
     assert large.caption.endswith(" times as long")
     assert large.pixels.shape == (1, 3, 128, 128)  # type: ignore[union-attr]

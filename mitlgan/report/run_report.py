@@ -23,6 +23,7 @@ from mitlgan.report.sample_pictures import PICTURES, evenly_chosen, stage_pictur
 from mitlgan.report.schema import ArmResult, Comparison, Cost, Pixels, StageCost
 from mitlgan.report.verdict import MIN_PICTURES
 from mitlgan.runtime.json_files import read_json, read_log
+from mitlgan.runtime.progress import finite
 from mitlgan.training import run_directory
 from mitlgan.training.progress_animation import encode_progress
 from mitlgan.training.run_directory import Run
@@ -110,12 +111,13 @@ def _step_sentences(run: Run, diagnosis: Diagnosis) -> list[str]:
 def _quality_sentences(figures: dict[str, Any]) -> list[str]:
     """Return in words what was measured, and how far it can be trusted."""
     measured, kid = figures.get("frechet", {}), figures.get("kid", {})
-    if not all(isinstance(measured.get(key), int) for key in ("real", "generated")) or "value" not in kid:
+    value, std = (finite(kid.get(key)) if isinstance(kid, dict) else None for key in ("value", "std"))
+    if not isinstance(measured, dict) or not all(isinstance(measured.get(key), int) for key in ("real", "generated")) or value is None:
         return []
     is_training = measured.get("split") == TRAIN
-    spread = f" ± {kid['std']:.2f}" if "std" in kid else ""
+    spread = "" if std is None else f" ± {std:.2f}"
     sentence = (
-        f"KID {kid['value']:.2f}{spread}: {measured['generated']:,} generated pictures against {measured['real']:,} "
+        f"KID {value:.2f}{spread}: {measured['generated']:,} generated pictures against {measured['real']:,} "
         f"{'that it learned from' if is_training else 'held-out ones'}. 0 would be as real ones are."
     )
     if is_training:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from helpers import tiny_runs
+from helpers.short_exports import IMAGES_OF_USERS
 from torch import Tensor, nn
 
 import mitlgan
@@ -18,7 +19,7 @@ from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.load_save import layer_hashes, load_network, network_tensors
 from mitlgan.artifacts.safetensors_io import read_tensors, tensors_sha256
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.networks import Composer
+from mitlgan.networks import Composer, batchnorm
 from mitlgan.recipe import Recipe, as_dict, diff_recipes, parse_recipe, with_overrides
 from mitlgan.stages.compose import compose
 from mitlgan.stages.context import RunContext
@@ -71,6 +72,8 @@ def test_pretraining_ends_with_a_frozen_generator_and_its_account(pretrained: di
 def test_the_artifact_is_the_moving_average_with_statistics_of_its_own(
     packs: dict[str, Path], environment: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name, number in zip(("RECALIBRATION_BATCHES", "RECALIBRATION_BATCH"), IMAGES_OF_USERS, strict=True):
+        monkeypatch.setattr(batchnorm, name, number)
     states = captured(monkeypatch)
     run = pretrain(tiny_runs.recipe("fg", packs["fg"]), environment)
     (state,) = states

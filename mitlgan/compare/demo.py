@@ -32,7 +32,7 @@ from mitlgan.stages.pretrain import with_start
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
-LENGTHS_KIMG = {"recommended/fg-32": 40.0, "recommended/bg-32": 40.0, "recommended/fg-64-sharp": 10.0}
+LENGTHS_KIMG = {"recommended/fg-32": 30.0, "recommended/bg-32": 30.0, "recommended/fg-64-sharp": 8.0}
 """Lengths of layers for at most twelve minutes on two cores; the composition has its recipe's, the baselines the time of all stages together."""
 QUICK_KIMG = 1.0
 QUICK = {"training__kimg": QUICK_KIMG, "training__snapshot_kimg": 1.0, "training__checkpoint_kimg": 1.0, "evaluation__samples": 256}

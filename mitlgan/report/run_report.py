@@ -131,7 +131,9 @@ def _split_sentences(figures: dict[str, Any], evaluations: list[dict[str, Any]])
     measured = figures.get("frechet", {})
     if "split_recorded" in measured:
         sentences.append(f"The figures were recorded as of {measured['split_recorded']}, but they are of the pictures that the network was trained on.")
-    splits = dict.fromkeys((row.get("split"), row.get("real")) for row in evaluations if row.get("split"))
+    splits = dict.fromkeys(
+        (row["split"], row["real"]) for row in evaluations if isinstance(row.get("split"), str) and isinstance(row.get("real"), int)
+    )  # fmt: skip
     sentences += [f"Evaluations during training are against {real:,} real {split} pictures." for split, real in splits]
     return sentences
 

@@ -38,3 +38,12 @@ def test_without_a_measurement_nothing_is_said_of_quality(pretrained: dict[str, 
     run = Run(Path(shutil.copytree(pretrained["bg"].path, tmp_path / "run")))
     (run.path / "metrics.json").unlink(missing_ok=True)
     assert not [sentence for sentence in write_run_report(run.path)[1] if "KID" in sentence]
+
+
+def test_lines_of_evaluations_with_odd_values_are_passed_over(pretrained: dict[str, Run], tmp_path: Path) -> None:
+    run = Run(Path(shutil.copytree(pretrained["bg"].path, tmp_path / "run")))
+    odd = [("validation", None), ([[]], 12), ("validation", "x"), ({}, 1e308), ("validation", 12)]
+    rows = [{"iteration": i, "kimg": 0.1, "fd": 9.0, "split": split, "real": real} for i, (split, real) in enumerate(odd)]
+    (run.path / "evaluations.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    sentences = [sentence for sentence in write_run_report(run.path)[1] if "Evaluations during" in sentence]
+    assert sentences == ["Evaluations during training are against 12 real validation pictures."]

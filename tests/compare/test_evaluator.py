@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from helpers import tiny_runs
+from helpers.short_exports import export_like_users
 
 from mitlgan.artifacts.card import read_card, read_weights_hash
 from mitlgan.artifacts.load_save import load_network, save_network
@@ -136,7 +137,8 @@ def test_a_second_call_goes_on_where_the_first_was_stopped(plan: ComparisonPlan,
 
 
 @pytest.mark.slow
-def test_arms_side_by_side_are_the_same_runs(plan: ComparisonPlan, environment: RunContext) -> None:
+def test_arms_side_by_side_are_the_same_runs(plan: ComparisonPlan, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    export_like_users(monkeypatch)
     beside = tiny_runs.run_context(environment.root.parent / "beside")
     one, two = run_comparison(plan, environment), run_comparison(replace(plan, jobs=2), beside)
     assert [arm.metrics for arm in one.comparison.arms] == [arm.metrics for arm in two.comparison.arms]

@@ -19,6 +19,7 @@ import pytest
 import torch
 from helpers import tiny_runs
 from helpers import torchrun as ranks
+from helpers.short_exports import export_like_users
 from safetensors.torch import load_file
 
 from mitlgan.errors import UsageError
@@ -253,8 +254,9 @@ def test_a_rank_killed_under_torchrun_leaves_a_checkpoint_that_loads(tmp_path: P
 
 
 @pytest.mark.slow
-def test_torchrun_restarts_a_training_whose_rank_was_killed(tmp_path: Path, packs: dict[str, Path]) -> None:
+def test_torchrun_restarts_a_training_whose_rank_was_killed(tmp_path: Path, packs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ranks start again from the newest checkpoint, and the end is that of one process without any fault."""
+    export_like_users(monkeypatch)
     recipe = tiny_runs.recipe("fg", packs["fg"], updates=60, batch=2 * tiny_runs.BATCH, checkpoint_iterations=2)
     (tmp_path / "mine.toml").write_text(to_toml(recipe))
     process = torchrun("train", tmp_path / "mine.toml", "--out", tmp_path / "runs", "--json", restarts=2)

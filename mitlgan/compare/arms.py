@@ -118,7 +118,7 @@ def _built_in_arm(name: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec]
 
 
 def _growth(recipe: Recipe) -> str:
-    """Return the part of a label that says from which size a recipe grows, if it does."""
+    """Return the part of a label that says from which size a recipe grows; empty for one that does not grow."""
     return "" if recipe.grow is None else f", grown from {recipe.grow[0].size_px} px"
 
 

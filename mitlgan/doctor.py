@@ -15,8 +15,8 @@ from mitlgan.data.pack.cache import cache_dir
 from mitlgan.errors import MitlganError
 from mitlgan.metrics.extractors.digits.network import DIGIT_EXTRACTOR
 from mitlgan.metrics.extractors.inception import cached_inception_weights
-from mitlgan.metrics.extractors.mobilenet_v2 import SECOND_EXTRACTOR
-from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR, open_extractor
+from mitlgan.metrics.extractors.names import OFFLINE_EXTRACTOR, SECOND_EXTRACTOR
+from mitlgan.metrics.extractors.registry import open_extractor
 from mitlgan.runtime.distributed import resolve_device
 from mitlgan.runtime.files import ensure_folder
 from mitlgan.version import __version__

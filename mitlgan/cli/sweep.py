@@ -56,7 +56,7 @@ def sweep(
     """
     from mitlgan.compare.sweep import run_sweep
     from mitlgan.compare.sweep_plan import SweepPlan
-    from mitlgan.metrics.extractors.spec import OFFLINE_EXTRACTOR
+    from mitlgan.metrics.extractors.names import OFFLINE_EXTRACTOR
     from mitlgan.report.ranking import ranking_markdown, ranking_summary
     from mitlgan.runtime.progress import PlainReporter
 

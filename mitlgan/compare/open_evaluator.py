@@ -10,10 +10,10 @@ from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.data.sources.split_folders import correct_split
 from mitlgan.data.splits import choose_evaluation_split, resolve_split
 from mitlgan.errors import DataError
-from mitlgan.metrics.extractors.mobilenet_v2 import SECOND_EXTRACTOR, second_weights
-from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR
+from mitlgan.metrics.extractors.names import OFFLINE_EXTRACTOR, SECOND_EXTRACTOR
 from mitlgan.metrics.open_extractors import open_extractors, open_recipe_extractors
 from mitlgan.metrics.protocol import EvalProtocol
+from mitlgan.networks.feature_networks.mobilenet_v2 import mobilenet_weights
 from mitlgan.recipe import Recipe
 from mitlgan.stages.context import RunContext
 
@@ -64,6 +64,6 @@ def extractor_names(recipe: Recipe) -> tuple[str, ...]:
     names = recipe.evaluation.extractors
     base, at, size_px = names[0].partition("@")
     second = OFFLINE_EXTRACTOR if base != OFFLINE_EXTRACTOR else SECOND_EXTRACTOR
-    if len(names) > 1 or (second == SECOND_EXTRACTOR and second_weights() is None):
+    if len(names) > 1 or (second == SECOND_EXTRACTOR and mobilenet_weights() is None):
         return names
     return (*names, f"{second}{at}{size_px}" if base in (OFFLINE_EXTRACTOR, SECOND_EXTRACTOR) else second)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mitlgan.errors import UsageError
 from mitlgan.metrics.extractors.extractor import Extractor
-from mitlgan.metrics.extractors.spec import AbsentWeightsError
 from mitlgan.metrics.protocol import EvalProtocol
+from mitlgan.networks.feature_networks.spec import AbsentWeightsError
 from mitlgan.runtime.progress import Say
 
 

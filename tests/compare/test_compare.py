@@ -199,7 +199,7 @@ def test_several_extractors_stand_beside_each_other(composed: Run, environment: 
 def test_a_second_extractor_joins_where_it_is_at_hand(composed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = load_recipe(composed.recipe_file)
     for path, names in ((Path("w.pth"), ("efficientnet-lite0@32", "mobilenet-v2@32")), (None, ("efficientnet-lite0@32",))):
-        monkeypatch.setattr(open_evaluator, "second_weights", lambda path=path: path)
+        monkeypatch.setattr(open_evaluator, "mobilenet_weights", lambda path=path: path)
         assert open_evaluator.extractor_names(recipe) == names
     assert open_evaluator.extractor_names(with_overrides(recipe, evaluation__extractor="inception")) == ("inception", "efficientnet-lite0")
     assert open_evaluator.extractor_names(with_overrides(recipe, evaluation__extractor=["inception", "mobilenet-v2"])) == ("inception", "mobilenet-v2")

@@ -11,7 +11,7 @@ from helpers import tiny_runs
 from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.load_save import load_network, save_network
 from mitlgan.errors import UsageError
-from mitlgan.metrics.extractors import mobilenet_v2
+from mitlgan.networks.feature_networks import mobilenet_v2
 from mitlgan.recipe import as_dict, parse_recipe, with_overrides
 from mitlgan.stages.evaluate import evaluate_artifact
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +13,27 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mitlgan.errors import UsageError
-from mitlgan.metrics.extractors.spec import OFFLINE_EXTRACTOR, RESIZES, ExtractorSpec
+from mitlgan.metrics.extractors.names import OFFLINE_EXTRACTOR
+from mitlgan.networks.feature_networks.spec import FeatureNetworkSpec
 from mitlgan.runtime.distributed import World, gather_objects
 
 CHUNK = 256
 """Images that are made, or read, at a time."""
+
+
+@dataclass(frozen=True)
+class Resize:
+    """How images are resized to the network's input."""
+
+    mode: str
+    antialias: bool
+
+
+RESIZES = {
+    "bilinear": Resize("bilinear", antialias=False),
+    "bilinear-antialias": Resize("bilinear", antialias=True),
+    "bicubic-antialias": Resize("bicubic", antialias=True),
+}
 
 
 class Extractor:
@@ -30,7 +47,7 @@ class Extractor:
         size_px: Input size of the network.
     """
 
-    def __init__(self, network: nn.Module, spec: ExtractorSpec, *, size_px: int, resize: str, weights_sha256: str, device: torch.device) -> None:
+    def __init__(self, network: nn.Module, spec: FeatureNetworkSpec, *, size_px: int, resize: str, weights_sha256: str, device: torch.device) -> None:
         self.name = f"{spec.name}@{size_px}" if resize == spec.resize else f"{spec.name}@{size_px}-{resize}"
         self.spec = spec
         self.is_inception = spec.name == "inception"

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mitlgan.metrics.extractors.spec import OFFLINE_EXTRACTOR, AbsentWeightsError, ExtractorSpec
+from mitlgan.metrics.extractors.names import OFFLINE_EXTRACTOR
+from mitlgan.networks.feature_networks.spec import AbsentWeightsError, FeatureNetworkSpec
 
 INCEPTION_URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
 _SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
@@ -78,7 +79,7 @@ def _build(state: dict[str, Tensor]) -> nn.Module:
     return network
 
 
-SPEC = ExtractorSpec(
+SPEC = FeatureNetworkSpec(
     name="inception",
     build=_build,
     locate=_locate,

@@ -11,16 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.errors import UsageError, raise_resource_fault
-from mitlgan.metrics.extractors import efficientnet_lite0, inception, mobilenet_v2
+from mitlgan.metrics.extractors import inception
 from mitlgan.metrics.extractors.digits import network as digits
-from mitlgan.metrics.extractors.extractor import Extractor
-from mitlgan.metrics.extractors.spec import OFFLINE_EXTRACTOR, RESIZES, ExtractorSpec
+from mitlgan.metrics.extractors.extractor import RESIZES, Extractor
+from mitlgan.metrics.extractors.names import OFFLINE_EXTRACTOR
 from mitlgan.metrics.extractors.timm_networks import timm_spec
-from mitlgan.metrics.extractors.weights import read_weights
+from mitlgan.networks.feature_networks import efficientnet_lite0, mobilenet_v2
+from mitlgan.networks.feature_networks.spec import FeatureNetworkSpec
+from mitlgan.networks.feature_networks.weights import read_weights, reinstall_advice
 
 __all__ = ["EXTRACTORS", "OFFLINE_EXTRACTOR", "RESIZES", "open_extractor"]
 
-EXTRACTORS: dict[str, ExtractorSpec] = {spec.name: spec for spec in (efficientnet_lite0.SPEC, mobilenet_v2.SPEC, inception.SPEC, digits.SPEC)}
+EXTRACTORS: dict[str, FeatureNetworkSpec] = {spec.name: spec for spec in (efficientnet_lite0.SPEC, mobilenet_v2.SPEC, inception.SPEC, digits.SPEC)}
 
 
 def open_extractor(
@@ -55,12 +57,13 @@ def open_extractor(
     resize = spec.resize if resize is None else resize
     _check_input(spec, size_px, resize)
     path = spec.locate(weights)
-    state, digest = read_weights(path, spec, is_user_file=weights is not None)
+    label = f"--extractor {spec.name}: {path}" if weights is None else f"--weights {path}"
+    state, digest = read_weights(path, spec, label=label, advice=_how_to_get_weights(spec, weights))
     network = _build(spec, state, path)
     return Extractor(network, spec, size_px=size_px, resize=resize, weights_sha256=digest, device=torch.device(device))
 
 
-def _check_input(spec: ExtractorSpec, size_px: int, resize: str) -> None:
+def _check_input(spec: FeatureNetworkSpec, size_px: int, resize: str) -> None:
     if resize not in RESIZES:
         raise UsageError(f"--resize {resize}: unknown; known are {', '.join(RESIZES)}")
     if spec.has_fixed_input and (size_px, resize) != (spec.size_px, spec.resize):
@@ -70,10 +73,18 @@ def _check_input(spec: ExtractorSpec, size_px: int, resize: str) -> None:
         raise UsageError(f"--extractor {spec.name}@{size_px}: the input size must lie in 32 to 1024 px")
 
 
-def _build(spec: ExtractorSpec, state: dict[str, Tensor], path: Path) -> nn.Module:
+def _build(spec: FeatureNetworkSpec, state: dict[str, Tensor], path: Path) -> nn.Module:
     try:
         return spec.build(state)
     except (RuntimeError, ValueError) as error:
         raise_resource_fault(error, f"--extractor {spec.name}")
         lines = str(error).strip().splitlines()
         raise UsageError(f"--weights {path}: do not fit {spec.name}: {' '.join(lines[-1].split())[:200]}") from error
+
+
+def _how_to_get_weights(spec: FeatureNetworkSpec, weights: Path | None) -> str:
+    if spec.name == inception.SPEC.name:
+        return f"take the file from {inception.INCEPTION_URL}, or name --extractor {OFFLINE_EXTRACTOR}"
+    if spec.name.startswith("timm:"):
+        return "give a state dict of that network"
+    return reinstall_advice(spec) if weights is None else "leave --weights out to take the installed package's"

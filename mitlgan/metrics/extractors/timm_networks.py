@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.errors import UsageError
-from mitlgan.metrics.extractors.spec import ExtractorSpec
+from mitlgan.networks.feature_networks.spec import FeatureNetworkSpec
 
 
-def timm_spec(name: str, weights: Path | None) -> ExtractorSpec:
+def timm_spec(name: str, weights: Path | None) -> FeatureNetworkSpec:
     """Return the spec of `timm:NAME`, with the input of timm's default configuration.
 
     Raises:
@@ -36,7 +36,7 @@ def timm_spec(name: str, weights: Path | None) -> ExtractorSpec:
         module: nn.Module = network
         return module
 
-    return ExtractorSpec(
+    return FeatureNetworkSpec(
         name=name,
         build=build,
         locate=lambda _: weights,

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from mitlgan.errors import UsageError
-from mitlgan.metrics.extractors import efficientnet_lite0, mobilenet_v2
-from mitlgan.metrics.extractors import weights as weights_module
 from mitlgan.metrics.extractors.extractor import Extractor, extract_features
 from mitlgan.metrics.extractors.inception import inception_network
 from mitlgan.metrics.extractors.registry import EXTRACTORS, open_extractor
 from mitlgan.metrics.frechet import frechet_from_features
+from mitlgan.networks.feature_networks import efficientnet_lite0, mobilenet_v2
+from mitlgan.networks.feature_networks import weights as weights_module
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ class TestMobilenet:
         self.equals_torchvision(ours, random_weights)
 
     def test_the_installed_weights_are_taken(self) -> None:
-        path = mobilenet_v2.second_weights()
+        path = mobilenet_v2.mobilenet_weights()
         if path is None:
             pytest.skip(mobilenet_v2.INSTALL)
         ours = open_extractor("mobilenet-v2")

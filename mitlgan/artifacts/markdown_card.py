@@ -63,6 +63,7 @@ def _facts_table(artifact: LoadedArtifact) -> str:
         "parameters": f"{count_parameters(artifact.network).parameters:,}, BatchNorm statistics counted",
         "trained on": data or "not said",
         "length": f"{card.kimg:,.0f} kimg, {card.iterations:,} generator updates, {card.seconds / 60:,.0f} min",
+        **({"looked through by critics": f"{', '.join(sorted(judged))}, by which no figure may judge"} if (judged := card.critic_networks()) else {}),
         "licence of the weights": card.licence or "not said",
         "pictures": card.credit or "not said",
         "made by": card.made_by,

@@ -52,7 +52,6 @@ def inpaint_score(
     from mitlgan.images.grid import labeled_grid_png
     from mitlgan.inpainting.evaluate import describe_scores, scores_json
     from mitlgan.inpainting.fillers import shipped_artifact
-    from mitlgan.metrics.extractors.registry import open_extractor
     from mitlgan.recipe import parse_recipe
     from mitlgan.runtime.files import write_atomically
 
@@ -62,10 +61,11 @@ def inpaint_score(
     artifacts = {Method.context: path, Method.embed: embed}
     chosen = dict.fromkeys([*(method or MEASURED), *([Method.embed] if embed is not None else [])])
     fillers = [inpainting.make_filler(name.value, artifacts.get(name)) for name in chosen]
-    card = read_card(path)
+    cards = [read_card(path), *([read_card(artifact_path(embed))] if embed is not None else [])]
+    card = cards[0]
+    network = score_options.open_judge(extractor, weights, cards)
     recipe = score_options.with_data(parse_recipe(card.recipe, str(path)), data)
     pictures, split_name = score_options.real_pictures(recipe, card, split, "validation")
-    network = open_extractor(extractor, weights)
     where = inpainting.parse_hole(hole, recipe.size_px, recipe.size_px)
     scores, rows_of_images = inpainting.score_fillers(pictures, fillers, where, network, count=samples, seed=seed)
     measured = scores_json(scores, network, pictures, count=rows_of_images.shape[1], split=split_name, hole=hole, seed=seed)

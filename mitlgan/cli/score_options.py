@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from mitlgan.cli.output import log
 if TYPE_CHECKING:
     from mitlgan.artifacts.card import Card
     from mitlgan.data.pack.image_pack import ImagePack
+    from mitlgan.metrics.extractors.extractor import Extractor as FeatureExtractor
     from mitlgan.recipe import Recipe
 
 Extractor = Annotated[str, typer.Option("--extractor", metavar="NAME", help="Feature extractor: inception, efficientnet-lite0, digits or timm:NAME.")]
@@ -34,6 +36,16 @@ def real_pictures(recipe: Recipe, card: Card | None, split: str | None, default:
     from mitlgan.stages.evaluate import open_real_pictures
 
     return open_real_pictures(recipe, card, split, default, log)
+
+
+def open_judge(extractor: str, weights: Path | None, cards: Sequence[Card], device: str = "cpu") -> FeatureExtractor:
+    """Open an extractor that may judge artifacts; see `metrics.open_extractors.require_independent`."""
+    from mitlgan.metrics.extractors.registry import open_extractor
+    from mitlgan.metrics.open_extractors import require_independent
+
+    for card in cards:
+        require_independent(extractor, card.critic_networks())
+    return open_extractor(extractor, weights, device=device)
 
 
 def write_into_card(path: Path, name: str, measured: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from mitlgan import networks, objectives
 from mitlgan.artifacts.card import GeneratorSpec
-from mitlgan.networks import count_macs
+from mitlgan.networks import count_macs, summarize_blocks
 from mitlgan.recipe import Recipe, ladder_steps, with_overrides, with_total_kimg
 from mitlgan.runtime.progress import UNBOUNDED_KIMG
 from mitlgan.training import augmentation
@@ -54,11 +54,13 @@ def _step_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> float:
         else:
             assert recipe.composer is not None
             network = networks.build_composer(recipe.composer, {name: form.build() for name, form in layers.items()}, recipe.size_px)
-    score = count_macs(critic, critic.input_shape)
+    rows = summarize_blocks(critic, critic.input_shape)
+    score = sum(row.multiply_accumulates for row in rows)
+    fixed = sum(row.multiply_accumulates for row in rows if not row.trainable)  # a frozen network, without a backward pass in its updates
     image = count_macs(network, network.input_shape)
     frozen = sum(count_macs(generator, generator.input_shape) for generator in network.frozen_generators().values())
     objective = objectives.build(recipe.objective)
-    critic_update = image + 2 * 3 * score + objective.penalty_scores * score  # per real image
+    critic_update = image + 2 * (3 * (score - fixed) + fixed) + objective.penalty_scores * score  # per real image
     if recipe.augment is not None and recipe.augment.probability == "auto":
         critic_update += 2 * score / augmentation.ADAPTATION_INTERVAL  # a look at overfitting
     generator_update = frozen + 3 * (image - frozen) + objective.generator_update_scores * score

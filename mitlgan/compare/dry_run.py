@@ -12,6 +12,7 @@ import torch
 from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.compare.arms import COMPOSED, ArmSpec, check_baseline_name, composed_arm, resolve_arms, resolve_baseline
 from mitlgan.compare.budgets import measurement_points, training_macs, with_equal_length, with_schedule
+from mitlgan.compare.critic_networks import domain_critic_networks
 from mitlgan.compare.demo import JOBS, demo_recipes, find_shipped_layers
 from mitlgan.compare.domains import DomainSetup, check_pictures, generator_specs, read_cards, resolve_domains
 from mitlgan.compare.equal_budgets import ARMS_FOLDER
@@ -66,7 +67,7 @@ def estimate_comparison(plan: ComparisonPlan, context: RunContext) -> WorkEstima
     for setup in setups:
         if plan.trains_compositions:
             note_demo_data(setup.recipe, plan.data, context.reporter.say)
-        evaluator = open_evaluator(plan, setup.recipe, context)
+        evaluator = open_evaluator(plan, setup.recipe, context, domain_critic_networks(plan, setup))
         arms = _trained_here(plan, setup, context, estimator) if plan.trains_compositions else _baselines(plan, setup, context, estimator)
         steps += arms
         points = len(measurement_points(plan.budgets)) if plan.budgets else 0

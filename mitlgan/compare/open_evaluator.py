@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 
 from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.plan import ComparisonPlan
@@ -18,16 +19,17 @@ from mitlgan.recipe import Recipe
 from mitlgan.stages.context import RunContext
 
 
-def open_evaluator(plan: ComparisonPlan, recipe: Recipe, context: RunContext) -> CachedEvaluator:
+def open_evaluator(plan: ComparisonPlan, recipe: Recipe, context: RunContext, taught_by: Collection[str] = ()) -> CachedEvaluator:
     """Return the evaluator for all arms that are compared with a composition.
 
     Args:
         plan: The request.
         recipe: Of the composition.
         context: Its device samples the artifacts.
+        taught_by: Networks that critics of any arm look through, which cannot judge; see `domain_critic_networks`.
 
     Raises:
-        UsageError: Weights are missing; raised before any training.
+        UsageError: Weights are missing, or an extractor cannot judge; raised before any training.
         DataError: There are fewer than two images to measure against.
     """
     source, device, say = recipe.data.source, str(context.world.device), context.reporter.say
@@ -47,9 +49,9 @@ def open_evaluator(plan: ComparisonPlan, recipe: Recipe, context: RunContext) ->
     names = plan.extractors or extractor_names(recipe)
     protocol = EvalProtocol(extractor=names[0], samples=plan.samples or recipe.evaluation.samples, split=split)
     if plan.extractors:
-        networks = open_extractors(protocol, names, weights=plan.weights, device=device)
+        networks = open_extractors(protocol, names, weights=plan.weights, device=device, critic_networks=taught_by)
     else:
-        networks = open_recipe_extractors(protocol, names, weights=plan.weights, device=device, say=say)
+        networks = open_recipe_extractors(protocol, names, weights=plan.weights, device=device, critic_networks=taught_by, say=say)
     for network in networks.values():
         network.require_pictures(real.size_px, real.channels)
     first, *others = [

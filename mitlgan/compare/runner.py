@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mitlgan.compare.arms import check_baseline_name
+from mitlgan.compare.critic_networks import domain_critic_networks
 from mitlgan.compare.domains import DomainSetup, check_pictures, resolve_domains
 from mitlgan.compare.equal_budgets import train_for_budgets
 from mitlgan.compare.evaluator import CachedEvaluator
@@ -78,7 +79,7 @@ def run_comparison(plan: ComparisonPlan, context: RunContext) -> ComparisonResul
     check_pictures(setups, context.reporter.say)
     if plan.trains_compositions:
         note_demo_data(setups[0].recipe, plan.data, context.reporter.say)
-    evaluators = [open_evaluator(plan, setup.recipe, context) for setup in setups]
+    evaluators = [open_evaluator(plan, setup.recipe, context, domain_critic_networks(plan, setup)) for setup in setups]
     for evaluator in evaluators:
         for warning in evaluator.optimism_warnings(chooses_snapshots=plan.trains_compositions):  # before hours of training, not only in the report
             context.reporter.say(warning)

@@ -22,7 +22,8 @@ from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.metrics.open_extractors import open_extractors
 from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics, measure_anchors
 from mitlgan.networks.batchnorm import recalibrate_batchnorm
-from mitlgan.recipe import Recipe, changes_from_shipped, ladder_steps
+from mitlgan.recipe import Recipe, as_dict, changes_from_shipped, ladder_steps
+from mitlgan.recipe.schema.judges import critic_networks
 from mitlgan.report.ranking import RankedRun, Ranking, RankingPaths, write_ranking
 from mitlgan.report.run_files import write_run_files
 from mitlgan.runtime.files import ensure_folder, is_locked, read_bytes, write_json
@@ -59,8 +60,10 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
     """
     recipes = plan_recipes(plan)
     protocol = EvalProtocol(extractor=plan.extractors[0], samples=plan.samples, split="train")
-    extractors = list(open_extractors(protocol, plan.extractors, weights=plan.weights).values())
+    taught_by = critic_networks(as_dict(recipe) for recipe in recipes)
+    extractors = list(open_extractors(protocol, plan.extractors, weights=plan.weights, critic_networks=taught_by).values())
     for recipe in recipes:
+        networks.require_critic_weights(recipe.critic)
         for extractor in extractors:
             extractor.require_pictures(recipe.size_px, recipe.critic.image_channels)
         open_recipe_data(recipe, say=reporter.say)  # a wrong --data is refused now, not after hours

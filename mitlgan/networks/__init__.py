@@ -1,7 +1,17 @@
 """Networks: generators, critics, fusions, translators, the composer and the context encoder."""
 
 from mitlgan.networks.blocks import Critic, Generator
-from mitlgan.networks.build import build_composer, build_critic, build_generator, build_inpainter, check_composer, check_layer_name, check_size
+from mitlgan.networks.build import (
+    build_composer,
+    build_critic,
+    build_generator,
+    build_inpainter,
+    check_composer,
+    check_layer_name,
+    check_size,
+    identify_feature_network,
+    require_critic_weights,
+)
 from mitlgan.networks.complexity import BlockSummary, ParameterCounts, count_macs, count_parameters, summarize_blocks
 from mitlgan.networks.composer import PLACEMENT_LATENT, Composer, CompositionStages
 from mitlgan.networks.context_encoder import ContextEncoder
@@ -36,5 +46,7 @@ __all__ = [
     "check_size",
     "count_macs",
     "count_parameters",
+    "identify_feature_network",
+    "require_critic_weights",
     "summarize_blocks",
 ]

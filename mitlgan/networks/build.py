@@ -18,6 +18,7 @@ from mitlgan.networks.adapters import FeatureAffineAdapter
 from mitlgan.networks.blocks import Critic, Generator
 from mitlgan.networks.composer import PLACEMENT_LATENT, Composer, FrozenGenerators
 from mitlgan.networks.context_encoder import ContextEncoder
+from mitlgan.networks.feature_networks.frozen import FEATURE_NETWORKS, FeatureNetworkId, require_weights
 from mitlgan.networks.fusion.interface import LayerSpec
 from mitlgan.networks.registry import CRITICS, FUSIONS, GENERATORS, TRANSLATORS
 
@@ -67,6 +68,21 @@ def build_critic(recipe: AnyCritic, size_px: int) -> Critic:
     """Build a critic with new weights; arguments and errors as of `build_generator`."""
     check_size(recipe, size_px)
     return CRITICS[type(recipe)](recipe, size_px)
+
+
+def identify_feature_network(recipe: AnyCritic) -> FeatureNetworkId | None:
+    """Return the frozen network that a critic looks through, with the hash of its weights; None for all other critics."""
+    return FeatureNetworkId(recipe.network, str(FEATURE_NETWORKS[recipe.network].sha256)) if recipe.kind == "projected" else None
+
+
+def require_critic_weights(recipe: AnyCritic) -> None:
+    """Refuse, without building it, a critic whose frozen network is not on this machine.
+
+    Raises:
+        AbsentWeightsError: One line that begins with the recipe's key and says how to get its weights.
+    """
+    if recipe.kind == "projected":
+        require_weights(recipe.network, "critic.network")
 
 
 def build_inpainter(recipe: InpainterRecipe, size_px: int) -> ContextEncoder:

@@ -20,7 +20,7 @@ from mitlgan.recipe.load import (
 )
 from mitlgan.recipe.schema.augment import AugmentRecipe
 from mitlgan.recipe.schema.composer import ComposerRecipe, Conv1x1FusionRecipe, PlacementRecipe
-from mitlgan.recipe.schema.critics import AnyCritic, GrownCriticRecipe, MlpCriticRecipe, StridedCriticRecipe, ThesisCriticRecipe
+from mitlgan.recipe.schema.critics import AnyCritic, GrownCriticRecipe, MlpCriticRecipe, ProjectedCriticRecipe, StridedCriticRecipe, ThesisCriticRecipe
 from mitlgan.recipe.schema.generators import (
     REACHABLE_PX,
     AnyGenerator,
@@ -90,6 +90,7 @@ __all__ = [
     "NoTranslatorRecipe",
     "ParentedGeneratorRecipe",
     "PlacementRecipe",
+    "ProjectedCriticRecipe",
     "Recipe",
     "RelativisticRecipe",
     "ResnetTranslatorRecipe",

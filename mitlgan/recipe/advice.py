@@ -49,6 +49,8 @@ def _family_advice(generator: AnyGenerator, critic: AnyCritic) -> str | None:
 
 
 def _depth_advice(generator: AnyGenerator, recipe: Recipe) -> str | None:
+    if recipe.critic.kind == "projected":  # what learns of it is shallow
+        return None
     own, other = layer_count(generator, recipe.size_px), layer_count(recipe.critic, recipe.size_px)
     if other <= own + MAX_EXTRA_LAYERS:
         return None
@@ -60,7 +62,7 @@ def _depth_advice(generator: AnyGenerator, recipe: Recipe) -> str | None:
 
 def _few_pictures_advice(recipe: Recipe, picture_count: int) -> list[str]:
     critic = recipe.critic
-    widest = max(critic.widths_at(recipe.size_px) if critic.kind == "strided" else getattr(critic, "widths", (0,)))
+    widest = max(critic.widths_at(recipe.size_px) if critic.kind == "strided" else getattr(critic, "widths", ()), default=0)
     is_augmented = recipe.augment is not None and recipe.augment.applies_to(picture_count)
     has_dropout = any(getattr(recipe.critic, "dropout", None) or ())
     if picture_count >= FEW_PICTURES or widest < WIDE_CHANNELS or is_augmented or has_dropout:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mitlgan.recipe.load import as_dict, with_overrides
+from mitlgan.recipe.schema.critics import ANY_SIZE_KINDS
 from mitlgan.recipe.schema.ladder import GrowRecipe
 from mitlgan.recipe.schema.recipe import Recipe
 
@@ -75,7 +76,7 @@ def grown_to(recipe: Recipe, size_px: int) -> Recipe:
     sizes_px = doublings(recipe.size_px, size_px)
     kimg = recipe.training.kimg
     rates = {f"{part}_rate": getattr(recipe, f"{part}_optimiser").learning_rate / 2 for part in ("generator", "critic")}
-    critic = "new" if recipe.critic.kind == "mlp" else "grown"
+    critic = "new" if recipe.critic.kind in ANY_SIZE_KINDS else "grown"
     further = [{"size_px": size, "kimg": kimg / 2 / len(sizes_px[1:]), "critic": critic, **rates} for size in sizes_px[1:]]
     steps = [{"size_px": recipe.size_px, "kimg": kimg / 2}, *further]
     return with_overrides(recipe, size_px=size_px, grow=steps, training__kimg=None, training__limit_s=None, evaluation__best_by=None)
@@ -95,7 +96,7 @@ def shallower(critic: dict[str, Any], factor: int) -> dict[str, Any]:
     Raises:
         ValueError: It has too few convolutions.
     """
-    if critic["kind"] == "mlp" or critic.get("base_width") is not None:
+    if critic["kind"] in ANY_SIZE_KINDS or critic.get("base_width") is not None:
         return critic
     removed = factor.bit_length() - 1
     if critic.get("widths") is None or len(critic["widths"]) <= removed:
@@ -131,9 +132,9 @@ def _grown_networks(recipe: Recipe, before: Recipe, step: GrowRecipe) -> dict[st
 def _deeper(critic: dict[str, Any], factor: int) -> dict[str, Any]:
     """Return a critic with one more convolution, twice as wide as its last, for each doubling of its images.
 
-    One of dense layers, or whose depth follows its size anyway, stays as it is.
+    One of `ANY_SIZE_KINDS`, or whose depth follows its size anyway, stays as it is.
     """
-    if critic["kind"] == "mlp" or critic.get("base_width") is not None:
+    if critic["kind"] in ANY_SIZE_KINDS or critic.get("base_width") is not None:
         return critic
     added = factor.bit_length() - 1
     last = critic["widths"][-1]

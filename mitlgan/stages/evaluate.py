@@ -16,7 +16,7 @@ from mitlgan.data.sources.split_folders import TRAIN, correct_split
 from mitlgan.data.splits import choose_evaluation_split, find_splits, held_out_training_warning
 from mitlgan.errors import UsageError
 from mitlgan.metrics import protocol as evaluation
-from mitlgan.metrics.open_extractors import open_extractors, open_recipe_extractors
+from mitlgan.metrics.open_extractors import open_extractors, open_recipe_extractors, require_independent
 from mitlgan.recipe import Recipe, parse_recipe, with_data_source
 from mitlgan.runtime.distributed import ALONE, World
 from mitlgan.runtime.progress import Say, ignore_message
@@ -88,18 +88,31 @@ def evaluate_artifact(
     recipe = parse_recipe(loaded.card.recipe, str(path))
     note_demo_data(recipe, data, say)
     recipe = with_data_source(recipe, data)
-    names = extractors or recipe.evaluation.extractors
+    names = _judges(loaded.card, extractors, recipe)
     real, split_name = open_real_pictures(recipe, loaded.card, split, recipe.evaluation.split, say)
     protocol = evaluation.EvalProtocol(
         extractor=names[0], samples=samples or recipe.evaluation.samples, split=split_name, resize=resize, seed=seed, extrapolate=extrapolate
     )
     if len(real) < protocol.samples:
         say(f"-n {protocol.samples}: there are {len(real):,} real {split_name} pictures, compared with {protocol.samples:,} generated ones")
+    taught_by = loaded.card.critic_networks()
     if extractors:
-        networks = open_extractors(protocol, names, weights=weights, device=device)
+        networks = open_extractors(protocol, names, weights=weights, device=device, critic_networks=taught_by)
     else:
-        networks = open_recipe_extractors(protocol, names, weights=weights, device=device, say=say)
+        networks = open_recipe_extractors(protocol, names, weights=weights, device=device, critic_networks=taught_by, say=say)
     return ArtifactEvaluation(path, loaded, real, split_name, evaluation.evaluate_each(loaded, real, protocol, networks, world))
+
+
+def _judges(card: Card, extractors: Sequence[str], recipe: Recipe) -> Sequence[str]:
+    """Return the names of the extractors that the user or else the recipe names.
+
+    Raises:
+        DependentExtractorError: The user's, or the one that decides, cannot judge the artifact.
+    """
+    names = extractors or recipe.evaluation.extractors
+    for name in extractors or names[:1]:
+        require_independent(name, card.critic_networks())
+    return names
 
 
 def record_evaluation(path: Path, figures: dict[str, Any], say: Say = ignore_message) -> None:

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from mitlgan import networks
-from mitlgan.artifacts.card import KIND_WITH_ARTICLE
+from mitlgan.artifacts.card import KIND_WITH_ARTICLE, check_critic_network, read_critic_network
 from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, load_network
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import GrownCritic
 from mitlgan.recipe import AnyCritic, GrownCriticRecipe, Recipe, as_dict, parse_recipe, with_overrides
+from mitlgan.recipe.schema.critics import ANY_SIZE_KINDS
 from mitlgan.recipe.schema.ladder import GROWTH_FACTORS
 from mitlgan.runtime.progress import Say
 from mitlgan.training import run_directory
@@ -44,8 +45,8 @@ def with_critic_parent(recipe: Recipe, critic: Path | None, say: Say) -> Recipe:
         raise ArtifactError(
             f"--critic {critic}: scores {size_px} px, which does not grow to size_px = {recipe.size_px}; give a critic of {sizes[0]} or {sizes[1]} px"
         )
-    if trained.kind == "mlp":
-        raise ArtifactError(f"--critic {critic}: has no convolutions, which growing needs; give a convolutional critic")
+    if trained.kind in ANY_SIZE_KINDS:
+        raise ArtifactError(f"--critic {critic}: has no convolutions of its own, which growing needs; give a convolutional critic")
     if trained.image_channels != grown.image_channels:
         raise ArtifactError(
             f"--critic {critic}: scores {trained.image_channels} channels, the recipe's [critic] {grown.image_channels}; give one that scores as many"
@@ -62,9 +63,10 @@ def load_initial_critic(path: Path | None, recipe: Recipe, say: Say) -> dict[str
         say: Shows a warning if the newest checkpoint cannot be read.
 
     Raises:
-        UsageError: The path is neither a critic nor a run, or the recipe freezes a new critic.
+        UsageError: The path is neither a critic nor a run, the recipe freezes a new critic, or its frozen network is not on this machine.
         ArtifactError: The run has no checkpoint, or its critic has another architecture.
     """
+    networks.require_critic_weights(recipe.critic)
     if path is None:
         if recipe.critic_start is not None:
             raise UsageError("critic_start.freeze: a new critic must train; name the run that it begins with by --critic, or remove it")
@@ -100,4 +102,5 @@ def _critic_of_run(path: Path, say: Say) -> tuple[AnyCritic, int, dict[str, Tens
         raise ArtifactError(f"--critic {path}: has no checkpoint with a critic; name another run")
     tensors, header = checkpoint
     trained = parse_recipe(header["recipe"], f"--critic {path}")
+    check_critic_network(f"--critic {path}", read_critic_network(header), trained.critic)
     return trained.critic, trained.size_px, {name.removeprefix("critic."): tensor for name, tensor in tensors.items() if name.startswith("critic.")}

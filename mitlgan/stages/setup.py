@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from mitlgan import networks, objectives
-from mitlgan.artifacts.card import LayerCard
+from mitlgan.artifacts.card import LayerCard, check_critic_network, critic_network_card, read_critic_network
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.recipe import Recipe, as_dict
 from mitlgan.runtime.randomness import derived_seed
@@ -36,11 +36,18 @@ def make_setup(
     if recipe.critic_start is not None:
         critic.freeze_first_blocks(recipe.critic_start.freeze)
     header = {"layers": {name: as_dict(card) for name, card in layers.items()}, **({"parent": dict(parent)} if parent else {})}
+    if (frozen := critic_network_card(recipe.critic)) is not None:
+        header["critic_network"] = as_dict(frozen)
     return TrainingSetup(network, critic, objective, pack, header)
 
 
 def setup_from_checkpoint(recipe: Recipe, pack: ImagePack, header: Mapping[str, Any]) -> TrainingSetup:
-    """Return the setup that a checkpoint's header describes, with new networks; the checkpoint's tensors are not loaded."""
+    """Return the setup that a checkpoint's header describes, with new networks; the checkpoint's tensors are not loaded.
+
+    Raises:
+        ArtifactError: Its critic looked through other weights of a frozen network than those that are here.
+    """
+    check_critic_network("checkpoint", read_critic_network(header), recipe.critic)
     layers = {name: LayerCard.model_validate_json(json.dumps(card)) for name, card in header["layers"].items()}
     if recipe.generator is not None:
         network: networks.Network = networks.build_generator(recipe.generator, recipe.size_px)

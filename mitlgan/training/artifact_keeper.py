@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 from contextlib import suppress
 from pathlib import Path
 
-from mitlgan.artifacts.card import Card, read_card
+from mitlgan.artifacts.card import Card, LayerCard, networks_of_critics, read_card
 from mitlgan.artifacts.load_save import CARD_FILE, load_network, save_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.artifacts.times import TIMES_FILE
@@ -16,10 +17,11 @@ from mitlgan.data.sources.split_folders import correct_split
 from mitlgan.data.splits import resolve_split
 from mitlgan.metrics.diversity import COLLAPSE_DIVERSITY
 from mitlgan.metrics.extractors.extractor import Extractor
+from mitlgan.metrics.open_extractors import open_extractors
 from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics
 from mitlgan.networks import Network
 from mitlgan.networks.batchnorm import recalibrate_batchnorm
-from mitlgan.recipe import Recipe
+from mitlgan.recipe import Recipe, as_dict
 from mitlgan.runtime.files import ensure_folder, is_regular, list_files, read_bytes, write_atomically
 from mitlgan.runtime.json_files import JsonlWriter, read_log, truncate_jsonl
 from mitlgan.runtime.progress import Reporter
@@ -39,14 +41,17 @@ class ArtifactKeeper:
         reporter: Shows the metrics.
 
     Raises:
-        UsageError: The extractor's weights are absent.
+        UsageError: The extractor's weights are absent, or it cannot judge because a critic looks through its network.
     """
 
     def __init__(self, run: Run, recipe: Recipe, setup: TrainingSetup, reporter: Reporter) -> None:
         self.run, self.recipe, self.setup, self.reporter = run, recipe, setup, reporter
         self._extractor: Extractor | None = None
         if recipe.evaluation.best_by is not None:
-            self._extractor = self._protocol().open_extractor()
+            layers = [LayerCard.model_validate_json(json.dumps(card)) for card in setup.header["layers"].values()]
+            taught_by = networks_of_critics(as_dict(recipe), setup.header.get("parent", {}), layers)
+            protocol = self._protocol()
+            self._extractor = open_extractors(protocol, [protocol.extractor], critic_networks=taught_by)[protocol.extractor]
 
     def keep(self, state: TrainingState) -> Network:
         """Write the moving average as an artifact, evaluate it if the recipe asks for that, and return the network."""

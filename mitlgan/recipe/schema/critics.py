@@ -11,10 +11,14 @@ from mitlgan.recipe.schema.growth import require_growable
 from mitlgan.recipe.schema.weights import InitializedTable, KerasTable, Normalisation, NormalizedTable
 
 Group = Annotated[int, Field(ge=2, le=64)]
+InputPx = Annotated[int, Field(ge=32, le=512, multiple_of=32)]
 Scales = Annotated[int, Field(ge=2, le=4)]
 BASE_PX = 4
 DEFAULT_NARROWEST = 32
 MAX_DEPTH = 8
+DEFAULT_INPUT_PX = 64
+ANY_SIZE_KINDS = ("mlp", "projected")
+"""Critics that are as deep at every size, and without a first convolution of their own that a new block could be added to."""
 
 
 class _DropoutTable(RecipeTable):
@@ -186,6 +190,40 @@ class StridedCriticRecipe(_DropoutTable, NormalizedTable):
             raise ValueError(f"critic.widths leaves nothing of {size_px} px after {len(self.widths)} convolutions; give fewer widths")
 
 
+class ProjectedCriticRecipe(RecipeTable):
+    """Small critics over features of a frozen, pretrained network, at any size (Sauer et al. 2021, "Projected GANs converge faster").
+
+    The network sees the image at four depths, fixed random convolutions mix its features across channels and scales, and a critic learns on each scale.
+    No figure by an extractor of the same network may judge what such a critic has taught.
+
+    Attributes:
+        network: The frozen network, by the name of its extractor.
+        input_px: Height and width to which images are resized for it, a multiple of 32; absent: 64, or that of larger images, rounded up.
+        width: Channels of the mixed features at the finest scale; each coarser scale has twice as many as the one before.
+        leak: Negative slope of LeakyReLU.
+        spectral: Whether the weights that learn have spectral normalization (Miyato et al. 2018).
+        image_channels: As the generator's.
+    """
+
+    kind: Literal["projected"] = "projected"
+    network: Literal["mobilenet-v2", "efficientnet-lite0"] = "mobilenet-v2"
+    input_px: InputPx | None = None
+    width: Annotated[int, Field(ge=1, le=512)] = 32
+    leak: Leak = 0.2
+    spectral: bool = True
+    image_channels: Literal[1, 3, 4] = 3
+    normalisation: ClassVar[str] = "none"
+    output: ClassVar[str] = "linear"
+    widths: ClassVar[tuple[int, ...]] = ()
+
+    def input_px_at(self, size_px: int) -> int:
+        """Return height and width of what the frozen network sees of images of a size."""
+        return self.input_px or max(DEFAULT_INPUT_PX, -(-size_px // 32) * 32)
+
+    def require_size(self, size_px: int) -> None:
+        """Accept any size."""
+
+
 class GrownCriticRecipe(RecipeTable):
     """A smaller critic, the parent, on the reduced image, and a new block for the finer detail, which starts at zero.
 
@@ -230,6 +268,7 @@ AnyCritic = Annotated[
     Annotated[ThesisCriticRecipe, Tag("thesis")]
     | Annotated[MlpCriticRecipe, Tag("mlp")]
     | Annotated[StridedCriticRecipe, Tag("strided")]
+    | Annotated[ProjectedCriticRecipe, Tag("projected")]
     | Annotated[GrownCriticRecipe, Tag("grown")],
     Discriminator(kind_discriminator("thesis")),
 ]

@@ -24,6 +24,8 @@ def require_growable(part: str, grown: ParentedGeneratorRecipe | GrownCriticReci
         raise ValueError(f"{part}.parent_px is {parent_px}, which does not grow to size_px = {size_px}; {parents}")
     if parent.kind == "mlp":
         raise ValueError(f'{part}.parent.kind = "mlp" has no {lacks}; give a convolutional parent')
+    if parent.kind == "projected":
+        raise ValueError(f'{part}.parent.kind = "projected" looks through a fixed network, to which no block can be added; give a new critic')
     if parent.kind == "style":
         raise ValueError(f'{part}.parent.kind = "style" cannot be grown, since its style enters every block; train it at size_px = {size_px}')
     if getattr(parent, "scales", None) is not None:

@@ -9,9 +9,10 @@ from pydantic import Field, model_validator
 from mitlgan.recipe.schema.augment import AugmentRecipe
 from mitlgan.recipe.schema.base import RecipeTable
 from mitlgan.recipe.schema.composer import FUSION_KINDS, ComposerRecipe
-from mitlgan.recipe.schema.critics import CRITIC_KINDS, AnyCritic, ThesisCriticRecipe
+from mitlgan.recipe.schema.critics import ANY_SIZE_KINDS, CRITIC_KINDS, AnyCritic, ThesisCriticRecipe
 from mitlgan.recipe.schema.generators import GENERATOR_KINDS, AnyGenerator
 from mitlgan.recipe.schema.inpainter import InpainterRecipe
+from mitlgan.recipe.schema.judges import INDEPENDENT_EXTRACTORS, network_of_extractor
 from mitlgan.recipe.schema.ladder import GrowRecipe, require_ladder, total_kimg
 from mitlgan.recipe.schema.objectives import OBJECTIVE_KINDS, AnyObjective, WganGpRecipe
 from mitlgan.recipe.schema.optimisers import OPTIMISER_KINDS, AdamRecipe, AnyOptimiser
@@ -114,9 +115,11 @@ class Recipe(RecipeTable):
                 'critic.spectral = true contradicts objective.kind = "wgan_clip": weights that are normalised need no clipping; use one of them'
             )
         widths = self.critic.widths_at(self.size_px) if self.critic.kind == "strided" else self.critic.widths
-        convolutions = 0 if self.critic.kind == "mlp" else len(widths)
+        convolutions = 0 if self.critic.kind in ANY_SIZE_KINDS else len(widths)
         if self.critic_start is not None and self.critic_start.freeze > convolutions:
-            raise ValueError(f"critic_start.freeze is {self.critic_start.freeze}, but the critic has {convolutions} convolutions; give at most as many")
+            raise ValueError(
+                f"critic_start.freeze is {self.critic_start.freeze}, but {convolutions} convolutions of the critic can freeze; give at most as many"
+            )
 
     def _ladder(self) -> None:
         if self.grow is None:
@@ -136,6 +139,8 @@ class Recipe(RecipeTable):
             raise ValueError('generator.kind = "style" does not grow: its style enters every block; remove [[grow]], or give another generator')
         if self.critic.kind == "mlp" and any(step.critic == "grown" for step in self.grow):
             raise ValueError('critic.kind = "mlp" has no convolutions that a new block could be added to; use grow.critic = "new"')
+        if self.critic.kind == "projected" and any(step.critic == "grown" for step in self.grow):
+            raise ValueError('critic.kind = "projected" looks through a fixed network, to which no block can be added; use grow.critic = "new"')
 
     def _sizes(self) -> None:
         first_px = self.size_px if self.grow is None else self.grow[0].size_px
@@ -148,6 +153,11 @@ class Recipe(RecipeTable):
             raise ValueError(f"critic.image_channels is {self.critic.image_channels}, but the images have {channels}; make them equal")
         self.critic.require_size(first_px)
         for name in self.evaluation.extractors:
+            if self.critic.kind == "projected" and network_of_extractor(name) == self.critic.network:
+                raise ValueError(
+                    f'evaluation.extractor = "{name}" cannot judge what a critic taught that looks through it (critic.network); '
+                    f'use "{INDEPENDENT_EXTRACTORS[self.critic.network]}"'
+                )
             grey_px = GREY_EXTRACTORS.get(name.partition("@")[0])
             if grey_px is not None and (self.size_px, channels) != (grey_px, 1):
                 raise ValueError(

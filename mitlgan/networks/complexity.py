@@ -61,6 +61,8 @@ def count_parameters(module: nn.Module) -> ParameterCounts:
 def summarize_blocks(module: nn.Module, input_shape: Sequence[int]) -> list[BlockSummary]:
     """Summarize a network's blocks in order of execution, on the meta device, which computes nothing.
 
+    A part whose class says `is_one_block` is one row.
+
     Args:
         module: A network of one input; it is not changed.
         input_shape: Shape of one input, without the batch.
@@ -80,7 +82,19 @@ def summarize_blocks(module: nn.Module, input_shape: Sequence[int]) -> list[Bloc
             block.register_forward_hook(lambda block, inputs, output, name=name: add(name, block, inputs, output))
     with torch.no_grad(), torch.device("meta"):
         meta(torch.empty(1, *input_shape, device="meta"))
+    for name, block in meta.named_modules():
+        if getattr(block, "is_one_block", False):
+            blocks = _merge_rows(blocks, name, type(block).__name__)
     return blocks
+
+
+def _merge_rows(blocks: list[BlockSummary], name: str, type_name: str) -> list[BlockSummary]:
+    """Return a table in which the rows of one part, which run one after the other, are one row with their sums."""
+    inside = [row for row in blocks if row.name.startswith(f"{name}.")]
+    first = blocks.index(inside[0])
+    parameters, trainable, macs = (sum(getattr(row, key) for row in inside) for key in ("parameters", "trainable", "multiply_accumulates"))
+    merged = BlockSummary(name, type_name, inside[-1].output_shape, parameters, trainable, macs, inside[0].input_shape)
+    return [*blocks[:first], merged, *blocks[first + len(inside) :]]
 
 
 def _setting(block: nn.Module) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,8 @@ class FrozenFeatures(nn.Module):
         spec: Of the network, for the normalization of its input.
     """
 
+    is_one_block: ClassVar[bool] = True
+    """Summaries show it as one row, see `mitlgan.networks.complexity.summarize_blocks`."""
     mean: Tensor
     std: Tensor
 

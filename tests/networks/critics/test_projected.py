@@ -134,6 +134,10 @@ def test_it_is_described_with_what_learns_apart_from_what_is_frozen() -> None:
     critic = describe_recipe(recipe)["networks"]["critic"]
     assert 0 < critic["trainable"] < critic["parameters"] - 2_000_000
     assert critic["multiply_accumulates"] > 20_000_000, "the frozen network computes, too"
+    (frozen,) = [row for row in critic["rows"] if "network" in row["name"]]
+    assert (frozen["name"], frozen["type"], frozen["trainable"]) == ("stages.features.network", "FrozenFeatures", 0)
+    assert (frozen["input"], frozen["output"]) == ([3, 64, 64], [320, 2, 2])
+    assert sum(row["parameters"] for row in critic["rows"]) == critic["parameters"] - 6, "but for mean and deviation of its input"
 
 
 @pytest.mark.parametrize(

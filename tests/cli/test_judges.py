@@ -20,7 +20,9 @@ def test_it_is_refused_in_one_line_before_pictures_are_read(command: Command, ar
     path = Path(shutil.copytree(artifacts["fg"].parent, folder / "layer")) / "generator.safetensors"
     network, card = load_network(path)
     recipe = with_overrides(
-        parse_recipe(card.recipe, "card"), critic={"kind": "projected", "network": "efficientnet-lite0"}, evaluation__extractor="mobilenet-v2"
+        parse_recipe(card.recipe, "card"),
+        critic={"kind": "projected", "network": "efficientnet-lite0", "normalisation": "none"},
+        evaluation__extractor="mobilenet-v2",
     )
     save_network(path, network, card.model_copy(update={"recipe": as_dict(recipe)}))
     done = command(*(word.format(path) for word in words), "--data", str(folder / "none"), "--extractor", "efficientnet-lite0")

@@ -37,7 +37,7 @@ JUDGED = rf"^--extractor {LITE0}@32: cannot judge, because a critic looked throu
 
 def taught(recipe: Recipe) -> Recipe:
     """The recipe with a projected critic."""
-    critic = {"kind": "projected", "network": LITE0, "input_px": 32, "width": 2, "image_channels": recipe.critic.image_channels}
+    critic = {"kind": "projected", "network": LITE0, "normalisation": "none", "image_channels": recipe.critic.image_channels}
     return with_overrides(recipe, critic=critic, evaluation__extractor="mobilenet-v2@32")
 
 

@@ -134,7 +134,9 @@ def test_absent_weights_are_refused_before_pictures_are_read(packs: dict[str, Pa
     wanted = f'^critic.network = "{LITE0}": its weights are absent; {efficientnet_lite0.INSTALL}$'
     nowhere = recipe(packs, data__source=str(tmp_path / "none.npy"))
     context = tiny_runs.run_context(tmp_path / "runs")
-    scenes = with_overrides(tiny_runs.recipe("scene", packs["scene"], compose=True), critic=CRITIC, evaluation__extractor="mobilenet-v2")
+    scenes = with_overrides(
+        tiny_runs.recipe("scene", packs["scene"], compose=True), critic={**CRITIC, "normalisation": "none"}, evaluation__extractor="mobilenet-v2"
+    )
     (tmp_path / "r.toml").write_text(to_toml(nowhere))
     for start in (
         lambda: pretrain(nowhere, context),

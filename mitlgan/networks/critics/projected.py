@@ -139,6 +139,8 @@ def _scale_critic(recipe: ProjectedCriticRecipe, channels: int, width: int, px: 
         else:
             convolution = nn.Conv2d(channels, width, 3, padding=1)
         channels = width
-        stages[f"conv_{len(stages) + 1}"] = nn.Sequential(OrderedDict[str, nn.Module](conv=convolution, activation=nn.LeakyReLU(recipe.leak)))
+        norm = OrderedDict[str, nn.Module](norm=nn.BatchNorm2d(width)) if recipe.normalisation == "batch" else OrderedDict()
+        block = OrderedDict[str, nn.Module](conv=convolution) | norm
+        stages[f"conv_{len(stages) + 1}"] = nn.Sequential(block | OrderedDict[str, nn.Module](activation=nn.LeakyReLU(recipe.leak)))
     stages["score"] = nn.Sequential(OrderedDict[str, nn.Module](last=nn.Conv2d(channels, 1, px), flatten=nn.Flatten()))
     return nn.Sequential(stages)

@@ -16,7 +16,7 @@ Scales = Annotated[int, Field(ge=2, le=4)]
 BASE_PX = 4
 DEFAULT_NARROWEST = 32
 MAX_DEPTH = 8
-DEFAULT_INPUT_PX = 64
+INPUT_STEP_PX = 32
 ANY_SIZE_KINDS = ("mlp", "projected")
 """Critics that are as deep at every size, and without a first convolution of their own that a new block could be added to."""
 
@@ -198,9 +198,11 @@ class ProjectedCriticRecipe(RecipeTable):
 
     Attributes:
         network: The frozen network, by the name of its extractor.
-        input_px: Height and width to which images are resized for it, a multiple of 32; absent: 64, or that of larger images, rounded up.
+        input_px: Height and width to which images are resized for it, a multiple of 32; absent: their own, rounded up.
         width: Channels of the mixed features at the finest scale; each coarser scale has twice as many as the one before.
         leak: Negative slope of LeakyReLU.
+        normalisation: BatchNorm in what learns, as in the authors' code: scores depend on the whole batch, so a lack of variety is seen. A gradient
+            penalty, which is per sample, requires `none`.
         spectral: Whether the weights that learn have spectral normalization (Miyato et al. 2018).
         image_channels: As the generator's.
     """
@@ -210,15 +212,15 @@ class ProjectedCriticRecipe(RecipeTable):
     input_px: InputPx | None = None
     width: Annotated[int, Field(ge=1, le=512)] = 32
     leak: Leak = 0.2
+    normalisation: Normalisation = "batch"
     spectral: bool = True
     image_channels: Literal[1, 3, 4] = 3
-    normalisation: ClassVar[str] = "none"
     output: ClassVar[str] = "linear"
     widths: ClassVar[tuple[int, ...]] = ()
 
     def input_px_at(self, size_px: int) -> int:
         """Return height and width of what the frozen network sees of images of a size."""
-        return self.input_px or max(DEFAULT_INPUT_PX, -(-size_px // 32) * 32)
+        return self.input_px or -(-size_px // INPUT_STEP_PX) * INPUT_STEP_PX
 
     def require_size(self, size_px: int) -> None:
         """Accept any size."""

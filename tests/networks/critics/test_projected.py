@@ -49,7 +49,7 @@ def test_each_scale_is_mixed_with_all_coarser_ones_and_scored_by_a_critic_of_its
 
 
 @pytest.mark.parametrize(
-    ("size_px", "input_px", "expected_px"), [(8, None, 64), (32, None, 64), (65, None, 96), (128, None, 128), (128, 64, 64), (32, 32, 32)]
+    ("size_px", "input_px", "expected_px"), [(8, None, 32), (32, None, 32), (65, None, 96), (128, None, 128), (128, 64, 64), (32, 32, 32)]
 )
 def test_images_of_any_size_are_brought_to_the_input(size_px: int, input_px: int | None, expected_px: int) -> None:
     critic = critic_of(size_px, input_px=input_px)
@@ -120,7 +120,9 @@ def test_the_network_sees_colour_on_gray_and_the_critics_see_alpha() -> None:
 
 def test_a_gradient_penalty_is_taken_at_the_images_as_of_other_critics() -> None:
     recipe = WganGpRecipe()
-    critic = critic_of()
+    with pytest.raises(UsageError, match=r"BatchNorm mixes samples"):
+        check_critic(recipe, critic_of())
+    critic = critic_of(normalisation="none")
     check_critic(recipe, critic)
     rng = torch.Generator().manual_seed(0)
     loss, stats = build(recipe).critic_loss(critic, images(4), -images(4), rng)
@@ -133,10 +135,10 @@ def test_it_is_described_with_what_learns_apart_from_what_is_frozen() -> None:
     recipe = load_recipe("recommended/fg-32-projected", ["evaluation.extractor=mobilenet-v2", "critic.network=efficientnet-lite0"])
     critic = describe_recipe(recipe)["networks"]["critic"]
     assert 0 < critic["trainable"] < critic["parameters"] - 2_000_000
-    assert critic["multiply_accumulates"] > 20_000_000, "the frozen network computes, too"
+    assert critic["multiply_accumulates"] > 7_000_000, "the frozen network computes, too"
     (frozen,) = [row for row in critic["rows"] if "network" in row["name"]]
     assert (frozen["name"], frozen["type"], frozen["trainable"]) == ("stages.features.network", "FrozenFeatures", 0)
-    assert (frozen["input"], frozen["output"]) == ([3, 64, 64], [320, 2, 2])
+    assert (frozen["input"], frozen["output"]) == ([3, 32, 32], [320, 1, 1])
     assert sum(row["parameters"] for row in critic["rows"]) == critic["parameters"] - 6, "but for mean and deviation of its input"
 
 
@@ -144,6 +146,7 @@ def test_it_is_described_with_what_learns_apart_from_what_is_frozen() -> None:
     ("settings", "message"),
     [
         (["critic.input_px=50"], r"critic\.input_px"),
+        (["objective.kind=wgan_gp"], r'critic\.normalisation = "batch" contradicts objective\.kind = "wgan_gp"'),
         (["critic.network=vgg16"], r"critic\.network"),
         (["critic_start.freeze=1"], r"critic_start\.freeze is 1, but 0 convolutions of the critic can freeze"),
         (["objective.kind=wgan_clip"], r'critic\.spectral = true contradicts objective\.kind = "wgan_clip"'),

@@ -56,7 +56,7 @@ def measure_arm(trained: TrainedArm, domain: DomainRun, plan: ComparisonPlan, ev
         stats=list(read_log(run.stats_file)) if run else (), timing=list(read_log(run.timing_file)) if run else (),
         evaluations=mean_curve(trained.snapshots) if domain.budgets else (), cost=arm_cost(trained, domain, loaded, path),
         metrics=last.metrics, samples=to_uint8(images.output), seeds=[int(card.recipe.get("seed", 0)) for card in cards],
-        notes=_notes(loaded, last, domain, evaluator), budget_results=[_budget_row(one) for one in results] if domain.budgets else (),
+        notes=[*trained.arm.notes, *_notes(loaded, last, domain, evaluator)], budget_results=[_budget_row(one) for one in results] if domain.budgets else (),
         recipes_tried=plan.trials.get(trained.arm.name, 1), snapshots_tried=max((len(one) for one in trained.snapshots), default=1),
         length=trained.length, progress=encode_progress(run) if run else None,
     )  # fmt: skip
@@ -73,7 +73,7 @@ def _diverged_result(trained: TrainedArm, domain: DomainRun, plan: ComparisonPla
     run = trained.runs[0]
     return ArmResult(
         name=_result_name(trained, domain), label=f"{trained.arm.label} (diverged)", role="baseline", run_dir=str(run.path), diverged=True,
-        stats=list(read_log(run.stats_file)), timing=list(read_log(run.timing_file)), notes=[trained.failure],
+        stats=list(read_log(run.stats_file)), timing=list(read_log(run.timing_file)), notes=[*trained.arm.notes, trained.failure],
         seeds=[one.load_recipe().seed for one in trained.runs], recipes_tried=plan.trials.get(trained.arm.name, 1), length=trained.length,
         progress=encode_progress(run),
     )  # fmt: skip

@@ -35,6 +35,7 @@ class ArmSpec:
         from_foreground: Whether it starts from the foreground generator's weights.
         artifact: An artifact that is taken as it is.
         counts_pretraining: Whether the cost of the pretrainings is added to its budgets.
+        notes: What its label has no room for, as sentences.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ArmSpec:
     from_foreground: bool = False
     artifact: Path | None = None
     counts_pretraining: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def resolve_arms(baselines: Sequence[str], recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> list[ArmSpec]:
@@ -102,8 +104,8 @@ def resolve_baseline(baseline: str, recipe: Recipe, layers: Mapping[str, Generat
 
 def _built_in_arm(name: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> ArmSpec:
     if name == "wgan" and uses_mattes(recipe):
-        tuned, source = tuned_wgan_recipe(recipe, layers)
-        return ArmSpec(name, f"WGAN, tuned{source}", tuned)
+        tuned, note = tuned_wgan_recipe(recipe, layers)
+        return ArmSpec(name, f"WGAN, tuned{_growth(tuned)}", tuned, notes=(note,))
     if name in WGAN_ARMS:
         settings = "the composition" if recipe.objective.kind in ("wgan_gp", "wgan_clip") else "the demo"
         wgan = wgan_recipe(name, recipe, layers)

@@ -47,19 +47,17 @@ def uses_mattes(recipe: Recipe) -> bool:
 
 
 def tuned_wgan_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> tuple[Recipe, str]:
-    """Return the tuned WGAN of the composition's size, and the end of its label, which says where it comes from.
+    """Return the tuned WGAN of the composition's size, and a sentence that says where it comes from.
 
     If none ships for the size, its settings are used with a layer's generator and a critic as wide as the composition's.
     """
     small = _small_generator(recipe, layers)
-    growth, suffix = ("", "") if small is None else (f", grown from {small.size_px} px", GROWN_SUFFIX)
-    name = TUNED_RECIPE.format(size_px=recipe.size_px) + suffix
+    name = TUNED_RECIPE.format(size_px=recipe.size_px) + ("" if small is None else GROWN_SUFFIX)
     if name in shipped_recipe_names():
-        size = "" if recipe.size_px == TUNED_PX else f" at {TUNED_PX} px"
         scenes = {"data": as_dict(recipe.data), "evaluation": as_dict(recipe.evaluation) | ({"best_by": None} if small else {})}
-        return with_overrides(load_recipe(name), **scenes), f"{size}{growth} ({name})"
+        return with_overrides(load_recipe(name), **scenes), f"Its recipe is {name}, tuned at {TUNED_PX} px."
     shipped = TUNED_RECIPE.format(size_px=TUNED_PX)
-    return _plain_recipe("wgan", recipe, layers, _with_tuned_settings, "wgan-tuned"), f" at {TUNED_PX} px{growth} (settings of {shipped})"
+    return _plain_recipe("wgan", recipe, layers, _with_tuned_settings, "wgan-tuned"), f"Its settings are those of {shipped}, tuned at {TUNED_PX} px."
 
 
 def wgan_recipe(name: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> Recipe:

@@ -32,7 +32,8 @@ def test_beside_a_recommended_composition_the_wgan_is_the_tuned_one_of_its_size(
     layers = {name: GeneratorSpec(load_recipe(f"recommended/{name}-{size_px}").generator, size_px) for name in ("fg", "bg")}  # type: ignore[arg-type]
     arm, tuned = resolve_baseline("wgan", composition, layers), load_recipe(f"recommended/wgan-{size_px}")
     assert arm.recipe == with_overrides(tuned, data__source="elsewhere")
-    assert arm.label == {32: "WGAN, tuned (recommended/wgan-32)"}.get(size_px, f"WGAN, tuned at 32 px (recommended/wgan-{size_px})")
+    assert arm.label == "WGAN, tuned"
+    assert arm.notes == (f"Its recipe is recommended/wgan-{size_px}, tuned at 32 px.",)
     assert arm.name == "wgan"
 
 
@@ -40,7 +41,8 @@ def test_at_other_sizes_it_has_the_tuned_ones_settings(composition: Recipe) -> N
     small = with_overrides(composition, size_px=16, critic__widths=[32, 64], critic__dropout=[0.0, 0.0])
     generator = ThesisGeneratorRecipe(latent_dim=8, widths=(16, 8))
     arm, tuned = resolve_baseline("wgan", small, {name: GeneratorSpec(generator, 16) for name in ("fg", "bg")}), load_recipe("recommended/wgan-32")
-    assert arm.label == "WGAN, tuned at 32 px (settings of recommended/wgan-32)"
+    assert arm.label == "WGAN, tuned"
+    assert arm.notes == ("Its settings are those of recommended/wgan-32, tuned at 32 px.",)
     assert arm.recipe is not None
     for part in ("objective", "generator_optimiser", "critic_optimiser"):
         assert getattr(arm.recipe, part) == getattr(tuned, part)

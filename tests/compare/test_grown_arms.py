@@ -51,7 +51,8 @@ LAYERS = [
 def test_the_tuned_wgan_of_a_composition_of_grown_layers_grows(layers: dict[str, GeneratorSpec]) -> None:
     composition = with_overrides(load_recipe("recommended/compose-64-grown"), data__source="elsewhere", evaluation__best_by="kid")
     arm = resolve_baseline("wgan", composition, layers)
-    assert arm.label == "WGAN, tuned at 32 px, grown from 32 px (recommended/wgan-64-grown)"
+    assert arm.label == "WGAN, tuned, grown from 32 px"
+    assert arm.notes == ("Its recipe is recommended/wgan-64-grown, tuned at 32 px.",)
     assert arm.recipe == with_overrides(load_recipe("recommended/wgan-64-grown"), data__source="elsewhere")
 
 
@@ -72,7 +73,8 @@ def test_so_does_the_same_generator_of_whole_scenes(layers: dict[str, GeneratorS
 def test_a_size_of_which_no_grown_wgan_ships_has_a_ladder_of_the_tuned_settings() -> None:
     composition = load_recipe("recommended/compose-128")
     arm, tuned = resolve_baseline("wgan", composition, {"fg": spec("recommended/fg-64-sharp")}), load_recipe("recommended/wgan-32")
-    assert arm.label == "WGAN, tuned at 32 px, grown from 32 px (settings of recommended/wgan-32)"
+    assert arm.label == "WGAN, tuned, grown from 32 px"
+    assert arm.notes == ("Its settings are those of recommended/wgan-32, tuned at 32 px.",)
     assert arm.recipe is not None
     steps = ladder_steps(arm.recipe)
     assert [step.size_px for step in steps] == [32, 64, 128]
@@ -85,7 +87,7 @@ def test_layers_that_cannot_begin_a_ladder_leave_the_baseline_at_its_own_size() 
     composition = load_recipe("recommended/compose-64-grown")
     dense = GeneratorSpec(MlpGeneratorRecipe(), 32)
     arm = resolve_baseline("wgan", composition, {"fg": dense, "bg": spec("recommended/bg-64")})
-    assert arm.label == "WGAN, tuned at 32 px (recommended/wgan-64)"
+    assert arm.label == "WGAN, tuned"
 
 
 # Lengths

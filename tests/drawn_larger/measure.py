@@ -1,0 +1,102 @@
+"""Where the distance of a foreground that is drawn larger comes from: its small parent, or the drawing.
+
+PYTHONPATH=tests python -m drawn_larger.measure pretrained/modern-fg-64
+
+The child draws its parent's pictures larger. So both ways of enlarging, a plain filter and the child's last stage, are also given real pictures,
+reduced to the parent's size: what is left then is what the way of enlarging costs, with a perfect parent.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+import mitlgan
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
+from mitlgan.data.demo import demo_pack
+from mitlgan.images.pixels import to_float, to_uint8
+from mitlgan.metrics.extractors.extractor import extract_features
+from mitlgan.metrics.extractors.registry import open_extractor
+from mitlgan.metrics.kid import kernel_distance
+from mitlgan.metrics.protocol import to_rgb
+from mitlgan.networks.generators.sharpened import SharpenedGenerator, Sharpener
+from mitlgan.networks.resample import resize_image
+
+EXTRACTORS = ("efficientnet-lite0@96", "mobilenet-v2@96")
+BATCH = 50
+
+
+def split_child(artifact: LoadedArtifact) -> tuple[nn.Module, Sharpener]:
+    """Return the parent (latents to small pictures) and the drawing (small pictures to large ones) of a child.
+
+    Raises:
+        TypeError: The artifact is no generator that draws its parent larger.
+    """
+    network = artifact.network
+    if not isinstance(network, SharpenedGenerator):
+        raise TypeError(f"{type(network).__name__}: draws no smaller picture larger")
+    *parent, drawing = network.stages
+    assert isinstance(drawing, Sharpener)
+    return nn.Sequential(*parent), drawing
+
+
+def batches(pictures: Tensor, change: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
+    """Yield changed pictures in [-1, 1] as uint8 RGB."""
+    with torch.no_grad():
+        for part in pictures.split(BATCH):
+            yield to_rgb(to_uint8(change(part)))
+
+
+def measure(path: Path, samples: int) -> list[str]:
+    """Return the table, as rows of Markdown.
+
+    Args:
+        path: Artifact of a foreground or background that draws its parent's pictures larger.
+        samples: Number of generated pictures, and maximum number of real ones on each side.
+    """
+    artifact = mitlgan.load(path)
+    parent, drawing = split_child(artifact)
+    size_px, parent_px = drawing.size_px, artifact.network.parent_px
+    pack = demo_pack(artifact.card.role, size_px)
+    channels = artifact.network.image_channels
+    given, compared = (to_float(pack.batch(range(first, min(len(pack), 2 * samples), 2), channels=channels)) for first in (0, 1))
+    small = resize_image(given, parent_px, "bicubic")
+    with torch.no_grad():
+        drawn = torch.cat([parent(part) for part in artifact.latents(range(samples)).split(BATCH)])
+
+    def enlarge(pictures: Tensor) -> Tensor:
+        return resize_image(pictures, size_px, drawing.resample)
+
+    rows = [f"| pictures of {size_px} px | " + " | ".join(f"KID, {name}" for name in EXTRACTORS) + " |", "|---|" + "--:|" * len(EXTRACTORS)]
+    sources = {
+        f"the parent's, {parent_px} px, enlarged by a filter": (drawn, enlarge),
+        "the same, drawn larger: the child": (drawn, drawing),
+        f"real ones, reduced to {parent_px} px and enlarged by the filter": (small, enlarge),
+        "the same, drawn larger by the child": (small, drawing),
+        "the same real ones, as they are": (given, nn.Identity()),
+    }
+    extractors = [open_extractor(name) for name in EXTRACTORS]
+    real = [extract_features(extractor, batches(compared, nn.Identity())) for extractor in extractors]
+    for label, (pictures, change) in sources.items():
+        values = [
+            kernel_distance(features, extract_features(one, batches(pictures, change))).mean for one, features in zip(extractors, real, strict=True)
+        ]
+        rows.append(f"| {label} | " + " | ".join(f"{value:.2f}" for value in values) + " |")
+    return rows
+
+
+def main() -> None:
+    """Print the table of an artifact."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("artifact", type=Path)
+    parser.add_argument("--samples", type=int, default=1000)
+    options = parser.parse_args()
+    print("\n".join(measure(options.artifact, options.samples)))
+
+
+if __name__ == "__main__":
+    main()

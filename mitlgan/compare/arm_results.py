@@ -56,7 +56,8 @@ def measure_arm(trained: TrainedArm, domain: DomainRun, plan: ComparisonPlan, ev
         stats=list(read_log(run.stats_file)) if run else (), timing=list(read_log(run.timing_file)) if run else (),
         evaluations=mean_curve(trained.snapshots) if domain.budgets else (), cost=arm_cost(trained, domain, loaded, path),
         metrics=last.metrics, samples=to_uint8(images.output), seeds=[int(card.recipe.get("seed", 0)) for card in cards],
-        notes=[*trained.arm.notes, *_notes(loaded, last, domain, evaluator)], budget_results=[_budget_row(one) for one in results] if domain.budgets else (),
+        notes=[*trained.arm.notes, *_notes(loaded, last, domain, evaluator)],
+        budget_results=[_budget_row(one) for one in results] if domain.budgets else (),
         recipes_tried=plan.trials.get(trained.arm.name, 1), snapshots_tried=max((len(one) for one in trained.snapshots), default=1),
         length=trained.length, progress=encode_progress(run) if run else None,
     )  # fmt: skip

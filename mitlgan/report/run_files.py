@@ -25,6 +25,10 @@ from mitlgan.training.run_directory import Run
 LOSSES = (("critic_loss", "critic"), ("generator_loss", "generator"))
 SCORES = (("probability_real", "D(x)"), ("probability_fake", "D(G(z))")), (("score_real", "real"), ("score_fake", "generated"))
 MAX_POINTS = 600
+PANEL_IN = 5.0, 3.2
+"""Width and height of one plot, inches."""
+MARGINS_IN = 0.85, 0.15, 0.5, 0.12
+"""Left, right, bottom and top margin of a plot, for labels of up to nine characters."""
 RUN_FILES = ("summary.txt", "structure.svg", "hyperparameters.md", "losses.svg", "scores.svg")
 """What every run leaves besides its artifact; the plots only if it has statistics."""
 
@@ -110,8 +114,13 @@ def plot_statistics(rows: Sequence[Mapping[str, Any]], keys: Sequence[tuple[str,
     """Return a plot of statistics over iterations as SVG and, if the number of pictures is known, of their means over each epoch."""
     panels = 2 if pictures else 1
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "mitlgan", "font.size": 9}):
-        figure = Figure(figsize=(5.0 * panels, 3.2), layout="constrained")
+        figure = Figure(figsize=(PANEL_IN[0] * panels, PANEL_IN[1]))
         FigureCanvasSVG(figure)
+        left, right, bottom, top = MARGINS_IN  # fixed: finding them costs as much as drawing
+        figure.subplots_adjust(
+            left=left / figure.get_figwidth(), right=1 - right / figure.get_figwidth(), bottom=bottom / PANEL_IN[1], top=1 - top / PANEL_IN[1],
+            wspace=(left + right) / (PANEL_IN[0] - left - right),
+        )  # fmt: skip
         axes = figure.subplots(1, panels, squeeze=False)[0]
         for key, name in keys:
             points = [(row["iteration"], row["kimg"], row[key]) for row in rows if isinstance(row.get(key), (int, float))]
@@ -126,6 +135,7 @@ def plot_statistics(rows: Sequence[Mapping[str, Any]], keys: Sequence[tuple[str,
         for axis, unit in zip(axes, ("iteration", "epoch (mean)"), strict=False):
             axis.set_xlabel(unit)
             axis.set_ylabel(label)
+            axis.locator_params(axis="x", nbins=5)  # numbers of six digits fit
             axis.grid(alpha=0.3)
             if axis.lines:
                 axis.legend(frameon=False)

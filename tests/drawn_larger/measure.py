@@ -1,6 +1,7 @@
 """Where the distance of a foreground that is drawn larger comes from: its small parent, or the drawing.
 
 PYTHONPATH=tests python -m drawn_larger.measure pretrained/modern-fg-64
+PYTHONPATH=tests python -m drawn_larger.measure pretrained/modern-bg-32 --size 64              # whose pictures nothing draws larger
 
 The child draws its parent's pictures larger. So both ways of enlarging, a plain filter and the child's last stage, are also given real pictures,
 reduced to the parent's size: what is left then is what the way of enlarging costs, with a perfect parent.
@@ -30,15 +31,11 @@ EXTRACTORS = ("efficientnet-lite0@96", "mobilenet-v2@96")
 BATCH = 50
 
 
-def split_child(artifact: LoadedArtifact) -> tuple[nn.Module, Sharpener]:
-    """Return the parent (latents to small pictures) and the drawing (small pictures to large ones) of a child.
-
-    Raises:
-        TypeError: The artifact is no generator that draws its parent larger.
-    """
+def split_child(artifact: LoadedArtifact) -> tuple[nn.Module, Sharpener | None]:
+    """Return the parent (latents to small pictures) of a child, and its drawing (small pictures to large ones); of others the whole and None."""
     network = artifact.network
     if not isinstance(network, SharpenedGenerator):
-        raise TypeError(f"{type(network).__name__}: draws no smaller picture larger")
+        return network, None
     *parent, drawing = network.stages
     assert isinstance(drawing, Sharpener)
     return nn.Sequential(*parent), drawing
@@ -51,16 +48,18 @@ def batches(pictures: Tensor, change: Callable[[Tensor], Tensor]) -> Iterator[Te
             yield to_rgb(to_uint8(change(part)))
 
 
-def measure(path: Path, samples: int) -> list[str]:
+def measure(path: Path, samples: int, size_px: int | None = None) -> list[str]:
     """Return the table, as rows of Markdown.
 
     Args:
-        path: Artifact of a foreground or background that draws its parent's pictures larger.
+        path: Artifact of a foreground or background; with `size_px` any, without it one that draws its parent's pictures larger.
         samples: Number of generated pictures, and maximum number of real ones on each side.
+        size_px: Size to which the artifact's own pictures are enlarged by a filter.
     """
     artifact = mitlgan.load(path)
-    parent, drawing = split_child(artifact)
-    size_px, parent_px = drawing.size_px, artifact.network.parent_px
+    parent, drawing = (artifact.network, None) if size_px else split_child(artifact)
+    parent_px = artifact.card.size_px if drawing is None else artifact.network.parent_px
+    size_px = size_px or artifact.card.size_px
     pack = demo_pack(artifact.card.role, size_px)
     channels = artifact.network.image_channels
     given, compared = (to_float(pack.batch(range(first, min(len(pack), 2 * samples), 2), channels=channels)) for first in (0, 1))
@@ -69,16 +68,16 @@ def measure(path: Path, samples: int) -> list[str]:
         drawn = torch.cat([parent(part) for part in artifact.latents(range(samples)).split(BATCH)])
 
     def enlarge(pictures: Tensor) -> Tensor:
-        return resize_image(pictures, size_px, drawing.resample)
+        return resize_image(pictures, size_px, "bicubic")
 
     rows = [f"| pictures of {size_px} px | " + " | ".join(f"KID, {name}" for name in EXTRACTORS) + " |", "|---|" + "--:|" * len(EXTRACTORS)]
-    sources = {
-        f"the parent's, {parent_px} px, enlarged by a filter": (drawn, enlarge),
-        "the same, drawn larger: the child": (drawn, drawing),
+    sources: dict[str, tuple[Tensor, Callable[[Tensor], Tensor]]] = {
+        f"generated at {parent_px} px, enlarged by a filter": (drawn, enlarge),
         f"real ones, reduced to {parent_px} px and enlarged by the filter": (small, enlarge),
-        "the same, drawn larger by the child": (small, drawing),
         "the same real ones, as they are": (given, nn.Identity()),
     }
+    if drawing is not None:
+        sources |= {"the generated, drawn larger: the child": (drawn, drawing), "the real, drawn larger by the child": (small, drawing)}
     extractors = [open_extractor(name) for name in EXTRACTORS]
     real = [extract_features(extractor, batches(compared, nn.Identity())) for extractor in extractors]
     for label, (pictures, change) in sources.items():
@@ -93,9 +92,10 @@ def main() -> None:
     """Print the table of an artifact."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("artifact", type=Path)
+    parser.add_argument("--size", type=int, metavar="PX", help="enlarge the artifact's own pictures to this size, by a filter")
     parser.add_argument("--samples", type=int, default=1000)
     options = parser.parse_args()
-    print("\n".join(measure(options.artifact, options.samples)))
+    print("\n".join(measure(options.artifact, options.samples, options.size)))
 
 
 if __name__ == "__main__":

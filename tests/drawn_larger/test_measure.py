@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from drawn_larger import measure
 
 import mitlgan
@@ -12,16 +13,21 @@ import mitlgan
 PRETRAINED = Path(__file__).resolve().parent.parent.parent / "pretrained"
 
 
-def test_every_way_of_enlarging_has_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "size_px", "count"), [("modern-fg-64", None, 5), ("modern-bg-32", 64, 3)])
+def test_every_way_of_enlarging_has_a_row(name: str, size_px: int | None, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "EXTRACTORS", ("efficientnet-lite0@96",))
-    head, rule, *rows = measure.measure(PRETRAINED / "modern-fg-64", 30)
+    head, rule, *rows = measure.measure(PRETRAINED / name, 30, size_px)
     assert head == "| pictures of 64 px | KID, efficientnet-lite0@96 |"
     assert rule == "|---|--:|"
-    values = [float(row.split("|")[2]) for row in rows]
-    assert len(values) == 5
-    assert abs(values[-1]) < 0.2 < values[1], "real pictures are like others, generated ones are not"
+    values = {row.split("|")[1].strip(): float(row.split("|")[2]) for row in rows}
+    assert len(values) == count
+    assert abs(values["the same real ones, as they are"]) < 0.2 < values["generated at 32 px, enlarged by a filter"]
 
 
-def test_a_generator_that_draws_nothing_larger_is_refused() -> None:
-    with pytest.raises(TypeError, match="draws no smaller picture larger"):
-        measure.split_child(mitlgan.load(PRETRAINED / "modern-bg-32"))
+def test_only_a_child_has_a_drawing() -> None:
+    child, other = (mitlgan.load(PRETRAINED / name) for name in ("modern-fg-64", "modern-bg-32"))
+    parent, drawing = measure.split_child(child)
+    assert drawing is not None
+    latents = child.latents([1])
+    assert torch.equal(drawing(parent(latents)), child.network(latents))
+    assert measure.split_child(other) == (other.network, None)

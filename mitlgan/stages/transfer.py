@@ -52,6 +52,7 @@ def with_transfer(recipe: Recipe, start: Path | None, critic: Path | None, say: 
     card = _check_start(f"--from {start}", start, recipe)
     is_same_size = card.size_px == recipe.size_px
     networks = {"generator": as_dict(card.generator), "critic__image_channels": card.image_channels} if is_same_size and card.generator else {}
+    freeze = transfer.freeze
     source = critic or _find_kept_critic(start, recipe, is_same_size=is_same_size, say=say)
     if source is None:
         say(f"a new critic begins and learns alone for the first {transfer.new_critic_first_kimg:g} kimg")
@@ -64,8 +65,10 @@ def with_transfer(recipe: Recipe, start: Path | None, critic: Path | None, say: 
                 f"{card.image_channels}; give one that fits"
             )
         networks["critic"] = as_dict(trained)
-    frozen = {"critic_start": {"freeze": transfer.freeze}} if transfer.freeze else {}
-    say(f"its critic goes on from {source}" + (f"; frozen convolutions: {transfer.freeze}" if transfer.freeze else ""))
+        if trained.kind == "projected":  # what it looks through is frozen anyway
+            freeze = 0
+    frozen = {"critic_start": {"freeze": freeze}} if freeze else {}
+    say(f"its critic goes on from {source}" + (f"; frozen convolutions: {freeze}" if freeze else ""))
     return with_overrides(recipe, **networks, **frozen, transfer=None), source
 
 

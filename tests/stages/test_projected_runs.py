@@ -19,7 +19,7 @@ from mitlgan.artifacts.markdown_card import markdown_card
 from mitlgan.artifacts.safetensors_io import read_tensors, write_tensors
 from mitlgan.compare.sweep import run_sweep
 from mitlgan.compare.sweep_plan import SweepPlan
-from mitlgan.errors import ArtifactError, Stopped
+from mitlgan.errors import ArtifactError, Stopped, UsageError
 from mitlgan.networks.feature_networks import efficientnet_lite0, frozen
 from mitlgan.networks.feature_networks.spec import AbsentWeightsError
 from mitlgan.recipe import Recipe, to_toml, with_overrides
@@ -28,6 +28,7 @@ from mitlgan.stages.compose import compose
 from mitlgan.stages.initial_critic import with_critic_parent
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import resume
+from mitlgan.stages.transfer import with_transfer
 from mitlgan.training.checkpoint import list_checkpoints
 from mitlgan.training.run_directory import Run
 
@@ -101,6 +102,19 @@ def test_a_critic_goes_on_from_one_of_its_family_alone(run: Run, packs: dict[str
     with pytest.raises(ArtifactError, match="has no convolutions of its own, which growing needs"):
         with_critic_parent(grown, run.path, print)
     assert not (tmp_path / "refused").exists()
+
+
+def test_a_transfer_goes_on_with_it_as_it_is(run: Run, packs: dict[str, Path]) -> None:
+    """What it looks through is frozen anyway, so nothing more of it is; a second extractor of the recipe may be its network."""
+    few = with_overrides(tiny_runs.recipe("fg", packs["fg"]), objective={"kind": "minimax"}, critic__dropout=[0.0, 0.0], transfer={"freeze": 1},
+        evaluation__extractor=["mobilenet-v2@32", f"{LITE0}@32"])  # fmt: skip
+    lines: list[str] = []
+    chosen, critic = with_transfer(few, artifact_of(run), None, lines.append)
+    assert critic == run.path / "critic" / "critic.safetensors"
+    assert (chosen.critic, chosen.critic_start) == (recipe(packs).critic, None)
+    assert lines == [f"its critic goes on from {critic}"]
+    with pytest.raises(UsageError, match=f'evaluation.extractor = "{LITE0}@32" cannot judge'):
+        with_transfer(with_overrides(few, evaluation__extractor=f"{LITE0}@32"), artifact_of(run), None, lines.append)
 
 
 def test_other_weights_of_the_network_are_refused(run: Run, packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

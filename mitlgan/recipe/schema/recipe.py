@@ -152,12 +152,13 @@ class Recipe(RecipeTable):
         if self.critic.image_channels != channels:
             raise ValueError(f"critic.image_channels is {self.critic.image_channels}, but the images have {channels}; make them equal")
         self.critic.require_size(first_px)
+        deciding = self.evaluation.extractors[0]
+        if self.critic.kind == "projected" and network_of_extractor(deciding) == self.critic.network:
+            raise ValueError(
+                f'evaluation.extractor = "{deciding}" cannot judge what a critic taught that looks through it (critic.network); '
+                f'use "{INDEPENDENT_EXTRACTORS[self.critic.network]}"'
+            )
         for name in self.evaluation.extractors:
-            if self.critic.kind == "projected" and network_of_extractor(name) == self.critic.network:
-                raise ValueError(
-                    f'evaluation.extractor = "{name}" cannot judge what a critic taught that looks through it (critic.network); '
-                    f'use "{INDEPENDENT_EXTRACTORS[self.critic.network]}"'
-                )
             grey_px = GREY_EXTRACTORS.get(name.partition("@")[0])
             if grey_px is not None and (self.size_px, channels) != (grey_px, 1):
                 raise ValueError(

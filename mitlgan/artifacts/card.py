@@ -188,7 +188,7 @@ def networks_of_critics(recipe: Mapping[str, Any], parent: Mapping[str, Any], la
         layers: Its frozen layers.
     """
     records = [*_record_with_parents(parent), *(record for layer in layers for record in layer.training_records())]
-    return critic_networks([recipe, *(record.get("made_by") or {} for record in records)])
+    return critic_networks([recipe, *(record.get("made_by") for record in records)])
 
 
 def make_card(network: Network, recipe: Recipe, **fields: Any) -> Card:

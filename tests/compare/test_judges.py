@@ -66,6 +66,10 @@ def compare(environment: RunContext, **plan: Any) -> None:
     run_comparison(ComparisonPlan(**{"baselines": ("paste",), **plan}), environment)
 
 
+def estimate(environment: RunContext, **plan: Any) -> None:
+    estimate_comparison(ComparisonPlan(**{"baselines": ("paste",), **plan}), environment)
+
+
 def test_the_networks_of_all_critics_on_the_way_to_an_artifact_count(layer: Path, composition: Run, artifacts: dict[str, Path]) -> None:
     assert read_card(layer).critic_networks() == {LITE0}
     assert composition.artifact_file is not None
@@ -87,6 +91,16 @@ def test_every_name_and_size_of_the_network_is_refused(name: str) -> None:
     assert independent_extractor({LITE0, "mobilenet-v2"}) is None
     with pytest.raises(UsageError, match=r"--extractor inception$"):
         require_independent(name, {LITE0, "mobilenet-v2"})
+
+
+@pytest.mark.parametrize("recipe", [None, "x", 3, [], {}, {"critic": None}, {"critic": "projected"}, {"critic": {"kind": "projected"}}])
+def test_a_card_from_anywhere_may_hold_anything_for_a_recipe(recipe: Any, artifacts: dict[str, Path]) -> None:
+    card = read_card(artifacts["fg"]).model_copy(update={"parent": {"made_by": recipe, "parent": "none"}})
+    networks = card.critic_networks()
+    assert networks <= {"None"}
+    require_independent(LITE0, networks)
+    with pytest.raises(UsageError, match=r"--extractor mobilenet-v2$"):
+        require_independent(LITE0, {*networks, LITE0, "another"})
 
 
 def test_evaluate(layer: Path, composition: Run, packs: dict[str, Path]) -> None:
@@ -141,9 +155,7 @@ def plans(composition: Run, composed: Run, layer: Path, packs: dict[str, Path], 
 
 
 @pytest.mark.parametrize("arm", ["finished", "baseline", "layer", "composition", "domain"])
-@pytest.mark.parametrize(
-    "measure", [compare, lambda environment, **plan: estimate_comparison(ComparisonPlan(baselines=("paste",), **plan), environment)]
-)
+@pytest.mark.parametrize("measure", [compare, estimate])
 def test_compare(
     arm: str,
     measure: Callable[..., Any],
@@ -156,8 +168,6 @@ def test_compare(
 ) -> None:
     (tmp_path / "bg.toml").write_text(to_toml(tiny_runs.recipe("bg", packs["bg"])))
     plan = plans(composition, composed, layer, packs, tmp_path)[arm]
-    if measure is not compare and "baselines" in plan:
-        pytest.skip("the same check")
     with pytest.raises(UsageError, match=JUDGED):
         measure(environment, **plan)
     assert not list(environment.root.glob("*/*")), "nothing was trained"

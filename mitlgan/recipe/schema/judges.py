@@ -17,12 +17,16 @@ def network_of_extractor(extractor: str) -> str:
     return EQUAL_NETWORKS.get(base, base)
 
 
-def critic_networks(recipes: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """Return the networks that the critics of recipes look through, the recipes given as dictionaries."""
-    critics = [recipe.get("critic") or {} for recipe in recipes]
-    return frozenset(str(critic.get("network")) for critic in critics if critic.get("kind") == "projected")
+def critic_networks(recipes: Iterable[Any]) -> frozenset[str]:
+    """Return the networks that the critics of recipes look through.
+
+    Args:
+        recipes: As dictionaries, of cards that may come from anywhere; what is no recipe has no critic.
+    """
+    critics = [recipe.get("critic") for recipe in recipes if isinstance(recipe, Mapping)]
+    return frozenset(str(critic.get("network")) for critic in critics if isinstance(critic, Mapping) and critic.get("kind") == "projected")
 
 
 def independent_extractor(networks: Collection[str]) -> str | None:
     """Return an extractor that is none of the networks that critics look through; None if all of them are."""
-    return next((INDEPENDENT_EXTRACTORS[name] for name in sorted(networks) if INDEPENDENT_EXTRACTORS[name] not in networks), None)
+    return next((other for name, other in INDEPENDENT_EXTRACTORS.items() if name in networks and other not in networks), None)

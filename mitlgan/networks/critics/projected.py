@@ -132,14 +132,15 @@ def _random_convolution(channels: int, width: int, kernel: int) -> nn.Conv2d:
 def _scale_critic(recipe: ProjectedCriticRecipe, channels: int, width: int, px: int) -> nn.Sequential:
     """Return convolutions that halve features of `px` down to `HEAD_PX`, one where they are as small, and the score."""
     stages = OrderedDict[str, nn.Module]()
+    has_norm = recipe.normalisation == "batch"  # its shift takes the place of a bias, whose gradient would be rounding errors
     while px > HEAD_PX or not stages:
         if px > HEAD_PX:
             px, width = px // 2, width * WIDTH_FACTOR
-            convolution = nn.Conv2d(channels, width, 4, stride=2, padding=1)
+            convolution = nn.Conv2d(channels, width, 4, stride=2, padding=1, bias=not has_norm)
         else:
-            convolution = nn.Conv2d(channels, width, 3, padding=1)
+            convolution = nn.Conv2d(channels, width, 3, padding=1, bias=not has_norm)
         channels = width
-        norm = OrderedDict[str, nn.Module](norm=nn.BatchNorm2d(width)) if recipe.normalisation == "batch" else OrderedDict()
+        norm = OrderedDict[str, nn.Module](norm=nn.BatchNorm2d(width)) if has_norm else OrderedDict()
         block = OrderedDict[str, nn.Module](conv=convolution) | norm
         stages[f"conv_{len(stages) + 1}"] = nn.Sequential(block | OrderedDict[str, nn.Module](activation=nn.LeakyReLU(recipe.leak)))
     stages["score"] = nn.Sequential(OrderedDict[str, nn.Module](last=nn.Conv2d(channels, 1, px), flatten=nn.Flatten()))

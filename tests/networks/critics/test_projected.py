@@ -76,6 +76,12 @@ def test_only_the_critics_of_the_scales_learn() -> None:
     assert all(torch.equal(buffer, before[name]) for name, buffer in parts_of(critic)[0].named_buffers())
 
 
+@pytest.mark.parametrize(("normalisation", "parts"), [("batch", {"norm"}), ("none", {"bias"})])
+def test_convolutions_have_a_norm_or_a_bias(normalisation: str, parts: set[str]) -> None:
+    names = {name for name, _ in critic_of(normalisation=normalisation, spectral=False).named_parameters() if "conv_1" in name}
+    assert {name.split(".")[-1] if ".conv." in name else "norm" for name in names} == {"weight", *parts}
+
+
 def test_the_mixing_is_saved_and_the_network_is_not() -> None:
     critic, other = critic_of(), critic_of()
     names = list(critic.state_dict())

@@ -116,10 +116,10 @@ class Recipe(RecipeTable):
             )
         widths = self.critic.widths_at(self.size_px) if self.critic.kind == "strided" else self.critic.widths
         convolutions = 0 if self.critic.kind in ANY_SIZE_KINDS else len(widths)
+        if self.critic_start is not None and self.critic.kind == "projected":
+            raise ValueError('critic_start.freeze: what critic.kind = "projected" looks through is frozen anyway; remove it')
         if self.critic_start is not None and self.critic_start.freeze > convolutions:
-            raise ValueError(
-                f"critic_start.freeze is {self.critic_start.freeze}, but {convolutions} convolutions of the critic can freeze; give at most as many"
-            )
+            raise ValueError(f"critic_start.freeze is {self.critic_start.freeze}, but the critic has {convolutions} convolutions; give at most as many")
 
     def _ladder(self) -> None:
         if self.grow is None:

@@ -154,7 +154,7 @@ def test_it_is_described_with_what_learns_apart_from_what_is_frozen() -> None:
         (["critic.input_px=50"], r"critic\.input_px"),
         (["objective.kind=wgan_gp"], r'critic\.normalisation = "batch" contradicts objective\.kind = "wgan_gp"'),
         (["critic.network=vgg16"], r"critic\.network"),
-        (["critic_start.freeze=1"], r"critic_start\.freeze is 1, but 0 convolutions of the critic can freeze"),
+        (["critic_start.freeze=1"], r"critic_start\.freeze: what .* looks through is frozen anyway"),
         (["objective.kind=wgan_clip"], r'critic\.spectral = true contradicts objective\.kind = "wgan_clip"'),
         (["evaluation.extractor=mobilenet-v2"], r'"mobilenet-v2" cannot judge what a critic taught .* use "efficientnet-lite0"'),
         (["evaluation.extractor=mobilenet-v2@64"], "cannot judge"),

@@ -213,8 +213,15 @@ def critic_network_card(critic: AnyCritic) -> CriticNetworkCard | None:
 
 
 def read_critic_network(header: Mapping[str, Any]) -> CriticNetworkCard | None:
-    """Return what a checkpoint's header says of the frozen network that its critic looked through."""
-    return CriticNetworkCard.model_validate(header["critic_network"]) if "critic_network" in header else None
+    """Return what a checkpoint's header says of the frozen network that its critic looked through.
+
+    Raises:
+        ArtifactError: It says something else.
+    """
+    try:
+        return CriticNetworkCard.model_validate(header["critic_network"]) if "critic_network" in header else None
+    except ValidationError:
+        raise ArtifactError("checkpoint: its critic_network is not a name and a hash; the file was edited; start the run again") from None
 
 
 def check_critic_network(source: str, trained: CriticNetworkCard | None, critic: AnyCritic) -> None:

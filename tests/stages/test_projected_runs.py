@@ -133,13 +133,17 @@ def test_other_weights_of_the_network_are_refused(run: Run, packs: dict[str, Pat
     assert load_network(artifact_of(run))[1].kind == "generator", "generators need no critic"
 
 
-def test_a_checkpoint_that_names_no_network_is_refused(run: Run, packs: dict[str, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("stored", "message"), [(None, f"another frozen network, none, not {LITE0}"), ({"name": 3}, "its critic_network is not a name and a hash")]
+)
+def test_a_checkpoint_that_names_no_network_is_refused(stored: Any, message: str, run: Run, tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text((run.path / "recipe.toml").read_text())
     (tmp_path / "checkpoints").mkdir()
     tensors, header = read_tensors(list_checkpoints(run.path)[-1])
     del header["critic_network"], header["tensors_sha256"]
+    header |= {} if stored is None else {"critic_network": stored}
     write_tensors(tmp_path / "checkpoints" / list_checkpoints(run.path)[-1].name, tensors, header)
-    with pytest.raises(ArtifactError, match=f"another frozen network, none, not {LITE0}"):
+    with pytest.raises(ArtifactError, match=message):
         resume(tmp_path, tiny_runs.run_context(tmp_path))
 
 

@@ -99,7 +99,7 @@ def test_prepare_takes_the_picture_in_a_later_run(folder: Path, tmp_path: Path, 
     settings = PrepareSettings(size_px=8, dedupe="none", holdout="0")
     with machine_fault(monkeypatch, fault), pytest.raises(ResourceError, match=r"^picture '0003.png': .*--exclude"):
         prepare_pack(folder, tmp_path / "out", settings)
-    assert "0003" not in (tmp_path / "out" / ".journal.jsonl").read_text()
+    assert "0003.png" not in (tmp_path / "out" / ".journal.jsonl").read_text()
     assert [source["name"] for source in prepare_pack(folder, tmp_path / "out", settings).sources()] == [f"{index:04d}.png" for index in range(6)]
 
 
@@ -111,7 +111,7 @@ def test_so_it_does_where_worker_processes_read(folder: Path, tmp_path: Path, mo
         patch.setattr(prepare_module, "ImagePreparer", fatal_worker.OutOfMemory)
         with pytest.raises(ResourceError, match=r"^picture '0003.png': cannot allocate memory; .*--exclude"):
             prepare_pack(folder, tmp_path / "out", settings)
-    assert "0003" not in (tmp_path / "out" / ".journal.jsonl").read_text()
+    assert "0003.png" not in (tmp_path / "out" / ".journal.jsonl").read_text()
     assert len(prepare_pack(folder, tmp_path / "out", settings)) == 6
 
 
@@ -129,7 +129,7 @@ def test_the_other_commands_name_it_and_record_nothing(folder: Path, tmp_path: P
             assert fault.value.exit_code == 5, name
     assert not (tmp_path / "a.npy").exists()
     for journal in tmp_path.rglob(".journal.jsonl"):
-        assert "0003" not in journal.read_text()
+        assert "0003.png" not in journal.read_text()
     assert len(runs["pack"]()) == 6
     assert runs["augment"]()["made"] == 6
 

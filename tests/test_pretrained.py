@@ -119,6 +119,16 @@ def test_the_recommended_compositions_figures_on_a_page_are_those_of_its_tables(
         assert cells == [*[""] * (3 - len(distances)), *distances, *[""] * (3 - len(ratios)), *ratios], name
 
 
+def test_figures_at_64_px_are_those_of_their_table() -> None:
+    rows = comparison("comparison-grown-64")
+    on_page = table(RESULTS.parent / "sizes.md", "| arm | KID, efficientnet-lite0@96 |")
+    assert on_page.keys() == {row["arm"] for row in rows}
+    for name, cells in on_page.items():
+        of_arm = [row for row in rows if row["arm"] == name]
+        assert [row["extractor"] for row in of_arm] == ["efficientnet-lite0@96", "mobilenet-v2@96"]
+        assert cells == [*(shown(row, "kid", 2) for row in of_arm), ratio(of_arm[0])], name
+
+
 LENGTHS = {
     ("comparison-modern-shortest-32", 4): "2.5 + 5",
     ("comparison-modern-shorter-32", 8): "5 + 10",

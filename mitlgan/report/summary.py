@@ -81,8 +81,8 @@ def _arm_summary(arm: ArmResult) -> dict[str, Any]:
 
 def _ratio_summary(ratio: KidRatio) -> dict[str, Any]:
     return {
-        "arm": ratio.arm, "label": ratio.label, "budget": ratio.budget, "kid": ratio.ours, "kid_of_arm": ratio.theirs, "floor": ratio.floor,
-        "ratio": ratio.plain, "ratio_above_floor": ratio.above,
+        "extractor": ratio.extractor, "arm": ratio.arm, "label": ratio.label, "budget": ratio.budget, "kid": ratio.ours,
+        "kid_of_arm": ratio.theirs, "floor": ratio.floor, "ratio": ratio.plain, "ratio_above_floor": ratio.above,
     }  # fmt: skip
 
 

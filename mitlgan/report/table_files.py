@@ -42,16 +42,18 @@ def csv_table(comparisons: Sequence[Comparison]) -> str:
 
 def _csv_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
     domain = comparison.domains[0].name if comparison.domains else ""
-    shared = {"domain": domain, "extractor": "".join(comparison.extractors[:1])}
-    ratios = {(ratio.arm, ratio.budget): dict(zip(RATIO_COLUMNS, (ratio.plain, ratio.above), strict=True)) for ratio in kid_ratios(comparison)}
+    first = "".join(comparison.extractors[:1])
+    shared = {"domain": domain, "extractor": first}
+    found = {(ratio.extractor, ratio.arm, ratio.budget): (ratio.plain, ratio.above) for ratio in kid_ratios(comparison)}
+    ratios = {place: dict(zip(RATIO_COLUMNS, both, strict=True)) for place, both in found.items()}
     for arm in comparison.arms:
         own = {**shared, "arm": arm.label, "role": arm.role, "unit": comparison.budget_unit, "seeds": len(arm.seeds)}
         for row in arm.budget_results or [arm.metrics]:
             budget = float(row["budget"]) if arm.budget_results else None
-            yield {**row, **own, **ratios.get((arm.name, budget), {})}
-        last = {"budget": arm.budget_results[-1]["budget"]} if arm.budget_results else {}
+            yield {**row, **own, **ratios.get((first, arm.name, budget), {})}
+        last: dict[str, Any] = {"budget": arm.budget_results[-1]["budget"]} if arm.budget_results else {}
         for name, metrics in arm.by_extractor.items():
-            yield {**metrics, **own, **last, "extractor": name}
+            yield {**metrics, **own, **last, "extractor": name, **ratios.get((name, arm.name, last.get("budget")), {})}
     for anchor in comparison.anchors:
         own = {**shared, "arm": anchor.label, "role": "anchor"}
         yield {**anchor.metrics, **own}

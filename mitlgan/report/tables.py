@@ -154,20 +154,23 @@ def kid_ratio_table(comparison: Comparison) -> Table | None:
     ratios = kid_ratios(comparison)
     if not ratios:
         return None
-    floor = ratios[0].floor
+    names = list(dict.fromkeys(ratio.extractor for ratio in ratios))
+    floors = {ratio.extractor: ratio.floor for ratio in ratios if ratio.floor is not None}
     budgets = sorted({ratio.budget for ratio in ratios}, key=lambda budget: budget or 0.0)
     headings = ["KID" if budget is None else f"{budget:,g} {comparison.budget_unit}" for budget in budgets]
-    headings += [f"{heading}, above the floor" for heading in headings] if floor is not None else []
+    headings += [f"{heading}, above the floor" for heading in headings] if floors else []
     rows = []
     for index, arm in enumerate(comparison.arms):
-        own = {ratio.budget: ratio for ratio in ratios if ratio.arm == arm.name}
-        cells = [number(own[budget].plain) if budget in own else DASH for budget in budgets]
-        cells += [number(own[budget].above) if budget in own else DASH for budget in budgets] if floor is not None else []
-        rows += [TableRow(arm.label, "", cells, index)] if own else []
-    by = f" by {comparison.extractors[0]}" if comparison.extractors else ""
+        for name in names:
+            own = {ratio.budget: ratio for ratio in ratios if (ratio.arm, ratio.extractor) == (arm.name, name)}
+            cells = [number(own[budget].plain) if budget in own else DASH for budget in budgets]
+            cells += [number(own[budget].above) if budget in own else DASH for budget in budgets] if floors else []
+            rows += [TableRow(arm.label, f"by {name}" if len(names) > 1 else "", cells, index)] if own else []
+    by = f" by {names[0]}" if len(names) == 1 and names[0] else ""
     caption = f"KID of the composition{by}, divided by the KID of each other arm (means over seeds). Below 1, the composition is closer to real scenes."
-    if floor is not None:
-        caption += f" Above the floor: after subtracting {number(floor, 3)}, the KID of real layers pasted, from both."
+    if floors:
+        subtracted = " and ".join(number(floor, 3) + (f" ({name})" if len(names) > 1 else "") for name, floor in floors.items())
+        caption += f" Above the floor: after subtracting {subtracted}, the KID of real layers pasted, from both."
     return Table("composition over", headings, rows, caption)
 
 

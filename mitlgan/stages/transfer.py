@@ -8,6 +8,7 @@ from mitlgan.artifacts.card import KIND_WITH_ARTICLE, Card, read_card
 from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, load_network
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, as_dict, shipped_recipe_names, with_overrides
+from mitlgan.recipe.schema.critics import freezable_convolutions
 from mitlgan.runtime.progress import Say
 from mitlgan.stages.initial_critic import load_trained_critic
 
@@ -67,6 +68,8 @@ def with_transfer(recipe: Recipe, start: Path | None, critic: Path | None, say: 
         networks["critic"] = as_dict(trained)
         if trained.kind == "projected":  # what it looks through is frozen anyway
             freeze = 0
+        elif freeze > (most := freezable_convolutions(trained, recipe.size_px)):
+            raise UsageError(f"transfer.freeze is {freeze}, but the critic of {source} has {most} convolutions; add --set transfer.freeze={most}")
     frozen = {"critic_start": {"freeze": freeze}} if freeze else {}
     say(f"its critic goes on from {source}" + (f"; frozen convolutions: {freeze}" if freeze else ""))
     return with_overrides(recipe, **networks, **frozen, transfer=None), source

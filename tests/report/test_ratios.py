@@ -13,6 +13,7 @@ from mitlgan.report.html import write_report
 from mitlgan.report.ratios import kid_ratios
 from mitlgan.report.schema import Anchor, ArmResult, Comparison
 from mitlgan.report.summary import report_summary
+from mitlgan.report.table_files import csv_table
 from mitlgan.report.tables import kid_ratio_table
 
 FLOOR = Anchor("real_pasted", "Real layers, pasted", {"fd": 300.0, "kid": 0.2})
@@ -53,6 +54,30 @@ def test_without_the_anchor_only_the_plain_one_is_shown(whole: Comparison) -> No
     assert list(shown.headings) == ["5 kimg", "10 kimg"]
     assert [list(row.cells) for row in shown.rows] == [["0.500", "0.625"], ["8.00", "1.25"]]
     assert all(ratio.above is None for ratio in kid_ratios(replace(whole, anchors=[])))
+
+
+def test_each_further_extractor_has_its_own_ratios_at_the_last_budget(whole: Comparison, tmp_path: Path) -> None:
+    other = {"COMPOSED": 0.9, "WGAN": 1.2, "PASTE": 0.3}
+    arms = [replace(one, by_extractor={"mobilenet": {"fd": 1.0, "kid": other[one.label]}}) for one in whole.arms]
+    both = replace(whole, arms=arms, anchors=[replace(FLOOR, by_extractor={"mobilenet": {"kid": 0.6}})], protocol={"extractors": ["lite", "mobilenet"]})
+    found = {(ratio.extractor, ratio.arm, ratio.budget): (ratio.plain, ratio.above) for ratio in kid_ratios(both)}
+    assert found["lite", "wgan", 10.0] == (pytest.approx(0.625), pytest.approx(0.5))
+    assert {place: value for place, value in found.items() if place[0] == "mobilenet"} == {
+        ("mobilenet", "wgan", 10.0): (pytest.approx(0.75), pytest.approx(0.5)),
+        ("mobilenet", "paste", 10.0): (pytest.approx(3.0), None),  # it does not lie above the floor
+    }
+    table = kid_ratio_table(both)
+    assert table is not None
+    assert [(row.label, row.meaning, list(row.cells)) for row in table.rows][:2] == [
+        ("WGAN", "by lite", ["0.500", "0.625", "0.429", "0.500"]),
+        ("WGAN", "by mobilenet", ["—", "0.750", "—", "0.500"]),
+    ]
+    assert "0.200 (lite) and 0.600 (mobilenet)" in table.caption
+    rows = {(row["arm"], row["extractor"], row["budget"]): row for row in csv.DictReader(io.StringIO(csv_table([both])))}
+    assert float(rows["WGAN", "mobilenet", "10.0"]["kid_ratio_above_floor"]) == pytest.approx(0.5)
+    assert rows["PASTE", "mobilenet", "10.0"]["kid_ratio_above_floor"] == ""
+    assert float(rows["PASTE", "lite", "10.0"]["kid_ratio"]) == pytest.approx(1.25)
+    assert {ratio["extractor"] for ratio in report_summary(both)["kid_ratios"]} == {"lite", "mobilenet"}
 
 
 def test_nothing_to_divide() -> None:

@@ -159,6 +159,21 @@ def test_what_cannot_be_gone_on_from(pretrained: dict[str, Run], composed: Run, 
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(("critic", "freeze", "most"), [({"widths": [4, 6], "dropout": 0.0}, 3, 2), ({"kind": "mlp", "widths": [6]}, 1, 0)])
+def test_no_more_convolutions_are_frozen_than_the_critic_has(
+    critic: dict[str, Any], freeze: int, most: int, packs: dict[str, Path], mine: Path, tmp_path: Path
+) -> None:
+    source = pretrain(with_overrides(tiny_runs.recipe("bg", packs["bg"], updates=1), critic=critic), tiny_runs.run_context(tmp_path / "first"))
+    with pytest.raises(
+        UsageError, match=rf"^transfer\.freeze is {freeze}, but the critic of .* has {most} convolutions; add --set transfer\.freeze={most}$"
+    ):
+        pretrain(recipe(mine, transfer__freeze=freeze), tiny_runs.run_context(tmp_path / "runs"), start=artifact_of(source))
+    assert not (tmp_path / "runs").exists()
+    run = pretrain(recipe(mine, updates=1, transfer__freeze=most), tiny_runs.run_context(tmp_path / "runs"), start=artifact_of(source))
+    written = load_recipe(str(run.recipe_file))
+    assert (0 if written.critic_start is None else written.critic_start.freeze) == most
+
+
 def test_a_composition_has_nothing_to_transfer(packs: dict[str, Path]) -> None:
     with pytest.raises(UsageError, match=r"\[transfer\] goes on with a trained generator"):
         with_overrides(tiny_runs.recipe("scene", packs["scene"], compose=True), transfer={"freeze": 1})

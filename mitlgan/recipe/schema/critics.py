@@ -286,3 +286,10 @@ def _require_scales(scales: int | None, size_px: int) -> None:
 def _require_kernel(kernel: int, size_px: int) -> None:
     if kernel > size_px:
         raise ValueError(f"critic.kernel = {kernel} is larger than the image, {size_px} px; at most {size_px - 1}")
+
+
+def freezable_convolutions(critic: AnyCritic, size_px: int) -> int:
+    """Return how many first convolutions of a critic can be taken out of training at a size."""
+    if critic.kind in ANY_SIZE_KINDS:
+        return 0
+    return len(critic.widths_at(size_px) if critic.kind == "strided" else critic.widths)

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from mitlgan.recipe.schema.augment import AugmentRecipe
 from mitlgan.recipe.schema.base import RecipeTable
 from mitlgan.recipe.schema.composer import FUSION_KINDS, ComposerRecipe
-from mitlgan.recipe.schema.critics import ANY_SIZE_KINDS, CRITIC_KINDS, AnyCritic, ThesisCriticRecipe
+from mitlgan.recipe.schema.critics import CRITIC_KINDS, AnyCritic, ThesisCriticRecipe, freezable_convolutions
 from mitlgan.recipe.schema.generators import GENERATOR_KINDS, AnyGenerator
 from mitlgan.recipe.schema.inpainter import InpainterRecipe
 from mitlgan.recipe.schema.judges import INDEPENDENT_EXTRACTORS, network_of_extractor
@@ -114,8 +114,7 @@ class Recipe(RecipeTable):
             raise ValueError(
                 'critic.spectral = true contradicts objective.kind = "wgan_clip": weights that are normalised need no clipping; use one of them'
             )
-        widths = self.critic.widths_at(self.size_px) if self.critic.kind == "strided" else self.critic.widths
-        convolutions = 0 if self.critic.kind in ANY_SIZE_KINDS else len(widths)
+        convolutions = freezable_convolutions(self.critic, self.size_px)
         if self.critic_start is not None and self.critic.kind == "projected":
             raise ValueError('critic_start.freeze: what critic.kind = "projected" looks through is frozen anyway; remove it')
         if self.critic_start is not None and self.critic_start.freeze > convolutions:

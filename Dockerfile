@@ -38,7 +38,7 @@ LABEL org.opencontainers.image.title="mitlgan" \
       org.opencontainers.image.licenses="MIT"
 RUN useradd --create-home --uid 1000 mitlgan \
     && install --directory --owner=mitlgan --mode=0777 /workspace
-# Caches lie in the mounted folder, which any --user can write; the home directory may not be theirs.
+# Caches are in the mounted folder, which any --user can write; the home directory may not be theirs.
 ENV PATH=/opt/mitlgan/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     XDG_CACHE_HOME=/workspace/.cache \

@@ -26,7 +26,7 @@ SHORT = ["--set", "training.kimg=0.05", "--set", "training.batch=8", "--set", "e
 # Run by `.ci/run`; the demo's other forms have tests of their own.
 BY_CI = {"mitlgan demo", "mitlgan demo --quick"}
 # Run in tests of their own: servers, measurements of minutes, trainings at 64 px.
-ELSEWHERE = {"mitlgan studio", "mitlgan make PHOTOS --minutes 12"}
+ELSEWHERE = {"mitlgan studio --runs mitlgan-demo/runs", "mitlgan make PHOTOS --minutes 12"}
 GROWN = "mitlgan pretrain fg --recipe recommended/fg-64-sharp --from pretrained/modern-fg-wide-32"
 # From the page of the shipped artifacts.
 THREE = (

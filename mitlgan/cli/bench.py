@@ -16,15 +16,17 @@ def bench(
     quality: Annotated[bool, typer.Option("--quality", help="Time to quality: the recommended recipes against a textbook WGAN-GP loop.")] = False,
     only: Annotated[list[str] | None, typer.Option("--only", metavar="PART", help="Measure this part alone; repeatable.")] = None,
     max_pictures: Annotated[
-        int | None, typer.Option("--max-pictures", min=1, max=10_000_000, help="growth: the largest folder, such as 1000000.")
+        int | None, typer.Option("--max-pictures", metavar="N", min=1, max=10_000_000, help="growth: the largest folder, such as 1000000.")
     ] = None,
-    minutes: Annotated[float, typer.Option("--minutes", min=0.01, max=10000, help="--quality: CPU minutes of the textbook loop, for each seed.")] = 2.0,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, max=100, help="--quality: trainings of each side.")] = 3,
-    samples: Annotated[int, typer.Option("--samples", min=16, max=100_000, help="--quality: pictures of each measurement.")] = 500,
+    minutes: Annotated[
+        float, typer.Option("--minutes", metavar="X", min=0.01, max=10000, help="--quality: CPU minutes of the textbook loop, for each seed.")
+    ] = 2.0,
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, max=100, help="--quality: trainings of each side.")] = 3,
+    samples: Annotated[int, typer.Option("--samples", metavar="N", min=16, max=100_000, help="--quality: pictures of each measurement.")] = 500,
     data: Annotated[
         Path | None, typer.Option("--data", metavar="DIR", help="--quality: holds fg/, bg/, scene/ as `data split` makes them; else the demo's.")
     ] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="--quality: results; the same command goes on with them.")] = Path("bench"),
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="--quality: results; the same command continues them.")] = Path("bench"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="--quality: say how long it takes at most; write nothing.")] = False,
     threads: options.Threads = None,
     as_json: options.Json = False,

@@ -21,7 +21,7 @@ def compose(
     bg: Annotated[Path | None, typer.Option("--bg", metavar="ARTIFACT", help="Background generator. Default: as for --fg.")] = None,
     layer: options.LayerNames = None,
     data: options.Data = None,
-    recipe: options.RecipeName = None,
+    recipe: options.ComposeRecipe = None,
     settings: options.Settings = None,
     out: options.Out = RUNS,
     device: options.Device = "auto",

@@ -40,8 +40,8 @@ def make(
     """Turn a folder of photographs into scenes, in one command.
 
     Cuts objects and backgrounds, trains a generator for each, joins them, and measures the result on photographs that were held out. Says first
-    how long that takes on this machine, and prints the commands that it stands for. Stopped or killed, it goes on when the same command runs
-    again.
+    how long that takes on this machine, and prints the commands that it stands for. If it is stopped or killed, the same command
+    continues it.
     """
     import torch
 

@@ -26,7 +26,7 @@ def mix(
     first: Annotated[str | None, typer.Argument(metavar="A", help="First parent: a seed, fg=7,bg=3 or latent.json.")] = None,
     second: Annotated[str | None, typer.Argument(metavar="B", help="Second parent.")] = None,
     coarse: Annotated[str | None, typer.Option("--coarse", metavar="A", help="Style generators, instead of A and B: layout of this one.")] = None,
-    fine: Annotated[str | None, typer.Option("--fine", metavar="B", help="Texture and color of this one.")] = None,
+    fine: Annotated[str | None, typer.Option("--fine", metavar="B", help="Texture and colour of this one.")] = None,
     from_px: Annotated[int | None, typer.Option("--from-px", metavar="N", help="Size from which --fine counts.", min=4)] = None,
     weight: Annotated[
         list[str] | None, typer.Option("--weight", metavar="[LAYER=]W", help="Share of B, from 0 to 1; repeatable by layer. Default: 0.5.")

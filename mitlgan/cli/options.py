@@ -24,7 +24,17 @@ Data = Annotated[
         "--data", metavar="DIR|FILE|demo", help="Folder, zip, tar or parquet of pictures, a pack (.npy), or `demo`. Default: from the recipe."
     ),
 ]
-RecipeName = Annotated[str | None, typer.Option("--recipe", metavar="NAME|FILE", help="Name of a shipped recipe, or a file.")]
+PretrainRecipe = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        metavar="NAME|FILE",
+        help="Name of a shipped recipe, or a file. Default: thesis-32/pretrain_ROLE, thesis-32/wgan for scenes; with --from, few/ROLE-SIZE where it fits.",
+    ),
+]
+ComposeRecipe = Annotated[
+    str | None, typer.Option("--recipe", metavar="NAME|FILE", help="Name of a shipped recipe, or a file. Default: thesis-32/compose.")
+]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=V", help="Change a setting of the recipe; repeatable.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Parent folder of runs.")]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Device to compute on.")]
@@ -34,7 +44,10 @@ Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="CPU
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, measure a few steps, print time, memory and disk; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, all else on stderr.")]
 Extractor = Annotated[
-    str | None, typer.Option("--extractor", metavar="NAME", help="inception, efficientnet-lite0, digits or timm:NAME. Default: from the recipe.")
+    str | None,
+    typer.Option(
+        "--extractor", metavar="NAME", help="inception, efficientnet-lite0, mobilenet-v2, digits (grey, 28 px) or timm:NAME. Default: from the recipe."
+    ),
 ]
 Extractors = Annotated[
     list[str] | None,

@@ -20,13 +20,13 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
 
     def pretrain(
         data: options.Data = None,
-        recipe: options.RecipeName = None,
+        recipe: options.PretrainRecipe = None,
         settings: options.Settings = None,
         out: options.Out = RUNS,
         device: options.Device = "auto",
         seed: options.Seed = None,
         start: Annotated[
-            Path | None, typer.Option("--from", metavar="ARTIFACT", help="Start from these weights, or grow from a smaller generator.")
+            Path | None, typer.Option("--from", metavar="ARTIFACT", help="Continue from these weights, or grow from a smaller generator.")
         ] = None,
         critic: options.CriticRun = None,
         licence: options.Licence = None,
@@ -64,7 +64,7 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
 
 app = options.group("Train a generator on one kind of picture, and freeze it.")
 for _role, _explained in (
-    ("fg", "Train on foregrounds: objects on a plain backdrop."),
+    ("fg", "Train on foregrounds: cut-out objects, or objects on a plain backdrop."),
     ("bg", "Train on backgrounds: places without an object."),
     ("scene", "Train a plain GAN on whole scenes, as a baseline."),
 ):

@@ -41,7 +41,7 @@ Transform = Annotated[
     list[str] | None,
     typer.Option(
         "--transform",
-        metavar="LAYER=SCALE,ACROSS,DOWN[,flip]",
+        metavar="LAYER=SCALE,X,Y[,flip]",
         help="Size and position of a layer: scale 1 is its own size, x and y of its centre run from -1 (left, top) to 1; repeatable.",
     ),
 ]
@@ -174,7 +174,7 @@ def _stands(texts: list[str]) -> dict[str, TransformSpec]:
         except ValueError:
             scale = math.nan
         if not name or not math.isfinite(scale) or parts[3:] not in ([], ["flip"]) or name in transforms or not math.isfinite(across + down):
-            raise UsageError(f"--transform {text}: write it as LAYER=SCALE,ACROSS,DOWN or with ,flip, once for each layer, such as fg=0.5,-0.2,0.3")
+            raise UsageError(f"--transform {text}: write it as LAYER=SCALE,X,Y or with ,flip, once for each layer, such as fg=0.5,-0.2,0.3")
         if not MIN_SCALE <= scale <= MAX_SCALE:
             raise UsageError(f"--transform {text}: the scale must lie between {MIN_SCALE:g} and {MAX_SCALE:g}")
         transforms[name] = (scale, across, down, len(parts) == 4)

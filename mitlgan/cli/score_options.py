@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from mitlgan.metrics.extractors.extractor import Extractor as FeatureExtractor
     from mitlgan.recipe import Recipe
 
-Extractor = Annotated[str, typer.Option("--extractor", metavar="NAME", help="Feature extractor: inception, efficientnet-lite0, digits or timm:NAME.")]
+Extractor = Annotated[
+    str,
+    typer.Option(
+        "--extractor", metavar="NAME", help="Feature extractor: inception, efficientnet-lite0, mobilenet-v2, digits (grey, 28 px) or timm:NAME."
+    ),
+]
 Record = Annotated[bool, typer.Option("--write-card", help="Write the results into the artifact's card.")]
 SHEET_ROWS = 8
 """Rows of a sheet of measured pictures."""

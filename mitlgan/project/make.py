@@ -110,8 +110,7 @@ class Project:
         artifacts: dict[str, Path] = {}
         for number, layer in enumerate(self.plan.recipe_family.steps_to(self.plan.size_px)):
             steps = [layer_step(self.plan, self.out, layer, role, artifacts.get(role)) for role in ROLES]
-            verb = "train" if not number else "grow"
-            runs = self._train(f"{verb} both layers at {layer.size_px} px", steps)
+            runs = self._train(f"enlarge both layers to {layer.size_px} px" if number else f"train both layers at {layer.size_px} px", steps)
             artifacts = {role: _artifact(run) for role, run in zip(ROLES, runs, strict=True)}
         (composition,) = self._train("compose", [composition_step(self.plan, self.out, artifacts)])
         return self._show(composition)
@@ -255,4 +254,4 @@ def _say_how_to_go_on(out: Path) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, Stopped) as error:
         number = error.exit_code - 128 if isinstance(error, Stopped) else signal.SIGINT
-        raise Stopped(f"{out}: stopped and saved; the same command goes on from here", number) from None
+        raise Stopped(f"{out}: stopped and saved; the same command continues from here", number) from None

@@ -217,7 +217,7 @@ def test_ctrl_c_while_cutting_says_how_to_go_on(photographs: Path, tmp_path: Pat
         raise KeyboardInterrupt
 
     monkeypatch.setattr(make, "split_pictures", interrupt)
-    with pytest.raises(Stopped, match="the same command goes on from here") as stopped:
+    with pytest.raises(Stopped, match="the same command continues from here") as stopped:
         _make(photographs, tmp_path / "out")
     assert stopped.value.exit_code == 128 + signal.SIGINT
     assert (tmp_path / "out" / PLAN_FILE).is_file()

@@ -23,12 +23,14 @@ Exclude = Annotated[
 ]
 
 
-Source = Annotated[str, typer.Argument(metavar="SRC", help="Folder, zip or tar archive, or a .txt list of paths.")]
+Source = Annotated[str, typer.Argument(metavar="SRC", help="Folder, zip or tar archive, parquet file, or a .txt list of paths.")]
 
 
 HoldOut = Annotated[
     str,
-    typer.Option("--holdout", metavar="N|N%", help="Photographs to hold out of training, look-alikes together; 0 for none. Keeps splits that SRC has."),
+    typer.Option(
+        "--holdout", metavar="N|N%", help="Photographs to hold out of training, look-alikes together; 0 for none. Splits that the source has are kept."
+    ),
 ]
 
 

@@ -20,7 +20,7 @@ def matte_iou(
         list[str] | None, typer.Option("--matting", metavar="METHOD|FILE.onnx", help="Methods to measure; repeatable. Default: grabcut.")
     ] = None,
     count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="Number of pictures, drawn by the seed.", min=1)] = 200,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0)] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Random seed of the choice.", min=0)] = 0,
     as_json: options.Json = False,
 ) -> None:
     """Measure matting methods against true mattes.

@@ -29,7 +29,8 @@ PretrainRecipe = Annotated[
     typer.Option(
         "--recipe",
         metavar="NAME|FILE",
-        help="Name of a shipped recipe, or a file. Default: thesis-32/pretrain_ROLE, thesis-32/wgan for scenes; with --from, few/ROLE-SIZE where it fits.",
+        help="Name of a shipped recipe, or a file. Default: thesis-32/pretrain_ROLE, thesis-32/wgan for scenes; "
+        "with --from, few/ROLE-SIZE where it fits.",
     ),
 ]
 ComposeRecipe = Annotated[

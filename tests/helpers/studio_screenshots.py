@@ -1,4 +1,7 @@
-"""Screenshots: `PYTHONPATH=tests python tests/helpers/studio_screenshots.py pretrained/studio.png` makes the README's, `... FOLDER --all` one of every tab."""
+"""Screenshots of the studio.
+
+`PYTHONPATH=tests python tests/helpers/studio_screenshots.py pretrained/studio.png` makes the README's, `... FOLDER --all` one of every tab.
+"""
 
 from __future__ import annotations
 

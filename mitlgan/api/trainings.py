@@ -161,11 +161,11 @@ def make(
     *,
     minutes: float | None = None,
     size_px: int | None = None,
-    holdout: str = "10%",
-    matting: str = "auto",
-    licence: str = "",
+    holdout: str | None = None,
+    matting: str | None = None,
+    licence: str | None = None,
     allow_bad: bool = False,
-    seed: int = 0,
+    seed: int | None = None,
     jobs: int = JOBS,
     quiet: bool = False,
 ) -> ProjectResult:
@@ -176,11 +176,11 @@ def make(
         out: Folder for everything; None takes `mitlgan-PHOTOGRAPHS`.
         minutes: Time to fit the trainings to, above 0; None takes the recipes' own lengths.
         size_px: 32 or 64; None takes what the photographs have pixels for.
-        holdout: Photographs to hold out of training: a share such as `10%`, a number, or `0`.
-        matting: As of `split`.
+        holdout: Photographs to hold out of training: a share such as `10%`, a number, or `0`; None takes `10%`.
+        matting: As of `split`; None takes `auto`.
         licence: Licence of the artifacts, for their cards.
         allow_bad: Continue if more than 5 % of the files cannot be read.
-        seed: Of all trainings.
+        seed: Of all trainings; None takes 0. What is None is that of the first call, if there was one.
         jobs: 1, or 2 to train both layers at a time.
         quiet: Show no progress.
 

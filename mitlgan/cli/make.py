@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mitlgan.cli import options
-from mitlgan.cli.data.data_options import HoldOut, Matting
+from mitlgan.cli.data.data_options import HOLDOUT_HELP, MATTING_HELP
 from mitlgan.cli.output import labeled_progress, print_result
-
-if TYPE_CHECKING:
-    pass
 
 Photographs = Annotated[str, typer.Argument(metavar="PHOTOS", help="Folder, zip or tar archive, parquet file, or a .txt list of paths.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for everything. Default: mitlgan-PHOTOS.")]
@@ -20,6 +17,8 @@ Size = Annotated[int | None, typer.Option("--size", metavar="N", help="Pictures 
 Minutes = Annotated[
     float | None, typer.Option("--minutes", metavar="N", help="Fit the length of the trainings to this time. Default: the recipes' own lengths.")
 ]
+HoldOut = Annotated[str | None, typer.Option("--holdout", metavar="N|N%", help=f"{HOLDOUT_HELP} Default: 10%.")]
+Matting = Annotated[str | None, typer.Option("--matting", metavar="METHOD|FILE.onnx", help=f"{MATTING_HELP} Default: auto.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", metavar="N", help="Trainings that run at a time and share the cores. Default: 2.", min=1, max=2)]
 
 
@@ -28,9 +27,9 @@ def make(
     out: Out = None,
     size: Size = None,
     minutes: Minutes = None,
-    holdout: HoldOut = "10%",
-    matting: Matting = "auto",
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Random seed of all trainings.", min=0)] = 0,
+    holdout: HoldOut = None,
+    matting: Matting = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Random seed of all trainings. Default: 0.", min=0)] = None,
     licence: options.Licence = None,
     allow_bad: Annotated[bool, typer.Option("--allow-bad", help="Continue even if more than 5 % of the files cannot be read.")] = False,
     jobs: Jobs = None,
@@ -51,7 +50,7 @@ def make(
     from mitlgan.runtime.progress import PlainReporter
     from mitlgan.stages.context import RunContext
 
-    request = ProjectRequest(str(Path(photographs).absolute()), size, minutes, holdout, matting, licence or "", seed, allow_bad)
+    request = ProjectRequest(str(Path(photographs).absolute()), size, minutes, holdout, matting, licence, seed, allow_bad)
     context = RunContext(World(0, 1, torch.device("cpu")), PlainReporter("make"), on_end=options.write_run_files)
     with labeled_progress() as progress:
         result = make_project(request, out or default_folder(photographs), context, jobs=jobs or JOBS, dry_run=dry_run, progress=progress)

@@ -124,7 +124,13 @@ class Project:
         )
         if json.loads(json.dumps(manifest)) != before:
             (self.out / CHECK_PAGE).unlink(missing_ok=True)  # of other pictures
-        page, files = write_split_page(self.layers, manifest), manifest["files"]
+        page, files, counts = write_split_page(self.layers, manifest), manifest["files"], manifest["counts"]
+        self.say(
+            f"{counts['used']:,} of {sum(counts.values()):,} photographs cut; {counts['set aside']:,} set aside, {counts['duplicate']:,} duplicates, "
+            f"{counts['unreadable']:,} unreadable"
+        )
+        if manifest["holdout"]["note"]:
+            self.say(manifest["holdout"]["note"])
         self.say(f"{files['fg']:,} objects, {files['bg']:,} backgrounds, {files['scene']:,} scenes; look at the doubtful cuts in {page}")
 
     def _check(self) -> None:
@@ -206,6 +212,8 @@ def make_project(
         MitlganError: As raised by the stages.
     """
     source = open_source(request.photographs, "PHOTOS")
+    for line in source.leftovers.describe():
+        context.reporter.say(f"not used: {line}")
     if len(source.entries) < MIN_PHOTOGRAPHS:
         raise DataError(f"PHOTOS {request.photographs}: {len(source.entries)} pictures; give at least {MIN_PHOTOGRAPHS}, better 200 or more")
     refuse_output_inside(source, out)
@@ -215,7 +223,7 @@ def make_project(
             _require_empty(out)
             plan = _begin(request, source, out, jobs, context.reporter.say)
         else:
-            require_same_request(plan, request, source.listing_sha256(), len(source.entries), out)
+            plan = require_same_request(plan, request, source.listing_sha256(), len(source.entries), out)
             context.reporter.say(f"going on with {out}")
         if dry_run:
             return None

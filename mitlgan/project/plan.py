@@ -5,12 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from mitlgan.data.layers.cut import DEFAULT_MATTING
+from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT, HoldoutSize
 from mitlgan.data.layers.split import SplitSettings
 from mitlgan.errors import UsageError
 from mitlgan.project.recipe_families import FAMILIES, RecipeFamily
+from mitlgan.recipe.schema.recipe import MAX_LICENCE_LENGTH, MAX_SEED
 from mitlgan.runtime.files import write_json
 from mitlgan.runtime.json_files import read_json
 
@@ -28,25 +31,31 @@ class ProjectRequest:
         photographs: Folder, archive or list of the photographs, with its absolute path.
         size_px: Size of the pictures to make; None takes what the photographs have pixels for.
         minutes: Time for all of it; None takes the recipes' own lengths.
-        holdout: Share or number of photographs that are held out of training.
-        matting: As of `data split --matting`.
-        licence: Licence of the artifacts; empty if it is not said.
-        seed: Of all trainings.
+        holdout: Share or number of photographs that are held out of training; None for that of the first call, or a tenth.
+        matting: As of `data split --matting`; None for that of the first call, or `auto`.
+        licence: Licence of the artifacts; None for that of the first call, or none.
+        seed: Of all trainings; None for that of the first call, or 0.
         allow_bad: Continue if more than 5 % of the files are not usable pictures.
     """
 
     photographs: str
     size_px: int | None = None
     minutes: float | None = None
-    holdout: str = "10%"
-    matting: str = "auto"
-    licence: str = ""
-    seed: int = 0
+    holdout: str | None = None
+    matting: str | None = None
+    licence: str | None = None
+    seed: int | None = None
     allow_bad: bool = False
 
     def __post_init__(self) -> None:
         if self.minutes is not None and not 0 < self.minutes < 1e6:
             raise UsageError(f"--minutes {self.minutes:g}: give a number above 0, such as 12")
+        if self.holdout is not None:
+            HoldoutSize.parse(self.holdout)
+        if self.seed is not None and not 0 <= self.seed <= MAX_SEED:
+            raise UsageError(f"--seed {self.seed}: give a number from 0 to {MAX_SEED}")
+        if len(self.licence or "") > MAX_LICENCE_LENGTH:
+            raise UsageError(f"--licence: {len(self.licence or '')} characters; give its name in at most {MAX_LICENCE_LENGTH}, such as CC-BY-4.0")
 
 
 OPTIONS = {
@@ -54,6 +63,8 @@ OPTIONS = {
     "seed": "--seed",
 }  # fmt: skip
 """Where the user gives each value that cannot change between two calls."""
+DEFAULTS = {"holdout": DEFAULT_HOLDOUT, "matting": DEFAULT_MATTING, "licence": "", "seed": 0}
+"""What a project begins with where the user gives no value."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +105,8 @@ class ProjectPlan:
         """Return the words of the command that cuts the photographs into a folder, without `mitlgan`."""
         request = self.request
         words = ["data", "split", shown_path(request.photographs), "--out", str(layers), "--size", str(self.cut_px), "--centre"]
-        words += ["--holdout", request.holdout, *(["--allow-bad"] if request.allow_bad else [])]
-        return [*words, *(["--matting", request.matting] if request.matting != "auto" else [])]
+        words += ["--holdout", request.holdout or DEFAULT_HOLDOUT, *(["--allow-bad"] if request.allow_bad else [])]
+        return [*words, *(["--matting", request.matting] if request.matting not in (None, DEFAULT_MATTING) else [])]
 
     def write(self, out: Path) -> None:
         """Write the plan into the project's folder."""
@@ -123,30 +134,38 @@ def read_plan(out: Path) -> ProjectPlan | None:
     return plan
 
 
-def require_same_request(plan: ProjectPlan, request: ProjectRequest, listing_sha256: str, count: int, out: Path) -> None:
-    """Refuse to go on with a project that was begun with other photographs or options.
+def require_same_request(plan: ProjectPlan, request: ProjectRequest, listing_sha256: str, count: int, out: Path) -> ProjectPlan:
+    """Return the plan to go on with; refuse other photographs or options than those of the first call.
 
-    Options that are not given now are those of the first call.
+    Options that are not given now are those of the first call; bad files may be allowed later.
 
     Raises:
         UsageError: Says what differs, and what to do.
     """
-    default = ProjectRequest(request.photographs)
-    before, now = asdict(plan.request), asdict(request)
+    given = {key: value for key, value in asdict(plan.request).items() if value is not None}
+    before, now = {"minutes": None, **DEFAULTS, **given, "size_px": plan.size_px}, asdict(request)
     for key, option in OPTIONS.items():
-        if now[key] != before[key] and (key == "photographs" or now[key] != getattr(default, key)):
-            was = "its own length" if before[key] is None and key == "minutes" else before[key]
+        if now[key] is not None and now[key] != before[key]:
+            was = "its own length" if key == "minutes" and before[key] is None else before[key]
             raise UsageError(
-                f"{option} {now[key]}: {out} was begun with {was}; call it with that to go on, give another --out, or remove the folder to begin again"
+                f"{option} {now[key]}: {out} was begun with {'none' if was == '' else was}; call it with that to go on, give another --out, "
+                "or remove the folder to begin again"
             )
     if listing_sha256 != plan.listing_sha256:
         change = f"{plan.count:,} then, {count:,} now" if count != plan.count else f"{count:,}, some of them changed"
         raise UsageError(f"PHOTOS {request.photographs}: other pictures than when {out} was begun ({change}); give another --out for them")
+    return replace(plan, request=replace(plan.request, allow_bad=plan.request.allow_bad or request.allow_bad))
 
 
 def split_settings(request: ProjectRequest, size_px: int) -> SplitSettings:
     """Return how photographs are cut for pictures of a size; objects in the middle of their frames are learned sooner, placement brings them back."""
-    return SplitSettings(matting=request.matting, size_px=CUT_FACTOR * size_px, centre=True, holdout=request.holdout, allow_bad=request.allow_bad)
+    return SplitSettings(
+        matting=request.matting or DEFAULT_MATTING,
+        size_px=CUT_FACTOR * size_px,
+        centre=True,
+        holdout=request.holdout or DEFAULT_HOLDOUT,
+        allow_bad=request.allow_bad,
+    )
 
 
 def command_line(words: Sequence[str]) -> str:

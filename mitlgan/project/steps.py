@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,7 +100,7 @@ def composition_step(plan: ProjectPlan, out: Path, layers: Mapping[str, Path]) -
 
 def _settings(plan: ProjectPlan, role: str, size_px: int) -> tuple[str, ...]:
     seed = (f"seed={plan.request.seed}",) if plan.request.seed else ()
-    licence = (f"licence={plan.request.licence}",) if plan.request.licence else ()
+    licence = (f"licence={json.dumps(plan.request.licence, ensure_ascii=False)}",) if plan.request.licence else ()
     return (f"training.kimg={plan.lengths_kimg[step_label(role, size_px)]:g}", *seed, *licence)
 
 

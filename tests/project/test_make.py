@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import images, tiny_runs
@@ -18,7 +19,7 @@ from mitlgan.artifacts.card import GeneratorSpec, read_card, read_weights_hash
 from mitlgan.cli import main
 from mitlgan.data.layers.split import SplitSettings
 from mitlgan.errors import DataError, MitlganError, ResourceError, Stopped, UsageError
-from mitlgan.project import estimate, make, plan, recipe_families
+from mitlgan.project import estimate, make, plan, recipe_families, steps
 from mitlgan.project.make import ProjectResult, make_project
 from mitlgan.project.plan import PLAN_FILE, ProjectPlan, ProjectRequest
 from mitlgan.project.recipe_families import FEW, MANY, LayerStep, RecipeFamily, choose_family, choose_size
@@ -239,7 +240,8 @@ def _begin(photographs: Path, out: Path, **options: object) -> None:
     [
         ({"minutes": 5.0}, "--minutes 5.0: .* was begun with its own length; call it with that to go on, give another --out, or remove the folder"),
         ({"seed": 3}, "--seed 3: .* was begun with 0"),
-        ({"size_px": 32}, "--size 32: .* was begun with None"),
+        ({"size_px": 32}, "--size 32: .* was begun with 64"),
+        ({"licence": "CC0-1.0"}, "--licence CC0-1.0: .* was begun with none"),
         ({"holdout": "20%"}, "--holdout 20%: .* was begun with 10%"),
         ({"matting": "grabcut"}, "--matting grabcut: .* was begun with auto"),
     ],
@@ -254,7 +256,49 @@ def test_options_of_the_first_call_need_not_be_repeated(photographs: Path, tmp_p
     _begin(photographs, tmp_path / "out", size_px=32, seed=4)
     read = plan.read_plan(tmp_path / "out")
     assert read is not None
-    plan.require_same_request(read, ProjectRequest(str(photographs)), read.listing_sha256, read.count, tmp_path / "out")
+    for options in ({}, {"size_px": 32}, {"seed": 4, "holdout": "10%"}):
+        request = ProjectRequest(str(photographs), **options)  # type: ignore[arg-type]
+        assert plan.require_same_request(read, request, read.listing_sha256, read.count, tmp_path / "out") == read
+
+
+@pytest.mark.parametrize(
+    ("first", "default"), [({"holdout": "20%"}, {"holdout": "10%"}), ({"seed": 4}, {"seed": 0}), ({"licence": "x"}, {"licence": ""})]
+)
+def test_a_default_that_is_given_is_not_taken_for_one_that_is_not(first: dict[str, Any], default: dict[str, Any], tmp_path: Path) -> None:
+    begun = ProjectPlan(ProjectRequest("/photographs", **first), "ab", 200, "few", 64, {})
+    with pytest.raises(UsageError, match=f"{next(iter(default.values()))}: .* was begun with {next(iter(first.values()))}"):
+        plan.require_same_request(begun, ProjectRequest("/photographs", **default), "ab", 200, tmp_path)
+
+
+def test_bad_files_are_allowed_later_as_the_message_advises(photographs: Path, tmp_path: Path) -> None:
+    source = tmp_path / "photographs"
+    shutil.copytree(photographs, source)
+    for index in range(3):
+        (source / f"bad{index}.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match="continue with --allow-bad"):
+        _make(source, tmp_path / "out", size_px=32)
+    with pytest.MonkeyPatch.context() as patch:
+        _killed_while("write_check_page")(patch)
+        for allowed in (True, False):  # what was allowed stays so
+            with pytest.raises(Killed):
+                _make(source, tmp_path / "out", allow_bad=allowed)
+
+
+def test_what_is_not_used_is_said(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "photographs"
+    shutil.copytree(photographs, source)
+    shutil.copy(source / "00.png", source / "copy.png")
+    (source / "bad.png").write_bytes(b"no picture")
+    for index in range(30):
+        (source / f"{index}.cr2").write_bytes(b"raw")
+    _killed_while("write_check_page")(monkeypatch)
+    context = tiny_runs.run_context(tmp_path / "unused")
+    with pytest.raises(Killed):
+        make_project(ProjectRequest(str(source), 32), tmp_path / "out", context, jobs=1)
+    text = tiny_runs.said(context)
+    assert text.index("30 ") < text.index("measuring this machine")
+    assert "cr2" in text
+    assert "24 of 26 photographs cut; 0 set aside, 1 duplicates, 1 unreadable" in text
 
 
 def test_other_photographs_are_refused_with_their_numbers(photographs: Path, tmp_path: Path) -> None:
@@ -429,6 +473,23 @@ def test_the_command_ends_with_where_things_are_and_what_to_do_next(
     values = json.loads(capsys.readouterr().out)
     assert values["artifact"] == str(result.artifact)
     assert values["metrics"]["kid"] == pytest.approx(result.metrics["kid"])
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("holdout", "abc"), ("holdout", "100%"), ("holdout", ""), ("seed", 3_000_000_000), ("seed", -1), ("licence", "x" * 201)]
+)
+def test_options_are_refused_before_a_plan_keeps_them(option: str, value: object) -> None:
+    with pytest.raises(UsageError, match=f"^--{option}"):
+        ProjectRequest("photographs", **{option: value})  # type: ignore[arg-type]
+
+
+def test_a_licence_is_always_text() -> None:
+    made = ProjectPlan(ProjectRequest("/photographs", licence="1.0"), "ab", 200, "few", 32, {"bg-32": 1.0})
+    step = LayerStep(32, {"bg": "few/bg-32"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps, "_pictures", lambda out, role: out / role)
+        settings = steps.layer_step(made, Path("out"), step, "bg", None).settings
+    assert load_recipe("few/bg-32", settings).licence == "1.0"
 
 
 @pytest.mark.parametrize("minutes", ["0", "-3", "nan"])

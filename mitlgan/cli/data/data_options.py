@@ -7,14 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-Matting = Annotated[
-    str,
-    typer.Option(
-        "--matting",
-        metavar="METHOD|FILE.onnx",
-        help="auto, alpha, backdrop, grabcut, or a U2-Net or IS-Net model file. auto needs no weights.",
-    ),
-]
+MATTING_HELP = "auto, alpha, backdrop, grabcut, or a U2-Net or IS-Net model file. auto needs no weights."
+HOLDOUT_HELP = "Photographs to hold out of training, look-alikes together; 0 for none. Splits that the source has are kept."
+
+
+Matting = Annotated[str, typer.Option("--matting", metavar="METHOD|FILE.onnx", help=MATTING_HELP)]
 
 
 Exclude = Annotated[
@@ -26,12 +23,7 @@ Exclude = Annotated[
 Source = Annotated[str, typer.Argument(metavar="SRC", help="Folder, zip or tar archive, parquet file, or a .txt list of paths.")]
 
 
-HoldOut = Annotated[
-    str,
-    typer.Option(
-        "--holdout", metavar="N|N%", help="Photographs to hold out of training, look-alikes together; 0 for none. Splits that the source has are kept."
-    ),
-]
+HoldOut = Annotated[str, typer.Option("--holdout", metavar="N|N%", help=HOLDOUT_HELP)]
 
 
 OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Output folder. Interrupted work in it continues.")]

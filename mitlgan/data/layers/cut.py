@@ -28,6 +28,7 @@ CENTERED_FRACTION = 0.86  # longest side of a centered object / side of its pict
 WHITE = (255, 255, 255)  # behind stray transparency, in every piece
 OVERLAY_PX = 192  # side of the pictures in `set-aside/`, which people look at
 Pixels = NDArray[np.uint8]
+DEFAULT_MATTING = "auto"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class CutSettings:
         matte_filter: What a usable matte is.
     """
 
-    matting: str = "auto"
+    matting: str = DEFAULT_MATTING
     size_px: int = 256
     background: str = "both"
     max_hole: float = 0.65

@@ -29,6 +29,9 @@ from mitlgan.recipe.schema.training import (
 from mitlgan.recipe.schema.translators import TRANSLATOR_KINDS
 
 SCHEMA_VERSION = 1
+MAX_SEED = 2**31 - 1
+MAX_LICENCE_LENGTH = 200
+"""Characters of a licence."""
 TRAINED = {"pretrain": "generator", "compose": "composer", "inpaint": "inpainter"}
 """Table of the network that each command trains."""
 KINDS: dict[str, dict[str, type[RecipeTable]]] = {
@@ -51,8 +54,8 @@ class Recipe(RecipeTable):
     command: Literal["pretrain", "compose", "inpaint"]
     role: Role
     size_px: Annotated[int, Field(ge=8, le=1024)]
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    licence: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+    licence: Annotated[str, Field(min_length=1, max_length=MAX_LICENCE_LENGTH)] | None = None
     data: DataRecipe = DataRecipe()
     grow: Annotated[tuple[GrowRecipe, ...], Field(min_length=2, max_length=6)] | None = None
     generator: AnyGenerator | None = None

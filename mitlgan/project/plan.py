@@ -142,8 +142,8 @@ def require_same_request(plan: ProjectPlan, request: ProjectRequest, listing_sha
     Raises:
         UsageError: Says what differs, and what to do.
     """
-    given = {key: value for key, value in asdict(plan.request).items() if value is not None}
-    before, now = {"minutes": None, **DEFAULTS, **given, "size_px": plan.size_px}, asdict(request)
+    stored = {key: value for key, value in asdict(plan.request).items() if value is not None}
+    before, now = {"minutes": None, **DEFAULTS, **stored, "size_px": plan.size_px}, asdict(request)
     for key, option in OPTIONS.items():
         if now[key] is not None and now[key] != before[key]:
             was = "its own length" if key == "minutes" and before[key] is None else before[key]

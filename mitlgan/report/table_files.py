@@ -44,8 +44,8 @@ def _csv_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
     domain = comparison.domains[0].name if comparison.domains else ""
     first = "".join(comparison.extractors[:1])
     shared = {"domain": domain, "extractor": first}
-    found = {(ratio.extractor, ratio.arm, ratio.budget): (ratio.plain, ratio.above) for ratio in kid_ratios(comparison)}
-    ratios = {place: dict(zip(RATIO_COLUMNS, both, strict=True)) for place, both in found.items()}
+    pairs = {(ratio.extractor, ratio.arm, ratio.budget): (ratio.plain, ratio.above) for ratio in kid_ratios(comparison)}
+    ratios = {place: dict(zip(RATIO_COLUMNS, both, strict=True)) for place, both in pairs.items()}
     for arm in comparison.arms:
         own = {**shared, "arm": arm.label, "role": arm.role, "unit": comparison.budget_unit, "seeds": len(arm.seeds)}
         for row in arm.budget_results or [arm.metrics]:

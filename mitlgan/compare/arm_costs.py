@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,11 +10,9 @@ from mitlgan.artifacts.card import Card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.artifacts.summary import describe
 from mitlgan.compare.arms import finetune_layer
-from mitlgan.compare.budgets import training_macs
+from mitlgan.compare.budgets import records_macs
 from mitlgan.compare.pretraining import uncounted_records
 from mitlgan.compare.trained_arms import DomainRun, TrainedArm
-from mitlgan.errors import UsageError
-from mitlgan.recipe import parse_recipe
 from mitlgan.report.schema import Cost, StageCost
 
 LAYER_LABELS = {"fg": "foreground", "bg": "background"}
@@ -27,13 +23,13 @@ def arm_cost(trained: TrainedArm, domain: DomainRun, loaded: LoadedArtifact, pat
 
     Args:
         trained: The arm; seconds are means over its seeds.
-        domain: Its composition has the layers.
+        domain: Its composition has the layer that the arm begins from, if any.
         loaded: The arm's network.
         path: File of the network.
     """
     ends = [snapshots[-1] for snapshots in trained.snapshots]
     is_composer = loaded.card.kind == "composer"
-    pretrainings = pretraining_stages(domain.card)
+    pretrainings = pretraining_stages(loaded.card if is_composer else domain.card)
     used = set(pretrainings) if is_composer else set()
     if trained.arm.from_foreground:
         used = {finetune_layer(domain.setup.recipe, domain.card.layers)}
@@ -53,20 +49,6 @@ def pretraining_stages(card: Card) -> dict[str, StageCost]:
         records = uncounted_records(layer.sha256_before, layer.training_records(), counted)
         kimg, seconds, cpu_seconds = (sum(float(record.get(key) or 0.0) for record in records) for key in ("kimg", "seconds", "cpu_seconds"))
         stages[name] = StageCost(
-            LAYER_LABELS.get(name, name), kimg, seconds, pretraining=True, macs=_pretraining_macs(records), cpu_seconds=cpu_seconds or None
+            LAYER_LABELS.get(name, name), kimg, seconds, pretraining=True, macs=records_macs(records, {}), cpu_seconds=cpu_seconds or None
         )
     return stages
-
-
-def _pretraining_macs(records: Sequence[Mapping[str, Any]]) -> float | None:
-    """Return the tera multiply-accumulates of pretraining; None if a record lacks its recipe."""
-    total = 0.0
-    for record in records:
-        tree = record.get("made_by")
-        if not isinstance(tree, dict):
-            return None
-        try:
-            total += float(record.get("kimg", 0.0)) * training_macs(parse_recipe(tree), {})
-        except UsageError:
-            return None
-    return total

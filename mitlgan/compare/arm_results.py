@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from mitlgan.compare.layer_swaps import measure_layer_swap
 from mitlgan.compare.nearest_images import nearest_training_images
 from mitlgan.compare.paste_results import measure_paste
 from mitlgan.compare.plan import RESOURCE_UNITS, ComparisonPlan
-from mitlgan.compare.snapshots import BudgetResult, Snapshot, best_within_budget, extractor_fields, mean_curve, mean_over_seeds
+from mitlgan.compare.snapshots import BudgetResult, best_within_budget, extractor_fields, iteration_cost, mean_curve, mean_over_seeds
 from mitlgan.compare.trained_arms import DomainRun, TrainedArm
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.images.pixels import to_uint8
@@ -98,21 +97,12 @@ def _budget_results(trained: TrainedArm, domain: DomainRun, evaluator: CachedEva
     for budget in domain.budgets or (float("inf"),):
         limit = budget + (trained.extra_budget if trained.arm.counts_pretraining else 0.0)
         best = [
-            best_within_budget(snapshots, limit, domain.resource, _iteration_cost(run, snapshots, domain.resource))
+            best_within_budget(snapshots, limit, domain.resource, iteration_cost(run, snapshots, domain.resource))
             for run, snapshots in zip(runs, trained.snapshots, strict=True)
         ]
         rows = [flat_metrics(evaluator.evaluate_artifact(snapshot.path)) for snapshot in best]
         results.append(BudgetResult(budget, mean_over_seeds(rows), tuple(best), tuple(row["fd"] for row in rows)))
     return results
-
-
-def _iteration_cost(run: Run | None, snapshots: Sequence[Snapshot], resource: str) -> float:
-    """Return the mean cost of one iteration; infinite for an artifact that is taken as it is."""
-    if run is None or not snapshots:
-        return float("inf")
-    end = snapshots[-1]
-    iterations = read_card(end.path).iterations
-    return end.position(resource) / iterations if iterations else 0.0
 
 
 def _budget_row(result: BudgetResult) -> dict[str, Any]:

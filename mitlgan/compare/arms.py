@@ -11,7 +11,7 @@ from mitlgan.artifacts.hub import is_hub_reference
 from mitlgan.artifacts.loaded_artifact import artifact_path
 from mitlgan.artifacts.run_steps import is_step_reference
 from mitlgan.compare.baseline_recipes import finetuned_recipe, plain_recipe, tuned_wgan_recipe, uses_mattes, wgan_recipe
-from mitlgan.compare.budgets import training_macs, with_equal_length
+from mitlgan.compare.budgets import step_macs, training_macs, with_equal_length
 from mitlgan.compare.plan import BUILT_IN_BASELINES
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import back_to_front
@@ -171,8 +171,8 @@ def match_length(arm: ArmSpec, composition: Recipe, card: Card, *, resource: str
     """
     assert arm.recipe is not None
     layers = card.generator_specs()
-    rate = training_macs(arm.recipe, layers if arm.uses_layers else {}) if resource == "macs" else 0.0
-    return with_overrides(with_equal_length(arm.recipe, resource, rate, stage_length(composition, card, resource), extra), seed=composition.seed)
+    costs = step_macs(arm.recipe, layers if arm.uses_layers else {}) if resource == "macs" else ()
+    return with_overrides(with_equal_length(arm.recipe, resource, costs, stage_length(composition, card, resource), extra), seed=composition.seed)
 
 
 def stage_length(composition: Recipe, card: Card, resource: str) -> float:

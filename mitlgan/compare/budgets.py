@@ -7,13 +7,15 @@ alone as once, and the backward pass of a gradient penalty's own gradient as twi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
 from mitlgan import networks, objectives
 from mitlgan.artifacts.card import GeneratorSpec
+from mitlgan.errors import UsageError
 from mitlgan.networks import count_macs, summarize_blocks
-from mitlgan.recipe import Recipe, ladder_steps, with_overrides, with_total_kimg
+from mitlgan.recipe import Recipe, ladder_steps, parse_recipe, with_overrides, with_total_kimg
 from mitlgan.runtime.progress import UNBOUNDED_KIMG
 from mitlgan.training import augmentation
 
@@ -39,12 +41,54 @@ def training_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> float:
         recipe: Of any stage.
         layers: How the frozen generators of a composition are built; empty for a generator.
     """
-    lengths = [step.kimg for step in recipe.grow or ()] or [1.0]
-    steps = zip(lengths, ladder_steps(recipe), strict=True)
-    return sum(length * _step_macs(step, layers) for length, step in steps) / sum(lengths)
+    return _mean_macs(recipe, step_macs(recipe, layers))
 
 
-def _step_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> float:
+def records_macs(records: Sequence[Mapping[str, Any]], layers: Mapping[str, GeneratorSpec]) -> float | None:
+    """Return the tera multiply-accumulates of the trainings of an artifact's card; None if a record lacks its recipe.
+
+    Args:
+        records: Of `Card.training_records`.
+        layers: As in `training_macs`.
+    """
+    total = 0.0
+    for record in records:
+        tree = record.get("made_by")
+        if not isinstance(tree, dict):
+            return None
+        try:
+            total += float(record.get("kimg", 0.0)) * training_macs(parse_recipe(tree), layers)
+        except UsageError:
+            return None
+    return total
+
+
+def step_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> tuple[float, ...]:
+    """Return the cost of training at each size of a ladder, or the one cost of a recipe without; see `training_macs`."""
+    return tuple(_macs_at_one_size(step, layers) for step in ladder_steps(recipe))
+
+
+def _step_lengths(recipe: Recipe) -> list[float]:
+    return [step.kimg for step in recipe.grow or ()] or [recipe.training.kimg]
+
+
+def _mean_macs(recipe: Recipe, costs: Sequence[float]) -> float:
+    lengths = _step_lengths(recipe)
+    return sum(length * cost for length, cost in zip(lengths, costs, strict=True)) / sum(lengths)
+
+
+def _kimg_at_macs(recipe: Recipe, costs: Sequence[float], macs: float, end_macs: float) -> float:
+    """Return after how many kimg a training has cost so much, if all of it costs `end_macs`: early steps of a ladder are cheap."""
+    lengths = _step_lengths(recipe)
+    factor = end_macs / (_mean_macs(recipe, costs) * sum(lengths))
+    kimg, left = 0.0, macs
+    for length, cost in zip(lengths, costs, strict=True):
+        reached = min(length * factor, left / cost)
+        kimg, left = kimg + reached, left - reached * cost
+    return kimg
+
+
+def _macs_at_one_size(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> float:
     """Return the cost of training at one size; see `training_macs`."""
     with torch.random.fork_rng(devices=[]):
         critic = networks.build_critic(recipe.critic, recipe.size_px)  # with weights: spectral normalization takes long without
@@ -67,31 +111,33 @@ def _step_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> float:
     return 1000 * (critic_update + generator_update / recipe.objective.critic_steps) / TERA
 
 
-def with_equal_length(recipe: Recipe, resource: str, macs_per_kimg: float, stage: float, extra: float = 0.0) -> Recipe:
+def with_equal_length(recipe: Recipe, resource: str, costs: Sequence[float], stage: float, extra: float = 0.0) -> Recipe:
     """Return a recipe that trains for as long as the composition's stage, and as its pretrainings if they are counted.
 
     Args:
         recipe: Of an arm.
         resource: A key of `plan.RESOURCE_UNITS` other than time.
-        macs_per_kimg: Its `training_macs`.
+        costs: Its `step_macs`; any value where the resource is another.
         stage: What the composition's stage took, in the unit of the resource.
         extra: What the pretrainings took; an artifact is kept at the length of the stage alone.
     """
     if resource in CLOCKS:
         stage_end, end = (max(MIN_LENGTH_S, round(length, 1)) for length in (stage, stage + extra))
         return _with_length(recipe, resource, end, [stage_end] if extra else None)
-    stage_end, end = (round(length / macs_per_kimg, 3) if resource == "macs" else length for length in (stage, stage + extra))
+    stage_end, end = (
+        round(_kimg_at_macs(recipe, costs, length, stage + extra), 3) if resource == "macs" else length for length in (stage, stage + extra)
+    )
     return _with_length(recipe, resource, end, [stage_end] if extra else None)
 
 
-def with_schedule(recipe: Recipe, budgets: Sequence[float], resource: str, macs_per_kimg: float, *, extra: float = 0.0) -> Recipe:
+def with_schedule(recipe: Recipe, budgets: Sequence[float], resource: str, costs: Sequence[float], *, extra: float = 0.0) -> Recipe:
     """Return a recipe that trains for the longest budget and keeps artifacts where it is measured.
 
     Args:
         recipe: Of an arm.
         budgets: In the unit of the resource, increasing.
         resource: A key of `plan.RESOURCE_UNITS` other than time.
-        macs_per_kimg: Its `training_macs`.
+        costs: Its `step_macs`; any value where the resource is another.
         extra: Added to each budget, for pretraining that is counted.
     """
     points = measurement_points(budgets)
@@ -100,7 +146,7 @@ def with_schedule(recipe: Recipe, budgets: Sequence[float], resource: str, macs_
     if resource in CLOCKS:
         lengths = [max(MIN_LENGTH_S, round(point, 3)) for point in points]
     else:
-        lengths = [round(point / macs_per_kimg if resource == "macs" else point, 6) for point in points]
+        lengths = [round(_kimg_at_macs(recipe, costs, point, points[-1]) if resource == "macs" else point, 6) for point in points]
     return _with_length(recipe, resource, lengths[-1], lengths)
 
 

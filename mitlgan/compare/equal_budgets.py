@@ -9,14 +9,14 @@ from pathlib import Path
 
 from mitlgan.compare.arm_training import ArmTraining, run_trainings
 from mitlgan.compare.arms import COMPOSED, ArmSpec, initial_artifact, resolve_arms
-from mitlgan.compare.budgets import training_macs, with_schedule
+from mitlgan.compare.budgets import step_macs, with_schedule
 from mitlgan.compare.domains import DomainSetup, generator_specs, read_cards
 from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.finished_runs import read_finished_card
 from mitlgan.compare.layer_chains import LayerChain, run_chains
 from mitlgan.compare.plan import ComparisonPlan
 from mitlgan.compare.pretraining import extra_budget, pretraining_costs, resolve_resource
-from mitlgan.compare.snapshots import final_snapshot, measure_snapshots
+from mitlgan.compare.snapshots import final_snapshot, iteration_cost, measure_snapshots, up_to_budget
 from mitlgan.compare.trained_arms import DomainRun, TrainedArm, failed_arm, untrained_arm, with_both_lengths
 from mitlgan.recipe import with_overrides
 from mitlgan.stages.context import RunContext
@@ -32,14 +32,14 @@ class EqualBudgets:
         setup: What is composed.
         layers: Artifact of each frozen layer, by seed.
         arms: The composition first.
-        macs_per_kimg: Cost of training each arm, by its name.
+        macs: Cost of training each arm at each size of its ladder, by its name; see `budgets.step_macs`.
         pretraining_costs: What the training of each layer took; empty if pretraining is not counted.
     """
 
     setup: DomainSetup
     layers: Mapping[int, Mapping[str, Path]]
     arms: Sequence[ArmSpec]
-    macs_per_kimg: Mapping[str, float]
+    macs: Mapping[str, Sequence[float]]
     pretraining_costs: Mapping[str, float]
 
     def extra_budget(self, arm: ArmSpec) -> float:
@@ -52,7 +52,7 @@ class EqualBudgets:
 
     def _training(self, arm: ArmSpec, seed: int, budgets: Sequence[float], resource: str) -> ArmTraining:
         assert arm.recipe is not None
-        recipe = with_schedule(arm.recipe, budgets, resource, self.macs_per_kimg[arm.name], extra=self.extra_budget(arm))
+        recipe = with_schedule(arm.recipe, budgets, resource, self.macs[arm.name], extra=self.extra_budget(arm))
         layers = self.layers[seed]
         return ArmTraining(
             " ".join(part for part in (self.setup.name, arm.name, f"seed {seed}") if part), with_overrides(recipe, seed=seed),
@@ -70,13 +70,13 @@ def train_for_budgets(plan: ComparisonPlan, setup: DomainSetup, evaluator: Cache
     seed = setup.recipe.seed
     specs = generator_specs(layers[seed])
     arms = resolve_arms(plan.baselines, setup.recipe, specs)
-    rates = {arm.name: training_macs(arm.recipe, specs if arm.uses_layers else {}) for arm in arms if arm.recipe is not None}
+    macs = {arm.name: step_macs(arm.recipe, specs if arm.uses_layers else {}) for arm in arms if arm.recipe is not None}
     resource = resolve_resource(plan, read_cards(layers[seed]).values(), context)
     costs = pretraining_costs(layers[seed], resource, plan.count_pretraining, context.reporter.say)
-    shared = EqualBudgets(setup, layers, arms, rates, costs)
+    shared = EqualBudgets(setup, layers, arms, macs, costs)
     trainings, budgets = _run(shared, plan, resource, context)
     card = read_finished_card(trainings[COMPOSED, seed].finished_run(context.root))
-    measured = _measure(shared, trainings, evaluator, context)
+    measured = _measure(shared, trainings, (budgets[-1], resource), evaluator, context)
     return DomainRun(setup, card, measured, budgets=budgets, resource=resource, pretraining_costs=costs)
 
 
@@ -106,7 +106,7 @@ def _run(
         return trainings, tuple(budgets)
     trainings = shared.trainings(arms[:1], (length_kimg,), "kimg")
     run_trainings(list(trainings.values()), context, jobs=plan.jobs)
-    rate = shared.macs_per_kimg[COMPOSED]
+    (rate,) = shared.macs[COMPOSED]  # a composition does not grow
     lengths = [final_snapshot(training.finished_run(context.root), rate).position(resource) for training in trainings.values()]
     budgets = (max(lengths),)  # what the slowest seed took: no other arm gets less
     trainings |= shared.trainings(arms[1:], budgets, resource)
@@ -115,17 +115,25 @@ def _run(
 
 
 def _measure(
-    shared: EqualBudgets, trainings: Mapping[tuple[str, int], ArmTraining], evaluator: CachedEvaluator, context: RunContext
+    shared: EqualBudgets,
+    trainings: Mapping[tuple[str, int], ArmTraining],
+    longest: tuple[float, str],
+    evaluator: CachedEvaluator,
+    context: RunContext,
 ) -> list[TrainedArm]:
+    """Return every arm with its snapshots, measured; the longest budget, in the unit of its resource, ends an arm of this stage alone."""
     measured = []
     for arm in shared.arms:
         own = [training for (name, _), training in trainings.items() if name == arm.name]
         if arm.recipe is None:
-            measured.append(untrained_arm(arm))
+            measured.append(untrained_arm(arm, counts_pretraining=bool(shared.pretraining_costs)))
         elif failed := failed_arm(arm, own, context):
             measured.append(failed)
         else:
             runs = [training.finished_run(context.root) for training in own]
-            snapshots = [measure_snapshots(run, shared.macs_per_kimg[arm.name], evaluator) for run in runs]
-            measured += with_both_lengths(arm, runs, snapshots, shared.extra_budget(arm), counts_pretraining=bool(shared.pretraining_costs))
+            snapshots = [measure_snapshots(run, shared.macs[arm.name][0], evaluator) for run in runs]
+            stage = [up_to_budget(own, *longest, iteration_cost(run, own, longest[1])) for run, own in zip(runs, snapshots, strict=True)]
+            measured += with_both_lengths(
+                arm, runs, snapshots, shared.extra_budget(arm), counts_pretraining=bool(shared.pretraining_costs), stage_snapshots=stage
+            )
     return measured

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mitlgan.artifacts.card import Card, read_card
+from mitlgan.compare.arm_costs import pretraining_stages
 from mitlgan.compare.arms import WGAN_ARMS, stage_length
 from mitlgan.compare.budgets import CLOCKS
+from mitlgan.compare.finished_runs import read_finished_card
 from mitlgan.compare.plan import RESOURCE_UNITS, ComparisonPlan
 from mitlgan.compare.trained_arms import DomainRun, TrainedArm
 from mitlgan.data.recipe_data import open_recipe_data
@@ -111,7 +113,7 @@ def _different_settings(trained: TrainedArm, domain: DomainRun) -> Iterator[str]
 
 
 def _different_scenes(trained: TrainedArm, domain: DomainRun) -> Iterator[str]:
-    if trained.snapshots and _card(trained).data.get("content_sha256") != _card(domain.arms[0]).data.get("content_sha256"):
+    if trained.snapshots and _pictures(trained) != _pictures(domain.arms[0]):
         yield f"{trained.arm.label}: trained on different pictures than the composition"
 
 
@@ -119,12 +121,15 @@ def _different_length(trained: TrainedArm, domain: DomainRun, plan: ComparisonPl
     """Check an arm that was trained elsewhere; those that are trained here have the plan's length."""
     if trained.arm.artifact is None and (trained.arm.name not in WGAN_ARMS or plan.baseline_run is None):
         return
-    recipe, card, end = domain.setup.recipe, _card(trained), trained.snapshots[0][-1]
+    recipe, end = domain.setup.recipe, trained.snapshots[0][-1]
     expected = stage_length(recipe, domain.card, domain.resource) + sum(domain.pretraining_costs.values())
     length, unit = end.position(domain.resource), RESOURCE_UNITS[domain.resource]
+    if domain.pretraining_costs:
+        layers = pretraining_stages(read_card(end.path)).values()
+        length += sum(getattr(layer, domain.resource.replace("-", "_")) or 0.0 for layer in layers)
     update_kimg = recipe.training.batch * recipe.objective.critic_steps / 1000
-    is_counted = card.kimg and domain.resource not in CLOCKS
-    tolerance = update_kimg * length / card.kimg if is_counted else SECONDS_TOLERANCE * expected
+    is_counted = end.kimg and domain.resource not in CLOCKS
+    tolerance = update_kimg * length / end.kimg if is_counted else SECONDS_TOLERANCE * expected
     if abs(length - expected) > tolerance:
         yield f"{trained.arm.label}: {length:,.4g} {unit}; equal would be {expected:,.4g} {unit}"
 
@@ -134,6 +139,12 @@ def _recipe(trained: TrainedArm) -> Recipe | None:
         return trained.runs[0].load_recipe() if trained.runs else parse_recipe(_card(trained).recipe)
     except UsageError:
         return None
+
+
+def _pictures(trained: TrainedArm) -> Any:
+    """Return the hash of an arm's training pictures: of its whole training, since early steps of a ladder see reduced ones."""
+    card = read_finished_card(trained.runs[0]) if trained.runs else _card(trained)
+    return card.data.get("content_sha256")
 
 
 def _card(trained: TrainedArm) -> Card:

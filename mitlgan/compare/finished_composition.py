@@ -78,7 +78,7 @@ def compare_with_finished(plan: ComparisonPlan, setup: DomainSetup, context: Run
         if arm.name in ready:
             arms += _baseline_arms(composition, arm, ready[arm.name], specs, 0.0, context)
         elif arm.recipe is None:
-            arms.append(untrained_arm(arm))
+            arms.append(untrained_arm(arm, counts_pretraining=bool(composition.pretraining_costs)))
         elif failed := failed_arm(arm, [trainings[arm.name]], context):
             arms.append(failed)
         else:

@@ -9,11 +9,11 @@ from typing import Any
 from mitlgan.artifacts.card import Card, read_weights_hash
 from mitlgan.artifacts.times import TIMES_FILE
 from mitlgan.compare.arms import ArmSpec, finetune_layer
-from mitlgan.compare.budgets import training_macs
+from mitlgan.compare.budgets import records_macs
 from mitlgan.compare.domains import read_cards
 from mitlgan.compare.plan import RESOURCE_UNITS, TIME, ComparisonPlan
 from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe, parse_recipe
+from mitlgan.recipe import Recipe
 from mitlgan.stages.context import RunContext
 
 
@@ -86,12 +86,7 @@ def uncounted_records(weights_sha256: str, records: Sequence[Mapping[str, Any]],
 def _records_cost(records: Sequence[Mapping[str, Any]], name: str, resource: str) -> tuple[float, str]:
     """Return what the trainings of a layer and of the generators that it grew from took, or 0 and why that is unknown."""
     if resource == "macs":
-        try:
-            return sum(float(record["kimg"]) * training_macs(parse_recipe(dict(record["made_by"]), name), {}) for record in records), (
-                f"the cost of {name} is not known; use --equal seconds"
-            )
-        except UsageError:
-            return 0.0, f"the cost of {name} is not known in multiply-accumulates; use --equal kimg or seconds"
+        return records_macs(records, {}) or 0.0, f"the cost of {name} is not known in multiply-accumulates; use --equal kimg or seconds"
     costs = [float(record.get(resource.replace("-", "_")) or 0.0) for record in records]
     reason = f"no card or {TIMES_FILE} of {name} says how many {RESOURCE_UNITS[resource]} its training took; give an artifact with its {TIMES_FILE}"
     return sum(costs) if all(costs) else 0.0, reason

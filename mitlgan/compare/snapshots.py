@@ -6,13 +6,14 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mitlgan.artifacts.card import read_card
-from mitlgan.compare.budgets import training_macs
+from mitlgan.compare.budgets import records_macs, training_macs
 from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.finished_runs import read_finished_card
 from mitlgan.metrics.protocol import flat_metrics
@@ -76,6 +77,28 @@ def snapshot_of(path: Path, macs_per_kimg: float) -> Snapshot:
     return Snapshot(card.kimg, card.seconds, card.cpu_seconds, card.kimg * macs_per_kimg, path)
 
 
+def snapshot_of_artifact(path: Path, *, counts_pretraining: bool) -> Snapshot:
+    """Return the snapshot of an artifact that was trained elsewhere: the smaller generators of its role that it grew from are its own training.
+
+    Args:
+        path: The artifact; the layers of a composition are not counted.
+        counts_pretraining: Whether trainings for another role that it began from are counted, too.
+    """
+    card = read_card(path)
+    records = card.training_records()
+    if not counts_pretraining:
+        records = [*records[:1], *takewhile(lambda record: _role(record) == card.role, records[1:])]
+    macs = (records_macs(records[:1], card.generator_specs()), records_macs(records[1:], {}))
+    kimg, seconds, cpu_seconds = (sum(float(record.get(key) or 0.0) for record in records) for key in ("kimg", "seconds", "cpu_seconds"))
+    return Snapshot(kimg, seconds, cpu_seconds, sum(part or 0.0 for part in macs), path)
+
+
+def _role(record: Mapping[str, Any]) -> str:
+    """Return for what a training record's generator was trained; empty if it does not say so."""
+    tree = record.get("made_by")
+    return str(tree.get("role", "")) if isinstance(tree, Mapping) else ""
+
+
 def _snapshot_of_run(run: Run, path: Path, macs_per_kimg: float) -> Snapshot:
     """Return the snapshot of an artifact of a run; one of a ladder cost what all steps to its own took."""
     recipe = run.load_recipe()
@@ -117,8 +140,17 @@ def measure_snapshots(run: Run, macs_per_kimg: float, evaluator: CachedEvaluator
     return measured
 
 
-def best_within_budget(snapshots: Sequence[Snapshot], budget: float, axis: str, iteration: float) -> Snapshot:
-    """Return the snapshot with the lowest validation distance within a budget, or the only one where nothing was measured.
+def iteration_cost(run: Run | None, snapshots: Sequence[Snapshot], axis: str) -> float:
+    """Return the mean cost of one iteration; infinite for an artifact that is taken as it is."""
+    if run is None or not snapshots:
+        return math.inf
+    end = snapshots[-1]
+    iterations = read_card(end.path).iterations
+    return end.position(axis) / iterations if iterations else 0.0
+
+
+def up_to_budget(snapshots: Sequence[Snapshot], budget: float, axis: str, iteration: float) -> list[Snapshot]:
+    """Return the snapshots within a budget, at least the first one.
 
     The snapshot kept for the budget is taken at the first iteration that reaches it. It counts as within the budget, unless it passes it by more than
     `MAX_OVERSHOOT_ITERATIONS` iterations.
@@ -132,7 +164,12 @@ def best_within_budget(snapshots: Sequence[Snapshot], budget: float, axis: str, 
     positions = [snapshot.position(axis) for snapshot in snapshots]
     reached = next((position for position in positions if position >= budget - iteration / 2), budget)  # budgets are rounded by less than that
     limit = max(budget, reached if reached <= budget + MAX_OVERSHOOT_ITERATIONS * iteration else budget)
-    within = [snapshot for snapshot, position in zip(snapshots, positions, strict=True) if position <= limit] or list(snapshots[:1])
+    return [snapshot for snapshot, position in zip(snapshots, positions, strict=True) if position <= limit] or list(snapshots[:1])
+
+
+def best_within_budget(snapshots: Sequence[Snapshot], budget: float, axis: str, iteration: float) -> Snapshot:
+    """Return the snapshot with the lowest validation distance within a budget, or the only one where nothing was measured; see `up_to_budget`."""
+    within = up_to_budget(snapshots, budget, axis, iteration)
     return min(within, key=lambda snapshot: math.inf if snapshot.validation is None else snapshot.validation)
 
 

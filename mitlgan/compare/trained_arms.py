@@ -11,7 +11,7 @@ from mitlgan.artifacts.card import Card
 from mitlgan.compare.arm_training import ArmTraining, explain_divergence
 from mitlgan.compare.arms import COMPOSED, PRETRAINING_SUFFIX, ArmSpec
 from mitlgan.compare.domains import DomainSetup
-from mitlgan.compare.snapshots import Snapshot, snapshot_of
+from mitlgan.compare.snapshots import Snapshot, snapshot_of_artifact
 from mitlgan.stages.context import RunContext
 from mitlgan.training.run_directory import Run
 
@@ -95,6 +95,6 @@ def failed_arm(arm: ArmSpec, trainings: Sequence[ArmTraining], context: RunConte
     return TrainedArm(arm, diverged, [], failure=explain_divergence(diverged, len(trainings))) if diverged else None
 
 
-def untrained_arm(arm: ArmSpec) -> TrainedArm:
+def untrained_arm(arm: ArmSpec, *, counts_pretraining: bool) -> TrainedArm:
     """Return an arm that trains nothing: an artifact that is taken as it is, or the pasted layers."""
-    return TrainedArm(arm, [], [] if arm.artifact is None else [[snapshot_of(arm.artifact, 0.0)]])
+    return TrainedArm(arm, [], [] if arm.artifact is None else [[snapshot_of_artifact(arm.artifact, counts_pretraining=counts_pretraining)]])

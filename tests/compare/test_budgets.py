@@ -84,25 +84,25 @@ def test_points_are_the_budgets_and_early_ones() -> None:
 
 @pytest.mark.parametrize("equal", ["kimg", "macs"])
 def test_lengths_in_images(equal: str) -> None:
-    recipe = with_schedule(load_recipe("thesis-32/wgan"), [4, 8], equal, macs_per_kimg=0.5)
+    recipe = with_schedule(load_recipe("thesis-32/wgan"), [4, 8], equal, costs=[0.5])
     factor = 2 if equal == "macs" else 1
     assert recipe.training.keep_kimg == tuple(factor * place for place in (1, 2, 4, 8))
     assert recipe.training.kimg == 8 * factor
     assert recipe.training.limit_s is None
-    kept = with_schedule(load_recipe("thesis/wgan"), [4, 8], equal, macs_per_kimg=0.5).training
+    kept = with_schedule(load_recipe("thesis/wgan"), [4, 8], equal, costs=[0.5]).training
     assert (load_recipe("thesis/wgan").training.artifact_kimg, kept.artifact_kimg) == (50.0, None)  # all that is kept is measured
 
 
 @pytest.mark.parametrize(("equal", "clock"), [("seconds", None), ("cpu-seconds", "cpu")])
 def test_lengths_in_seconds(equal: str, clock: str | None) -> None:
-    recipe = with_schedule(load_recipe("thesis-32/wgan"), [40], equal, macs_per_kimg=0.5)
+    recipe = with_schedule(load_recipe("thesis-32/wgan"), [40], equal, costs=[0.5])
     assert recipe.training.keep_s == (10, 20, 40)
     assert (recipe.training.limit_s, recipe.training.kimg, recipe.training.clock) == (40, UNBOUNDED_KIMG, clock)
-    assert with_schedule(recipe, [4], "kimg", macs_per_kimg=0.5).training.clock is None
+    assert with_schedule(recipe, [4], "kimg", costs=[0.5]).training.clock is None
 
 
 def test_pretraining_that_is_counted_makes_an_arm_longer_and_keeps_both_places() -> None:
-    recipe = with_schedule(load_recipe("thesis-32/wgan"), [4, 8], "kimg", macs_per_kimg=0.5, extra=80)
+    recipe = with_schedule(load_recipe("thesis-32/wgan"), [4, 8], "kimg", costs=[0.5], extra=80)
     assert recipe.training.keep_kimg == (1, 2, 4, 8, 84, 88)
 
 

@@ -12,7 +12,7 @@ from mitlgan.artifacts.card import GeneratorSpec, read_card, read_weights_hash
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.compare import ComparisonPlan, run_comparison
 from mitlgan.compare.arms import resolve_baseline
-from mitlgan.compare.budgets import training_macs, with_equal_length, with_schedule
+from mitlgan.compare.budgets import EARLY_FRACTIONS, step_macs, training_macs, with_equal_length, with_schedule
 from mitlgan.compare.domains import resolve_domains
 from mitlgan.compare.evaluator import EnlargedImages
 from mitlgan.compare.layer_chains import chain_of_artifact
@@ -25,6 +25,7 @@ from mitlgan.recipe import MlpGeneratorRecipe, Recipe, as_dict, ladder_steps, lo
 from mitlgan.runtime.progress import UNBOUNDED_KIMG, ignore_message
 from mitlgan.stages.compose import compose
 from mitlgan.stages.pretrain import pretrain
+from mitlgan.training.checkpoint import list_checkpoints
 from mitlgan.training.run_directory import Run, list_runs
 
 SIZE_PX = 2 * tiny_runs.SIZE_PX
@@ -96,7 +97,7 @@ def test_layers_that_cannot_begin_a_ladder_leave_the_baseline_at_its_own_size() 
 def test_at_equal_time_each_step_has_its_share_of_the_seconds() -> None:
     ladder = load_recipe("recommended/wgan-64-grown")
     shares = [step.training.kimg / ladder.training.kimg for step in ladder_steps(ladder)]
-    timed = with_equal_length(ladder, "cpu-seconds", 0.0, 30.0, 270.0)
+    timed = with_equal_length(ladder, "cpu-seconds", (), 30.0, 270.0)
     assert (timed.training.limit_s, timed.training.clock, timed.training.keep_s) == (300.0, "cpu", (30.0,))
     assert timed.training.kimg == UNBOUNDED_KIMG
     steps = ladder_steps(timed)
@@ -109,7 +110,7 @@ def test_by_pictures_the_whole_ladder_has_the_length(resource: str) -> None:
     ladder = load_recipe("recommended/wgan-64-grown")
     rate = training_macs(ladder, {})
     length = 7.2 * (rate if resource == "macs" else 1)
-    shorter = with_schedule(ladder, [length], resource, rate)
+    shorter = with_schedule(ladder, [length], resource, step_macs(ladder, {}))
     assert shorter.training.kimg == pytest.approx(7.2)
     assert shorter.grow is not None
     assert ladder.grow is not None
@@ -119,9 +120,30 @@ def test_by_pictures_the_whole_ladder_has_the_length(resource: str) -> None:
     assert rate == pytest.approx(sum(one * step.kimg for one, step in zip(each, ladder.grow, strict=True)) / ladder.training.kimg)
 
 
+def true_macs(recipe: Recipe, kimg: float) -> float:
+    """What a training of a ladder has cost after some of its kimg, step by step."""
+    done, cost = 0.0, 0.0
+    for step, rate in zip(recipe.grow or (), step_macs(recipe, {}), strict=True):
+        length = min(step.kimg, kimg - done)
+        done, cost = done + length, cost + length * rate
+    return cost
+
+
+@pytest.mark.parametrize("name", ["recommended/wgan-64-grown", "recommended/scene-64-grown"])
+def test_each_budget_of_multiply_accumulates_is_met_where_steps_cost_unlike(name: str) -> None:
+    ladder = load_recipe(name)
+    costs = step_macs(ladder, {})
+    budgets = [2000.0, 4000.0, 8000.0]
+    kept = with_schedule(ladder, budgets, "macs", costs)
+    points = [*(share * budgets[0] for share in EARLY_FRACTIONS), *budgets]
+    assert [true_macs(kept, kimg) for kimg in kept.training.keep_kimg] == pytest.approx(points, rel=1e-4)
+    both = with_equal_length(ladder, "macs", costs, 1000.0, 5000.0)
+    assert [true_macs(both, kimg) for kimg in (*both.training.keep_kimg, both.training.kimg)] == pytest.approx([1000.0, 6000.0], rel=1e-3)
+
+
 def test_a_shorter_step_has_as_much_less_time_for_its_critic_alone() -> None:
     ladder = load_recipe("recommended/fg-128-grown")
-    shorter = with_schedule(ladder, [ladder.training.kimg / 100], "kimg", 1.0)
+    shorter = with_schedule(ladder, [ladder.training.kimg / 100], "kimg", ())
     assert [step.critic_first_kimg for step in shorter.grow or ()] == [None, pytest.approx(0.06), pytest.approx(0.06)]
 
 
@@ -176,6 +198,30 @@ def test_a_finished_composition_is_compared_with_a_ladder(
     assert "still at 8 px of its ladder" in " ".join(alone.notes)
     assert not any("still at" in note for note in whole.notes)
     assert alone.metrics["fd"] > 0
+    assert not any("different pictures" in clause for clause in result.comparison.unequal)
+    assert any("training scenes" in clause for clause in result.comparison.equal)
+
+    other = run_comparison(ComparisonPlan(composed=ours.path, baselines=(str(end.path),), equal="kimg"), context).comparison
+    artifact = other.arms[1]
+    assert artifact.cost.kimg(total=True) == pytest.approx(end.kimg)  # both steps of its ladder
+    assert artifact.cost.macs(total=True) == pytest.approx(end.macs)
+    assert not any("equal would be" in clause for clause in other.unequal)
+
+    row = read_card(list_checkpoints(ladder.path)[-1]).training_records()
+    assert sum(record["cpu_seconds"] for record in row) == pytest.approx(end.cpu_seconds, abs=0.01)
+    assert sum(record["seconds"] for record in row) == pytest.approx(end.seconds, abs=0.01)
+
+
+def test_a_row_of_this_stage_alone_costs_what_its_budget_allows(composition: Recipe, grown: dict[str, Path], tmp_path: Path) -> None:
+    context = tiny_runs.run_context(tmp_path)
+    setting = tmp_path / "tiny.toml"
+    setting.write_text(to_toml(composition))
+    length = 3 * UPDATE_KIMG
+    plan = ComparisonPlan(recipe=str(setting), layers=grown, baselines=("plain",), equal="kimg", budgets=(length,), count_pretraining=True)
+    _, whole, alone = run_comparison(plan, context).comparison.arms
+    assert alone.cost.kimg(total=True) == pytest.approx(length, abs=UPDATE_KIMG)
+    assert whole.cost.kimg(total=True) > 3 * length
+    assert alone.snapshots_tried < whole.snapshots_tried
 
 
 def test_a_ladder_is_ended_by_the_clock(larger: dict[str, Path], tmp_path: Path) -> None:
@@ -183,7 +229,7 @@ def test_a_ladder_is_ended_by_the_clock(larger: dict[str, Path], tmp_path: Path)
     del tree["training"]["kimg"]
     steps = [{"size_px": 8, "kimg": 1.0}, {"size_px": SIZE_PX, "kimg": 3.0, "critic": "grown", "coarse_widths": [3], "fine_width": 2}]
     ladder = parse_recipe({**tree, "size_px": SIZE_PX, "grow": steps}, "tiny")
-    run = pretrain(with_equal_length(ladder, "cpu-seconds", 0.0, 0.4), tiny_runs.run_context(tmp_path))
+    run = pretrain(with_equal_length(ladder, "cpu-seconds", (), 0.4), tiny_runs.run_context(tmp_path))
     sizes = [row["size_px"] for row in tiny_runs.read_stats(run)]
     small = final_snapshot(run, 1.0).cpu_seconds - read_card(final_snapshot(run, 1.0).path).cpu_seconds
     assert set(sizes) == {8, SIZE_PX}

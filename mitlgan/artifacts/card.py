@@ -315,16 +315,12 @@ def _checkpoint_card(path: Path, header: Mapping[str, Any]) -> Card:
         return make_card(
             network, recipe, layers=layers, parent=dict(header.get("parent", {})), iterations=int(counters["iteration"]),
             kimg=(counters["images_shown"] - counters["step_images"]) / 1000, licence=recipe.licence or "",
-            seconds=_since_step(counters, "seconds"), cpu_seconds=_since_step(counters, "cpu_seconds"),
+            seconds=float(counters["seconds"]) - float(counters.get("step_seconds", 0.0)),
+            cpu_seconds=float(counters["cpu_seconds"]) - float(counters.get("step_cpu_seconds", 0.0)),
             data={"source": recipe.data.source, "count": header["data_count"], "content_sha256": header["data_sha256"]},
         )  # fmt: skip
     except (MitlganError, ValidationError, KeyError, TypeError, ValueError, AttributeError, IndexError, AssertionError):
         raise ArtifactError(f"{path}: a checkpoint whose header does not say how it was trained; give another step of its run") from None
-
-
-def _since_step(counters: Mapping[str, Any], key: str) -> float:
-    """Return the seconds since the present step of a ladder began, of which those before have a record of their own."""
-    return round(float(counters[key]) - float(counters.get(f"step_{key}", 0.0)), 3)
 
 
 def _build_of_recipe(recipe: Recipe, layers: Mapping[str, LayerCard]) -> Network:

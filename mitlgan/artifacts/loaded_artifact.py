@@ -260,6 +260,11 @@ def load_artifact(path: str | Path, device: str = "cpu") -> LoadedArtifact:
     return LoadedArtifact(network, card, device=device)
 
 
+def is_artifact_reference(path: str | Path) -> bool:
+    """Return whether a path names an artifact of the Hub, or a step of a run, in place of a file or folder."""
+    return is_hub_reference(path) or is_step_reference(path)
+
+
 def artifact_path(path: str | Path) -> Path:
     """Return the artifact's file: the path itself, the artifact in a run directory, one of its steps, or what was fetched from the Hub.
 

@@ -38,12 +38,10 @@ def describe(target: str) -> dict[str, Any]:
         UsageError: The target is neither a recipe nor an artifact.
         ArtifactError: The artifact is damaged.
     """
-    from mitlgan.artifacts.hub import is_hub_reference
-    from mitlgan.artifacts.loaded_artifact import artifact_path
-    from mitlgan.artifacts.run_steps import is_step_reference
+    from mitlgan.artifacts.loaded_artifact import artifact_path, is_artifact_reference
 
     path = Path(target)
-    if is_hub_reference(target) or is_step_reference(target) or path.suffix == ".safetensors" or (path.is_dir() and not (path / "recipes").is_dir()):
+    if is_artifact_reference(target) or path.suffix == ".safetensors" or (path.is_dir() and not (path / "recipes").is_dir()):
         file = artifact_path(path)
         card = read_card(file)
         return {**_describe_card(card, str(file)), "card": card.model_dump(mode="json", exclude_none=True)}

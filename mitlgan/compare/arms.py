@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitlgan.artifacts.card import Card, GeneratorSpec, read_card
-from mitlgan.artifacts.hub import is_hub_reference
-from mitlgan.artifacts.loaded_artifact import artifact_path
-from mitlgan.artifacts.run_steps import is_step_reference
+from mitlgan.artifacts.hub import is_hub_reference, parse_hub_reference
+from mitlgan.artifacts.loaded_artifact import artifact_path, is_artifact_reference
 from mitlgan.compare.baseline_recipes import finetuned_recipe, plain_recipe, tuned_wgan_recipe, uses_mattes, wgan_recipe
 from mitlgan.compare.budgets import step_macs, training_macs, with_equal_length
 from mitlgan.compare.plan import BUILT_IN_BASELINES
@@ -73,9 +72,12 @@ def check_baseline_name(baseline: str) -> None:
     """Refuse an unknown `--baseline` value.
 
     Raises:
-        UsageError: The value names no baseline.
+        UsageError: The value names no baseline, or is a malformed reference to the Hub.
     """
-    if baseline in BUILT_IN_BASELINES or Path(baseline).exists() or is_step_reference(baseline):
+    if is_hub_reference(baseline):
+        parse_hub_reference(baseline)  # refuses a malformed one
+        return
+    if baseline in BUILT_IN_BASELINES or Path(baseline).exists() or is_artifact_reference(baseline):
         return
     try:
         find_recipe(baseline)
@@ -98,7 +100,7 @@ def resolve_baseline(baseline: str, recipe: Recipe, layers: Mapping[str, Generat
     if baseline in BUILT_IN_BASELINES:
         return _built_in_arm(baseline, recipe, layers)
     path = Path(baseline)
-    is_artifact = path.is_dir() or path.suffix == ".safetensors" or is_hub_reference(path) or is_step_reference(path)
+    is_artifact = path.is_dir() or path.suffix == ".safetensors" or is_artifact_reference(path)
     return _artifact_arm(path, recipe) if is_artifact else _recipe_arm(baseline, recipe)
 
 
@@ -131,8 +133,8 @@ def _artifact_arm(path: Path, recipe: Recipe) -> ArmSpec:
         raise ArtifactError(
             f"--baseline {path}: makes {card.role} images of {card.size_px} px; give an artifact that makes scenes of {recipe.size_px} px"
         )
-    name = path.stem if path.is_file() else path.name
-    return ArmSpec(name, f"{display_name_of(card.recipe, path.name)} ({card.kimg:g} kimg)", artifact=file)
+    name = parse_hub_reference(path).repo.rpartition("/")[2] if is_hub_reference(path) else path.stem if path.is_file() else path.name
+    return ArmSpec(name, f"{display_name_of(card.recipe, name)} ({card.kimg:g} kimg)", artifact=file)
 
 
 def _recipe_arm(name: str, recipe: Recipe) -> ArmSpec:

@@ -10,8 +10,7 @@ import torch
 
 from mitlgan import networks
 from mitlgan.artifacts.card import LAYER_ROLES, Card, GeneratorSpec, read_card
-from mitlgan.artifacts.loaded_artifact import artifact_path
-from mitlgan.artifacts.run_steps import is_step_reference
+from mitlgan.artifacts.loaded_artifact import artifact_path, is_artifact_reference
 from mitlgan.compare.finished_runs import extract_layers, read_finished_card
 from mitlgan.compare.layer_chains import LayerChain, chain_of_artifact
 from mitlgan.compare.layer_recipes import composition_settings, layer_role, load_layer_recipe, with_parent_recipes
@@ -151,7 +150,8 @@ def _domain_setup(plan: ComparisonPlan, domain: DomainSpec) -> DomainSetup:
     pretrainings: dict[str, LayerChain] = {}
     for name, source in domain.sources.items():
         path = Path(source)
-        if path.suffix == ".safetensors" or (path / "recipe.toml").is_file() or (path / "generator.safetensors").is_file() or is_step_reference(path):
+        is_artifact = path.suffix == ".safetensors" or (path / "recipe.toml").is_file() or (path / "generator.safetensors").is_file()
+        if is_artifact or is_artifact_reference(path):
             layers[name] = artifact_path(path)
             continue
         requested = plan.bg_recipe if layer_role(name) == "bg" else plan.fg_recipe

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mitlgan.artifacts.hub import is_hub_reference
 from mitlgan.errors import UsageError
 from mitlgan.networks import check_layer_name
 
@@ -134,7 +135,11 @@ def parse_domain(text: str) -> DomainSpec:
     """
     name, equals, rest = text.partition("=")
     *sources, scene = (part.strip() for part in rest.split(","))
-    named = [(layer.strip(), source.strip()) for layer, separator, source in (part.partition("=") for part in sources) if separator]
+    named = [
+        (layer.strip(), source.strip())
+        for layer, separator, source in (part.partition("=") for part in sources)
+        if separator and not is_hub_reference(layer)
+    ]
     is_plain, is_named = len(sources) == 2 and not named, len(sources) >= 2 and len(named) == len(sources)
     if not equals or not name.strip() or not (is_plain or is_named) or not all([*sources, scene]):
         raise UsageError(

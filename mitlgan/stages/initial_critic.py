@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mitlgan import networks
 from mitlgan.artifacts.card import KIND_WITH_ARTICLE, check_critic_network, read_critic_network
+from mitlgan.artifacts.hub import fetch_hub_artifact, is_hub_reference
 from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, load_network
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import GrownCritic
@@ -84,6 +85,7 @@ def load_initial_critic(path: Path | None, recipe: Recipe, say: Say) -> dict[str
 
 def load_trained_critic(path: Path, say: Say) -> tuple[AnyCritic, int, dict[str, Tensor]]:
     """Return architecture, image size and tensors of a trained critic."""
+    path = fetch_hub_artifact(path) if is_hub_reference(path) else path
     files = [path] if path.is_file() else [path / CRITIC_FILE, path / CRITIC_FOLDER / CRITIC_FILE]
     file = next((file for file in files if file.is_file()), None)
     if file is None or (path / "recipe.toml").is_file():

@@ -15,8 +15,7 @@ import torch
 
 from mitlgan.artifacts.card import Card, build_network, read_card, read_weights_hash
 from mitlgan.artifacts.load_save import check_generators_found, is_checkpoint
-from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact
-from mitlgan.artifacts.run_steps import is_step_reference, step_file
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact, artifact_path, is_artifact_reference, load_artifact
 from mitlgan.editing import Directions, directions
 from mitlgan.editing.latent_mix import generators_of
 from mitlgan.editing.principal_directions import DEFAULT_COUNT, has_affine_input
@@ -90,7 +89,7 @@ class Catalogue:
 
     def __init__(self, settings: StudioSettings) -> None:
         self._settings = settings
-        self._named = tuple(step_file(path) if is_step_reference(path) else path for path in settings.artifacts)
+        self._named = tuple(artifact_path(path) if is_artifact_reference(path) else path for path in settings.artifacts)
         self._entries: dict[str, CatalogueEntry] = {}
         self._read: dict[Path, tuple[tuple[int, int], str, CatalogueEntry]] = {}
         self._own = threading.local()

@@ -11,12 +11,13 @@ import socket
 from collections.abc import MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mitlgan.runtime.addresses import split_address
 from mitlgan.studio.clients import TokenGuessLimiter, client_key
 from mitlgan.studio.errors import Cancelled, RequestRefused, refuse_busy
 from mitlgan.studio.settings import LOCAL_NAMES, StudioSettings
@@ -102,7 +103,7 @@ class RequestGuard:
         if len(hosts) != 1 or not self._is_own_host(hosts[0]):
             raise RequestRefused(400, self._foreign_host_message(hosts[0] if len(hosts) == 1 else ""))
         origins = headers.getlist("origin")
-        foreign = any(urlsplit(origin).netloc.lower() != hosts[0].lower() or not origin.startswith(("http://", "https://")) for origin in origins)
+        foreign = any(split_address(origin).netloc.lower() != hosts[0].lower() or not origin.startswith(("http://", "https://")) for origin in origins)
         if foreign or (scope["path"] != "/" and headers.get("sec-fetch-site", "none") in ("cross-site", "same-site")):
             raise RequestRefused(403, f"Origin: the request comes from another page; open the studio itself. {PROXY_ADVICE}")
         if self._settings.token is None or self._session is None:

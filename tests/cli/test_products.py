@@ -114,6 +114,7 @@ def test_what_is_refused(command: Command, folder: Path, shop: str) -> None:
         ((*read, "array.json", "--reviews", reviews, "--write-urls", "u.jsonl"), 3, "SOURCE array.json:1: not an object with asin, as JSON"),
         ((*read, metadata, "--reviews", "products.csv", "--write-urls", "u.jsonl"), 3, "--reviews products.csv:1: not an object with asin and"),
         ((*read, metadata, "--reviews", reviews, "--min-reviews", "99", "--write-urls", "u.jsonl"), 3, "no address of a picture is left"),
+        ((*read, metadata, "--reviews", reviews, "--min-reviews", "0", "--write-urls", "u.jsonl"), 2, "--min-reviews 0: give a number of at least 1"),
         ((*read, metadata, "--reviews", reviews, "--write-urls", "u.csv"), 2, "--write-urls u.csv: is a table of asin and URL"),
         ((*read, metadata, "--write-urls", "u.jsonl"), 2, "--write-urls: needs --reviews, and packs nothing"),
         ((*read, metadata, "--reviews", reviews, "--images", "images"), 2, "--out, --size: say where the pack goes"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from mitlgan.artifacts import loaded_artifact
 from mitlgan.artifacts.card import GeneratorSpec
-from mitlgan.compare.arms import ArmSpec, composed_arm, resolve_baseline
+from mitlgan.compare.arms import ArmSpec, check_baseline_name, composed_arm, resolve_baseline
 from mitlgan.compare.report_builder import report_title
 from mitlgan.compare.trained_arms import TrainedArm
-from mitlgan.recipe import Recipe, ThesisGeneratorRecipe, load_recipe, with_overrides
+from mitlgan.errors import UsageError
+from mitlgan.recipe import Recipe, ThesisGeneratorRecipe, load_recipe, shipped_folder, with_overrides
 
 
 @pytest.fixture
@@ -101,3 +103,16 @@ def test_beside_a_wasserstein_composition_both_are_the_same(layers: dict[str, Ge
     assert wgan is not None
     assert plain is not None
     assert wgan.model_copy(update={"name": "plain"}) == plain
+
+
+@pytest.mark.parametrize("reference", ["hf://me/scene", f"hf://me/scene@v1#sha256={'0' * 64}"])
+def test_a_baseline_may_be_an_artifact_of_the_hub(
+    reference: str, composition: Recipe, layers: dict[str, GeneratorSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = shipped_folder("pretrained") / "modern-32" / "composer.safetensors"
+    monkeypatch.setattr(loaded_artifact, "fetch_hub_artifact", lambda path: file)
+    check_baseline_name(reference)
+    arm = resolve_baseline(reference, composition, layers)
+    assert (arm.name, arm.artifact) == ("scene", file)
+    with pytest.raises(UsageError, match=r"^hf://scene: write it as hf://OWNER/NAME"):
+        check_baseline_name("hf://scene")

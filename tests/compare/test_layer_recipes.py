@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from helpers import tiny_runs
 
+from mitlgan.artifacts import loaded_artifact
 from mitlgan.compare.domains import DomainSetup, check_pictures, resolve_domains
 from mitlgan.compare.layer_chains import LayerChain
 from mitlgan.compare.layer_recipes import load_layer_recipe
-from mitlgan.compare.plan import ComparisonPlan, DomainSpec
+from mitlgan.compare.plan import ComparisonPlan, DomainSpec, parse_domain
 from mitlgan.errors import DataError, UsageError
-from mitlgan.recipe import load_recipe, shipped_recipe_names, with_overrides
+from mitlgan.recipe import load_recipe, shipped_folder, shipped_recipe_names, with_overrides
 from mitlgan.runtime.progress import ignore_message
 
 COMPOSITIONS = [name for name in shipped_recipe_names() if load_recipe(name).composer is not None]
@@ -108,3 +109,12 @@ def test_the_layers_keep_their_order(tmp_path: Path) -> None:
     setup = DomainSetup("a", load_recipe("recommended/three-32"), {"cat": tmp_path}, {}, names=("bg", "cat", "hat"))
     assert list(setup.in_order({"cat": tmp_path, "hat": tmp_path, "bg": tmp_path})) == ["bg", "cat", "hat"]
     assert list(DomainSetup("", setup.recipe, {}, {}).in_order({"fg": tmp_path, "bg": tmp_path})) == ["fg", "bg"]
+
+
+def test_layers_of_a_domain_may_be_artifacts_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = shipped_folder("pretrained")
+    files = {role: shipped / f"modern-{role}-32" / "generator.safetensors" for role in ("fg", "bg")}
+    monkeypatch.setattr(loaded_artifact, "fetch_hub_artifact", lambda path: files[str(path).rpartition("/")[2][:2]])
+    for text in ("d=hf://me/fg,hf://me/bg,demo", f"d=hf://me/fg#sha256={'0' * 64},hf://me/bg@v1,demo", "d=bg=hf://me/bg,fg=hf://me/fg@v1,demo"):
+        setup = resolved(ComparisonPlan(domains=(parse_domain(text),), recipe="recommended/compose-32"), tmp_path)
+        assert (dict(setup.layers), setup.pretrainings) == (files, {})

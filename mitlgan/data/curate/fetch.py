@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from mitlgan.data.build.journal import Journal
 from mitlgan.data.build.parallel import in_order
@@ -22,7 +22,8 @@ from mitlgan.data.curate.table_selection import read_rows
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, read_file
 from mitlgan.data.sources.formats import HEAD_BYTES, detect_suffix
 from mitlgan.data.sources.image_source import safe_name
-from mitlgan.errors import DataError, resource_fault
+from mitlgan.errors import DataError, resource_fault, to_one_line
+from mitlgan.runtime.addresses import split_address
 from mitlgan.runtime.files import ensure_folder, lock_folder, write_atomically, write_json
 from mitlgan.runtime.progress import ProgressCallback, ignore_progress
 from mitlgan.runtime.text_files import read_text
@@ -73,8 +74,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     max_redirections = MAX_REDIRECTS
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> urllib.request.Request | None:
-        if urlsplit(newurl).scheme not in SCHEMES:
-            raise _NotFetchedError(f"redirected to {urlsplit(newurl).scheme or 'nothing'}: not the web")
+        if split_address(newurl).scheme not in SCHEMES:
+            raise _NotFetchedError(f"redirected to {split_address(newurl).scheme or 'nothing'}: not the web")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -201,7 +202,7 @@ def _write_report(
     reasons = dict(Counter(failure["reason"].split(":")[0] for failure in failures).most_common())
     files = [{**had, **fetched}[address] for address in addresses if address in had or address in fetched]
     write_json(out / "fetch.json", {"schema_version": 1, "settings": asdict(settings), "counts": counts, "files": files, "failures": failures})
-    write_atomically(out / "unreachable.txt", "".join(f"{failure['url']}\n" for failure in failures))
+    write_atomically(out / "unreachable.txt", "".join(f"{to_one_line(failure['url'])}\n" for failure in failures))
     if not files:
         raise DataError(f"LIST: none of {len(addresses)} addresses gave a picture; the first, {failures[0]['url']!r}: {failures[0]['reason']}")
     return {"counts": counts, "bytes": sum(line["bytes"] for line in files), "reasons": reasons, "failures": failures}
@@ -254,7 +255,7 @@ def _fetch_once(address: str, settings: FetchSettings, budget: _Budget) -> bytes
     Raises:
         _NotFetchedError: The file could not be fetched.
     """
-    parts = urlsplit(address)
+    parts = split_address(address)
     if parts.scheme not in SCHEMES or not parts.hostname:
         raise _NotFetchedError("not a web address (http or https)")
     opener = urllib.request.build_opener(_Redirects())
@@ -298,6 +299,6 @@ def _read_body(response: Any, settings: FetchSettings, budget: _Budget, deadline
 
 def _file_name(address: str, content: bytes) -> str:
     """Return a plain file name for any address: its last part and a hash, with the suffix of the content."""
-    stem = safe_name(PurePosixPath(unquote(urlsplit(address).path)).stem)
+    stem = safe_name(PurePosixPath(unquote(split_address(address).path)).stem)
     suffix = detect_suffix(content[:HEAD_BYTES]) or ".jpg"
     return f"{stem}-{hashlib.sha256(address.encode()).hexdigest()[:10]}{suffix}"

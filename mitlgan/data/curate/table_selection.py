@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
-from urllib.parse import urlsplit
 
 from mitlgan.data.curate.row_filter import Condition
 from mitlgan.data.sources.entry import file_entries
 from mitlgan.data.sources.image_source import ImageSource
 from mitlgan.errors import DataError, UsageError, resource_fault
+from mitlgan.runtime.addresses import split_address
 from mitlgan.runtime.text_files import TextError, iter_lines
 
 FUNCTIONS = ("mean", "sum", "min", "max", "count")
@@ -218,7 +218,7 @@ def _require_column(row: dict[str, Any], column: str, option: str, path: Path) -
 def _safe_path(value: str, metadata: Path) -> str:
     """Return a relative path that stays in the pictures' folder."""
     if "://" in value:
-        return PurePosixPath(urlsplit(value).path).name
+        return PurePosixPath(split_address(value).path).name
     name = PurePosixPath(value.replace("\\", "/"))
     if name.is_absolute() or ".." in name.parts:
         raise DataError(f"--metadata {metadata}: the path {value[:200]!r} leaves the pictures' folder; make it relative to the folder")

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from mitlgan.data.curate.fetch import read_keys
 from mitlgan.data.curate.table_selection import parse_object
@@ -21,7 +20,8 @@ from mitlgan.data.decode.image_file import UnreadableImageError, read_file
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.readers.common import decode_files, open_unzipped, sha256, write_pack
 from mitlgan.data.sources.image_source import list_pictures
-from mitlgan.errors import DataError, resource_fault
+from mitlgan.errors import DataError, UsageError, resource_fault
+from mitlgan.runtime.addresses import split_address
 from mitlgan.runtime.files import translate_disk_errors, write_atomically
 from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.text_files import TextError, iter_lines
@@ -37,11 +37,15 @@ class ReviewLimits:
 
     Attributes:
         rating: Minimum mean of the reviews' stars.
-        reviews: Minimum number of reviews.
+        reviews: Minimum number of reviews, at least 1: without any there is no rating.
     """
 
     rating: float = 4.0
     reviews: int = 12
+
+    def __post_init__(self) -> None:
+        if self.reviews < 1:
+            raise UsageError(f"--min-reviews {self.reviews}: give a number of at least 1; a product without reviews has no rating")
 
 
 def choose_products(metadata: Path, reviews: Path, choice: ReviewLimits) -> dict[str, str]:
@@ -95,7 +99,7 @@ def write_product_urls(metadata: Path, out: Path, *, reviews: Path, choice: Revi
 
 
 def _file_name(url: str) -> str:
-    return Path(urlsplit(url).path).name
+    return Path(split_address(url).path).name
 
 
 def pack_products(

@@ -54,6 +54,9 @@ class Handler(BaseHTTPRequestHandler):
     def give_jpeg(self) -> None:
         self.answer(200, images.encoded(images.smooth(2), "JPEG"), "image/jpeg")
 
+    def give_sent_away(self) -> None:
+        self.answer(302, Location="http://[::1/a.jpg")
+
     def give_gone(self) -> None:
         self.answer(404, b"no")
 
@@ -171,6 +174,7 @@ def test_a_file_that_was_changed_since_is_kept_and_told_and_a_damaged_one_is_fet
 
 REASONS = {
     "gone/a.png": "HTTP 404",
+    "sent_away": "unreachable: Invalid IPv6 URL",
     "page": "not a picture: text/html",
     "lie": "no usable picture: HTML",
     "large": "too large: 1000000000000 bytes",
@@ -194,18 +198,29 @@ def test_what_fails_is_listed_with_its_reason(server: tuple[str, Counter[str]], 
         "file:///etc/passwd",
         "http://",
         "nonsense",
+        "http://[::1/a.jpg",
+        "http://[gan]/a.jpg",
     ]
     found = fetch_pictures(addresses, tmp_path, QUICK)
     said = {failure["url"].removeprefix(f"{base}/"): failure["reason"] for failure in found["failures"]}
     for path, reason in REASONS.items():
         assert said[path].startswith(reason), (path, said[path])
-    for address in addresses[-4:]:
+    for address in addresses[-6:]:
         assert said[address] == "not a web address (http or https)"
     assert found["counts"] == {"asked": len(addresses), "fetched": 1, "had": 0, "changed": 0, "failed": len(addresses) - 1}
     assert (asked["/gone/a.png"], asked["/short"]) == (1, 2)  # only what may help is tried again
     assert (tmp_path / "unreachable.txt").read_text().splitlines() == addresses[1:]
     left = {path.suffix for path in tmp_path.iterdir() if not path.name.startswith(".")}
     assert left == {".png", ".json", ".txt"}
+
+
+def test_addresses_that_no_file_can_hold_are_failures_among_the_others(server: tuple[str, Counter[str]], tmp_path: Path) -> None:
+    hostile = [f"{server[0]}/picture/\ud800.png", f"{server[0]}/pict\nure.png", f"{server[0]}/\u2028.png", "http://a:b/c.png", "http://\u2100/a.png"]
+    summary = fetch_pictures([*hostile, f"{server[0]}/picture/good.png"], tmp_path, QUICK)
+    assert [failure["url"] for failure in summary["failures"]] == hostile
+    lines = (tmp_path / "unreachable.txt").read_text().splitlines()
+    assert len(lines) == len(hostile)
+    assert lines[0].endswith("\\ud800.png")
 
 
 def test_nobody_listens(tmp_path: Path) -> None:

@@ -275,6 +275,17 @@ def test_products_are_benedettis_choice(products: Path, tmp_path: Path) -> None:
     assert len(pack_products(products, tmp_path / "q.npy", ReviewLimits(rating=0, reviews=1))) == 6
 
 
+def test_a_product_whose_address_is_none_is_skipped(products: Path, tmp_path: Path) -> None:
+    lines = [json.dumps({"asin": f"B{number:03d}", "imUrl": "http://[::1/a.jpg" if number in (0, 5) else ""}) for number in (0, 3, 5)]
+    (products / "meta.json.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    (products / "images" / "0.jpg").rename(products / "images" / "B000.jpg")
+    pack = pack_products(products, tmp_path / "p.npy")
+    assert [source["name"] for source in pack.sources()] == ["B000"]
+    assert {entry["name"]: entry["reason"] for entry in pack.manifest["skipped"]} == {
+        "B003": "no picture B003.* or of its address", "B005": "no picture B005.* or of its address",
+    }  # fmt: skip
+
+
 def test_products_with_nothing_left(products: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no picture is left"):
         pack_products(products, tmp_path / "p.npy", ReviewLimits(reviews=99))

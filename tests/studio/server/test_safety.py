@@ -172,7 +172,9 @@ def test_own_hosts_are_served_whatever_the_port(client: TestClient, host: str) -
     assert client.get("/", headers={"Host": host, "Origin": f"http://{host}"}).status_code == 200
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:3000", "http://localhost:8765", "file://", "data:", "https://"])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://127.0.0.1:3000", "http://localhost:8765", "file://", "data:", "https://", "http://[::1"]
+)
 def test_a_foreign_origin_is_refused(client: TestClient, ids: dict[str, str], origin: str) -> None:
     body = {"state": {"artifact": ids["fg"]}}
     assert client.post("/api/picture", json=body, headers={"Origin": origin}).status_code == 403

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from helpers import tiny_runs
 
+from mitlgan.artifacts import loaded_artifact
 from mitlgan.errors import ArtifactError
+from mitlgan.recipe import shipped_folder
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.studio.catalogue import Catalogue
@@ -25,3 +27,10 @@ def test_a_step_is_offered_by_its_name(packs: dict[str, Path], environment: RunC
         assert catalogue.id_of_tensors(catalogue.load(answer.id).artifact.tensors_sha256) == answer.id
     with pytest.raises(ArtifactError, match="this step was not kept; there are 0 to 3 by 1"):
         Catalogue(StudioSettings(artifacts=(Path(f"{run}@9"),)))
+
+
+def test_an_artifact_of_the_hub_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = shipped_folder("pretrained") / "modern-fg-32" / "generator.safetensors"
+    monkeypatch.setattr(loaded_artifact, "fetch_hub_artifact", lambda path: file)
+    (answer,) = Catalogue(StudioSettings(artifacts=(Path("hf://me/fg"),))).refresh()
+    assert answer.size_px == 32

@@ -20,18 +20,19 @@ from torch import Tensor, nn
 from mitlgan.artifacts.card import KIND_WITH_ARTICLE
 from mitlgan.artifacts.hub_folder import write_hub_folder
 from mitlgan.artifacts.layered_files import LAYERED_FORMATS, check_layered_format, encode_layered, layered_picture
-from mitlgan.artifacts.load_save import check_generators_found, save_network
+from mitlgan.artifacts.load_save import CARD_FILE, check_generators_found, save_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, run_network
 from mitlgan.artifacts.markdown_card import markdown_card
 from mitlgan.artifacts.sample_files import stages_sheet_png
 from mitlgan.artifacts.samples import sample_like, samples_of_seeds
-from mitlgan.artifacts.times import split_times
+from mitlgan.artifacts.times import TIMES_FILE, split_times
 from mitlgan.errors import ArtifactError, UsageError, raise_resource_fault
 from mitlgan.images.resize import OWN_SIZE, PictureSize
 from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import CompositionStages
 from mitlgan.recipe import as_dict
 from mitlgan.runtime.files import ensure_folder, refuse_existing, write_atomically
+from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
 MAX_DIFFERENCE = 1e-4
 CHECKED_BATCH_SIZES = (1, 2, 5)
@@ -229,7 +230,8 @@ def _slim(artifact: LoadedArtifact, path: Path) -> Path:
         raise UsageError(f"to: slim is for compositions; {KIND_WITH_ARTICLE[artifact.card.kind]} has no frozen generators to leave out")
     check_generators_found(path, artifact.card)
     ensure_folder(path.parent)
-    save_network(path, artifact.network, artifact.card, without_generators=True)
+    with remove_if_failed(path, *(path.with_name(name) for name in (CARD_FILE, TIMES_FILE))):
+        save_network(path, artifact.network, artifact.card, without_generators=True)
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ from mitlgan.artifacts.load_save import save_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.artifacts.markdown_card import markdown_card
 from mitlgan.artifacts.sample_files import stages_sheet_png
-from mitlgan.errors import MitlganError
 from mitlgan.recipe import display_name_of
 from mitlgan.runtime.files import ensure_folder, refuse_existing, write_atomically
+from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
 SHEET_FILE, SHEET_SEEDS = "samples.png", 16
 # Licences by their names in cards -> the Hub's identifiers (https://huggingface.co/docs/hub/repositories-licenses); any other is named in words.
@@ -31,17 +30,14 @@ def write_hub_folder(artifact: LoadedArtifact, folder: Path) -> Path:
 
     Raises:
         UsageError: The folder exists.
-        ResourceError: It cannot be written; nothing of it stays.
+        ResourceError: It cannot be written; nothing of it stays, as after an interrupt.
     """
     refuse_existing(folder, "--out")
-    ensure_folder(folder)
-    try:
+    with remove_if_failed(folder):
+        ensure_folder(folder)
         save_network(folder / f"{artifact.card.kind}.safetensors", artifact.network, artifact.card)
         write_atomically(folder / SHEET_FILE, stages_sheet_png(artifact.layers(range(SHEET_SEEDS))))
         write_atomically(folder / "README.md", hub_readme(artifact))
-    except MitlganError:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     return folder
 
 

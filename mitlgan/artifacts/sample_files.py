@@ -17,6 +17,7 @@ from mitlgan.images.grid import contact_sheet_png, layer_title, titled_grids_png
 from mitlgan.images.resize import OWN_SIZE, PictureSize, resize_images
 from mitlgan.networks import CompositionStages
 from mitlgan.runtime.files import ensure_folder, sibling_path, translate_disk_errors, write_atomically
+from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
 PICTURE_FORMATS = {"png": "PNG", "webp": "WEBP"}
 """Formats of plain pictures by their suffix, with Pillow's name. WebP is lossless."""
@@ -61,18 +62,19 @@ def write_sample_files(
         artifact: The artifact of the stages, for a layered format.
 
     Raises:
-        ResourceError: A folder cannot be written.
+        ResourceError: A folder cannot be written; nothing stays, as after an interrupt.
     """
-    files = SampleFiles([out / f"{name}.{form}" for name in names], sibling_path(out, "-grid.png"), {})
-    ensure_folder(out)
-    with translate_disk_errors(out):
-        write_atomically(files.overview, contact_sheet_png(stages.output, [_caption(name) for name in names]))
+    overview, stages_folder = sibling_path(out, "-grid.png"), sibling_path(out, "-layers")
+    files = SampleFiles([out / f"{name}.{form}" for name in names], overview, {})
+    with remove_if_failed(out, overview, stages_folder), translate_disk_errors(out):
+        ensure_folder(out)
+        write_atomically(overview, contact_sheet_png(stages.output, [_caption(name) for name in names]))
         encode = _encoder(stages, form, size, artifact)
         for index, file in enumerate(files.pictures):
             write_atomically(file, encode(index, texts[index] if texts else None))
         if every_layer and len(stages.layers) > 1:
             for stage, images in _images_by_stage(stages).items():
-                files.stages[stage] = sibling_path(out, "-layers") / stage
+                files.stages[stage] = stages_folder / stage
                 ensure_folder(files.stages[stage])
                 _write_each(images, [files.stages[stage] / f"{name}.png" for name in names], size)
     return files

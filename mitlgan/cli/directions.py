@@ -57,6 +57,7 @@ def directions(
     from mitlgan import editing
     from mitlgan.images.grid import labeled_grid_png, layer_title
     from mitlgan.runtime.files import write_atomically
+    from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
     out = new_file(out, "directions.png", [".safetensors"])
     loaded = load_artifact(artifact, device)
@@ -65,9 +66,11 @@ def directions(
     axes = editing.directions(loaded, layer=layer, by=by.value, k=count, stage=stage, samples=samples)
     walk = editing.traverse(loaded, axes, at=point, sigmas=[sigmas * step / 3 for step in range(-3, 4)], truncation=truncation, alone=alone)
     axes_path = out.with_suffix(".safetensors")
-    editing.write_directions(axes_path, axes, loaded.tensors_sha256)
     rows = [f"{index}: {share:.1%}" for index, share in enumerate(axes.shares.tolist(), start=1)]
     steps = [f"{step:+.3g} SD" if step else "0" for step in walk.sigmas]
-    write_atomically(out, labeled_grid_png(walk.images, rows, steps, corner=[layer_title(axes.layer)], size=target))
+    sheet = labeled_grid_png(walk.images, rows, steps, corner=[layer_title(axes.layer)], size=target)
+    with remove_if_failed(out, axes_path):
+        editing.write_directions(axes_path, axes, loaded.tensors_sha256)
+        write_atomically(out, sheet)
     values = {"sheet": str(out), "directions": str(axes_path), "layer": axes.layer, "by": axes.by, "stage": axes.stage, "shares": axes.shares.tolist()}
     print_result(as_json, values, lines_of(out, axes_path))

@@ -56,6 +56,7 @@ def mix(
     from mitlgan.errors import UsageError
     from mitlgan.latents import write_latent
     from mitlgan.runtime.files import write_atomically
+    from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
     out = new_file(out, "child.png", [".json"])
     refuse_file(sheet, "--sheet")
@@ -69,13 +70,13 @@ def mix(
         child = mix_styles(loaded, *parents, from_px=from_px, truncation=truncation)
     else:
         child = mixed(loaded, *parents, weight=_weights(weight), layers=layer_names(layer), features=features, straight=straight, truncation=truncation)
-    write_atomically(out, _single_png(loaded, child, target, no_metadata))
-    latent_path = None
-    if child.z is not None:
-        latent_path = out.with_suffix(".json")
-        write_latent(latent_path, child.z, loaded.card.latent_dims, loaded.tensors_sha256, f"child of {' and '.join(names.values())}")
-    if sheet is not None:
-        _write_sheet(sheet, loaded, parents, child, target, truncation)
+    latent_path = None if child.z is None else out.with_suffix(".json")
+    with remove_if_failed(*(path for path in (out, latent_path, sheet) if path is not None)):
+        write_atomically(out, _single_png(loaded, child, target, no_metadata))
+        if latent_path is not None and child.z is not None:
+            write_latent(latent_path, child.z, loaded.card.latent_dims, loaded.tensors_sha256, f"child of {' and '.join(names.values())}")
+        if sheet is not None:
+            _write_sheet(sheet, loaded, parents, child, target, truncation)
     values = {"picture": str(out), "latent": str(latent_path) if latent_path else None, "sheet": str(sheet) if sheet else None}
     print_result(as_json, values, lines_of(out, latent_path, sheet))
 

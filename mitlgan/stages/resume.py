@@ -9,19 +9,21 @@ from typing import Any
 import torch
 
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.errors import ArtifactError
+from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.recipe import Recipe, diff_recipes, ladder_steps, parse_recipe, to_toml, with_equal_length, with_more_kimg
 from mitlgan.runtime.distributed import wait_for_all_ranks
 from mitlgan.runtime.files import write_atomically
-from mitlgan.runtime.progress import Say
+from mitlgan.runtime.progress import Say, format_duration
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.ladder import open_step_data, step_index
 from mitlgan.stages.setup import setup_from_checkpoint
 from mitlgan.stages.training_run import lock_run, train_and_export
 from mitlgan.training import run_directory
 from mitlgan.training.checkpoint import Checkpoint, load_checkpoint
+from mitlgan.training.counters import Counters
 from mitlgan.training.export import export_run
 from mitlgan.training.run_directory import Run
+from mitlgan.training.schedule import Schedule
 from mitlgan.training.state import TrainingState
 
 MAX_DIFFERENCES = 3
@@ -37,7 +39,7 @@ def resume(path: Path, context: RunContext, *, more_kimg: float = 0.0) -> Run:
         more_kimg: Added to the run's length.
 
     Raises:
-        UsageError: The path is not a run directory.
+        UsageError: The path is not a run directory, or the run is to be longer and has used up the time of its recipe.
         ArtifactError: There is no checkpoint, or it does not belong to the run's recipe.
         ResourceError: Another process works on the run.
     """
@@ -48,6 +50,7 @@ def resume(path: Path, context: RunContext, *, more_kimg: float = 0.0) -> Run:
         if world_size != context.world.size:
             context.reporter.say(f"{context.world.size} processes instead of {world_size}: the same samples, but sums are rounded in another order")
         if more_kimg:
+            _require_time_left(run, recipe, Counters(**checkpoint.header["counters"]), context.reporter.say)
             longer = with_more_kimg(recipe, more_kimg)
             for sentence in _describe_rates(recipe, longer, float(checkpoint.header["counters"]["images_shown"]) / 1000):
                 context.reporter.say(sentence)
@@ -120,6 +123,24 @@ def _load_recipe_and_checkpoint(run: Run, context: RunContext) -> tuple[Recipe, 
         examples = "; ".join(f"{key} was {then}, now {now}" for key, (then, now) in list(differing.items())[:MAX_DIFFERENCES])
         raise ArtifactError(f"{run.path}: recipe.toml is not the one its checkpoint was trained with ({examples}); undo the change or start a new run")
     return recipe, checkpoint
+
+
+def _require_time_left(run: Run, recipe: Recipe, counters: Counters, say: Say) -> None:
+    """Refuse more kimg for a run that ends by its time, which is over; say how much is left of it otherwise.
+
+    Raises:
+        UsageError: No time is left.
+    """
+    limit_s = recipe.training.limit_s
+    if limit_s is None:
+        return
+    left_s = limit_s - Schedule(recipe).position(counters).elapsed_s
+    if left_s <= 0:
+        raise UsageError(
+            f"--kimg: {run.path} has used up its training.limit_s = {limit_s:g}, so it cannot become longer; begin a run with more time: "
+            f"`mitlgan train {run.recipe_file} --set training.limit_s={2 * limit_s:g}`"
+        )
+    say(f"training.limit_s = {limit_s:g} ends the run in {format_duration(left_s)} of training, if its kimg do not end it before")
 
 
 def _describe_rates(recipe: Recipe, longer: Recipe, begun_kimg: float) -> list[str]:

@@ -19,6 +19,7 @@ import numpy as np
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.metrics.protocol import ImageSource
 from mitlgan.runtime.files import ensure_folder, write_atomically, write_json
+from mitlgan.runtime.unfinished_outputs import remove_if_failed
 from mitlgan.study.real_or_fake import draw_items, uncompressed_png
 
 SCHEMA_VERSION = 1
@@ -70,10 +71,11 @@ def write_study(
         "split": split,
         "items": [{"arm": item.arm, "source": item.source} for item in items],
     }
-    ensure_folder(out)
     files = StudyFiles(out / "study.html", out / "key.json", len(items))
-    write_atomically(files.page, _page(study, pictures, real.size_px, origin))
-    write_json(files.key, key)
+    with remove_if_failed(out):
+        ensure_folder(out)
+        write_atomically(files.page, _page(study, pictures, real.size_px, origin))
+        write_json(files.key, key)
     return files
 
 

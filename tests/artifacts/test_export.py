@@ -16,6 +16,7 @@ from torch import Tensor
 
 import mitlgan
 from mitlgan.artifacts import export as exports
+from mitlgan.artifacts import hub_folder, load_save
 from mitlgan.artifacts.export import ExportableNetwork, export_artifact
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.artifacts.markdown_card import escape_markdown, markdown_card
@@ -33,6 +34,21 @@ def scene(artifacts: dict[str, Path]) -> LoadedArtifact:
 @pytest.fixture
 def fg(artifacts: dict[str, Path]) -> LoadedArtifact:
     return mitlgan.load(artifacts["fg"])
+
+
+@pytest.mark.parametrize(("form", "last"), [("hub-folder", (hub_folder, "hub_readme")), ("slim", (load_save, "write_json"))])
+def test_an_interrupted_export_leaves_nothing(
+    form: str, last: tuple[object, str], scene: LoadedArtifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(load_save, "_read_frozen_tensors", lambda path, card: {})
+    monkeypatch.setattr(exports, "check_generators_found", lambda path, card: None)
+    monkeypatch.setattr(*last, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        export_artifact(scene, form, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
 
 
 def inputs(artifact: LoadedArtifact, seeds: Sequence[int]) -> list[Tensor]:

@@ -13,6 +13,7 @@ from PIL import Image
 
 import mitlgan
 from mitlgan import networks
+from mitlgan.artifacts import sample_files
 from mitlgan.artifacts.card import Card, GeneratorSpec, LayerCard
 from mitlgan.artifacts.loaded_artifact import BATCH, LoadedArtifact, artifact_path, load_artifact, run_network
 from mitlgan.artifacts.sample_files import stages_sheet_png, write_sample_files
@@ -203,6 +204,18 @@ def test_no_room_for_samples(fg: LoadedArtifact, small_disk: Path) -> None:
         write_sample_files(fg.layers(range(100)), [f"{seed:06d}" for seed in range(100)], small_disk / "out")
     assert caught.value.exit_code == 5
     assert not list(small_disk.rglob("*.tmp"))
+
+
+def test_interrupted_samples_leave_nothing(scene: LoadedArtifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sample_files, "_write_each", interrupt)
+    (tmp_path / "empty").mkdir()
+    for out in (tmp_path / "empty", tmp_path / "new"):
+        with pytest.raises(KeyboardInterrupt):
+            write_sample_files(scene.layers([0, 1]), ["000000", "000001"], out, every_layer=True)
+    assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
 
 
 def test_a_file_where_the_folder_should_be(fg: LoadedArtifact, tmp_path: Path) -> None:

@@ -83,6 +83,27 @@ def test_changed_pictures_are_warned_of(environment: RunContext, tmp_path: Path)
     assert run.read_status()["state"] == "done"
 
 
+@pytest.mark.parametrize("clock", ["wall", "cpu"])
+def test_a_run_whose_time_is_over_does_not_become_longer(environment: RunContext, tmp_path: Path, clock: str) -> None:
+    source = tiny_runs.pack(tmp_path / "bg.npy")
+    run = pretrain(tiny_runs.recipe("bg", source, limit_s=1e-6, clock=clock, kimg=100.0), environment)
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    with pytest.raises(
+        UsageError, match=r"--kimg: .* has used up its training.limit_s = 1e-06, .* `mitlgan train .*recipe.toml --set training.limit_s"
+    ):
+        resume(run.path, environment, more_kimg=0.1)
+    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
+    assert resume(run.path, environment).read_status()["state"] == "done"
+
+
+def test_a_run_with_time_left_becomes_longer(environment: RunContext, tmp_path: Path) -> None:
+    run = pretrain(tiny_runs.recipe("bg", tiny_runs.pack(tmp_path / "bg.npy"), limit_s=900.0), environment)
+    before = run.read_status()["kimg"]
+    resume(run.path, environment, more_kimg=tiny_runs.PER_UPDATE / 1000)
+    assert run.read_status()["kimg"] == pytest.approx(before + tiny_runs.PER_UPDATE / 1000)
+    assert "training.limit_s = 900 ends the run in 15 min" in tiny_runs.said(environment)
+
+
 def test_fewer_pictures_than_a_batch_are_warned_of(environment: RunContext, tmp_path: Path) -> None:
     run = pretrain(tiny_runs.recipe("bg", tiny_runs.pack(tmp_path / "bg.npy", count=3)), environment)
     assert "warning: 3 pictures for batches of 4: each batch repeats some" in tiny_runs.said(environment)

@@ -13,10 +13,11 @@ from mitlgan.artifacts.hub import fetch_hub_artifact, is_hub_reference
 from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, load_network
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import GrownCritic
-from mitlgan.recipe import AnyCritic, GrownCriticRecipe, Recipe, as_dict, parse_recipe, with_overrides
+from mitlgan.recipe import AnyCritic, GrownCriticRecipe, Recipe, as_dict, ladder_steps, parse_recipe, with_overrides
 from mitlgan.recipe.schema.critics import ANY_SIZE_KINDS
 from mitlgan.recipe.schema.ladder import GROWTH_FACTORS
 from mitlgan.runtime.progress import Say
+from mitlgan.stages.ladder import step_index
 from mitlgan.training import run_directory
 from mitlgan.training.checkpoint import load_checkpoint
 
@@ -103,6 +104,6 @@ def _critic_of_run(path: Path, say: Say) -> tuple[AnyCritic, int, dict[str, Tens
     if checkpoint is None:
         raise ArtifactError(f"--critic {path}: has no checkpoint with a critic; name another run")
     tensors, header = checkpoint
-    trained = parse_recipe(header["recipe"], f"--critic {path}")
+    trained = ladder_steps(parse_recipe(header["recipe"], f"--critic {path}"))[step_index(header)]
     check_critic_network(f"--critic {path}", read_critic_network(header), trained.critic)
     return trained.critic, trained.size_px, {name.removeprefix("critic."): tensor for name, tensor in tensors.items() if name.startswith("critic.")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,9 @@ from mitlgan.errors import Stopped
 from mitlgan.networks import Network
 from mitlgan.networks.resample import resize_image
 from mitlgan.recipe import Recipe, as_dict, ladder_steps, parse_recipe, with_overrides
+from mitlgan.runtime.progress import ignore_message
 from mitlgan.stages import training_run
+from mitlgan.stages.initial_critic import load_initial_critic, load_trained_critic
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import finish_at_checkpoint, resume
 from mitlgan.training.checkpoint import list_checkpoints
@@ -264,3 +267,26 @@ def test_the_first_step_begins_from_an_artifact(straight: Run, pack: Path, tmp_p
     assert torch.equal(first.sample([3]), load_artifact(start).sample([3]))
     records = read_card(artifact_of(run)).training_records()
     assert [record["made_by"]["size_px"] for record in records] == [32, 16, 8, 8]
+
+
+@pytest.mark.parametrize("index", range(len(SIZES)))
+def test_the_critic_of_a_run_is_that_of_the_step_it_is_in(index: int, straight: Run, tmp_path: Path) -> None:
+    run = Run(shutil.copytree(straight.path, tmp_path / "run"))
+    newest = FIRST_OF_STEP[index] + 1
+    for path in list_checkpoints(run.path):
+        if int(path.stem) > newest:
+            path.unlink()
+    step = ladder_steps(straight.load_recipe())[index]
+    critic, size_px, tensors = load_trained_critic(run.path, ignore_message)
+    assert (critic, size_px) == (step.critic, SIZES[index])
+    networks.build_critic(critic, size_px).load_state_dict(tensors)
+    saved, _ = read_tensors(run.path / "checkpoints" / f"{newest:09d}.safetensors")
+    assert all(torch.equal(tensor, saved[f"critic.{name}"]) for name, tensor in tensors.items())
+    assert load_initial_critic(run.path, step, ignore_message).keys() == tensors.keys()
+
+
+def test_a_transfer_goes_on_with_the_critic_of_the_last_step(straight: Run, pack: Path, tmp_path: Path) -> None:
+    transfer = with_overrides(tiny_runs.recipe("bg", pack, updates=1), size_px=32, generator__widths=[6, 6, 6], critic__widths=[4, 6, 8, 8],
+                              critic__dropout=None, transfer={"freeze": 0})  # fmt: skip
+    start = artifact_of(straight)
+    assert artifact_of(pretrain(transfer, tiny_runs.run_context(tmp_path), start=start, critic=straight.path)).is_file()

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from mitlgan.compare import sweep
 from mitlgan.compare.sweep import untrained_artifact
 from mitlgan.compare.sweep_plan import SweepPlan, plan_recipes, scale_length
 from mitlgan.errors import NanError, UsageError
+from mitlgan.metrics.protocol import EvalProtocol
 from mitlgan.recipe import load_recipe, to_toml, with_overrides
 from mitlgan.report.formatting import DASH
 from mitlgan.report.ranking import CAVEAT, RankedRun, Ranking, ranking_markdown, ranking_summary
@@ -35,6 +37,26 @@ def test_a_pattern_takes_the_shipped_recipes() -> None:
     assert [recipe.name for recipe in plan_recipes(SweepPlan(["classic/akel-0[12]*", "classic/bielko-*"]))] == [
         "akel-01", "akel-02", "bielko-128", "bielko-32", "bielko-64",
     ]  # fmt: skip
+
+
+def test_figures_by_other_weights_are_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = tiny_runs.recipe("bg", tiny_runs.pack(tmp_path / "bg.npy"))
+    (tmp_path / "results").mkdir()
+    calls: list[str] = []
+
+    def measured(*_: object, extractor: SimpleNamespace) -> dict[str, str]:
+        calls.append(extractor.weights_sha256)
+        return {"judge": extractor.weights_sha256}
+
+    monkeypatch.setattr(sweep, "evaluate", measured)
+    monkeypatch.setattr(sweep, "measure_anchors", lambda *_, extractor: {"real_halves": measured(extractor=extractor)})
+    monkeypatch.setattr(sweep, "flat_metrics", dict)
+    for weights in ("first", "second", "second"):
+        extractor = SimpleNamespace(name="timm:resnet18", weights_sha256=weights)
+        protocol = EvalProtocol(extractor=extractor.name, samples=20, split="train")
+        figures = sweep._measure(recipe, SimpleNamespace(tensors_sha256="x"), tmp_path, protocol, extractor, is_first=True)  # type: ignore[arg-type]
+        assert {figures[side]["judge"] for side in ("trained", "untrained", "real_halves")} == {weights}
+    assert calls == ["first"] * 3 + ["second"] * 3, "and the same figures are not measured twice"
 
 
 def test_scaling_keeps_the_number_of_grids() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from mitlgan.artifacts.card import LAYER_ROLES, read_weights_hash
 from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.errors import DivergedError, MitlganError, NanError
-from mitlgan.recipe import Recipe
+from mitlgan.recipe import Recipe, require_generator_learns
 from mitlgan.runtime.files import lock_folder
 from mitlgan.runtime.progress import ignore_message
 from mitlgan.stages.compose import compose
@@ -112,6 +112,9 @@ def run_trainings(trainings: Sequence[ArmTraining], context: RunContext, *, jobs
         MitlganError: As raised by training.
     """
     trainings = [training for training in trainings if training.is_required or not _has_diverged_before(training, context)]
+    for training in trainings:  # before hours of the first ones
+        if training.find_run(context.root) is None:
+            require_generator_learns(training.recipe)
     if jobs > 1:
         _run_in_processes(trainings, context, jobs)
         return

@@ -22,7 +22,7 @@ from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.metrics.open_extractors import open_extractors
 from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics, measure_anchors
 from mitlgan.networks.batchnorm import recalibrate_batchnorm
-from mitlgan.recipe import Recipe, as_dict, changes_from_shipped, ladder_steps
+from mitlgan.recipe import Recipe, as_dict, changes_from_shipped, ladder_steps, require_generator_learns
 from mitlgan.recipe.schema.judges import critic_networks
 from mitlgan.report.ranking import RankedRun, Ranking, RankingPaths, write_ranking
 from mitlgan.report.run_files import write_run_files
@@ -68,6 +68,9 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
             extractor.require_pictures(recipe.size_px, recipe.critic.image_channels)
         open_recipe_data(recipe, say=reporter.say)  # a wrong --data is refused now, not after hours
     root = out / "runs"
+    for recipe in recipes if train else ():
+        if find_matching_run(root, recipe) is None:
+            require_generator_learns(recipe)
     ensure_folder(out / "results")
     failures: dict[str, str] = {}
     if train:

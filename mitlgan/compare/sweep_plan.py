@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe, load_recipe, read_recipe_text, shipped_recipe_names, with_overrides
+from mitlgan.recipe import Recipe, load_recipe, read_recipe_text, shipped_recipe_names, with_overrides, with_total_kimg
 from mitlgan.training.schedule import count_generator_updates
 
 MAX_NAME = 64
@@ -79,16 +79,17 @@ def plan_recipes(plan: SweepPlan) -> list[Recipe]:
 def scale_length(recipe: Recipe, factor: float) -> Recipe:
     """Return the recipe with its length scaled.
 
-    The number of snapshots and of lines of statistics stays the same. Checkpoints keep their distance, since each costs the same.
+    The steps of a ladder keep their shares. The number of snapshots and of lines of statistics stays the same. Checkpoints keep their distance,
+    since each costs the same.
     """
     updates = max(1, round(count_generator_updates(recipe) * factor))
     training = recipe.training
-    values: dict[str, object] = {"training__kimg": updates * training.batch * recipe.objective.critic_steps / 1000}
+    values: dict[str, object] = {}
     for key in ("snapshot_iterations", "log_iterations"):
         interval = getattr(training, key)
         if interval is not None:
             values[f"training__{key}"] = max(1, round(interval * factor))
-    return with_overrides(recipe, **values)
+    return with_overrides(with_total_kimg(recipe, updates * training.batch * recipe.objective.critic_steps / 1000), **values)
 
 
 def _matching_names(recipes: Sequence[str]) -> list[str]:

@@ -6,7 +6,17 @@ names the closest known one.
 """
 
 from mitlgan.recipe.display_name import changes_from_shipped, display_name, display_name_of
-from mitlgan.recipe.ladder import doublings, grown_to, ladder_steps, shallower, with_equal_length, with_first_step, with_more_kimg, with_total_kimg
+from mitlgan.recipe.ladder import (
+    doublings,
+    grown_to,
+    ladder_steps,
+    require_generator_learns,
+    shallower,
+    with_equal_length,
+    with_first_step,
+    with_more_kimg,
+    with_total_kimg,
+)
 from mitlgan.recipe.load import (
     as_dict,
     diff_recipes,
@@ -119,6 +129,7 @@ __all__ = [
     "load_recipe",
     "parse_recipe",
     "read_recipe_text",
+    "require_generator_learns",
     "shallower",
     "shipped_folder",
     "shipped_recipe_names",

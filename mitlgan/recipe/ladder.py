@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mitlgan.errors import UsageError
 from mitlgan.recipe.load import as_dict, with_overrides
 from mitlgan.recipe.schema.critics import ANY_SIZE_KINDS
 from mitlgan.recipe.schema.ladder import GrowRecipe
@@ -52,16 +53,46 @@ def with_more_kimg(recipe: Recipe, kimg: float) -> Recipe:
 
 
 def with_total_kimg(recipe: Recipe, kimg: float) -> Recipe:
-    """Return a recipe of another length; the steps of a ladder keep their shares of it, and the critic's own time shrinks with them."""
-    if recipe.grow is None:
-        return with_overrides(recipe, training__kimg=kimg)
+    """Return a recipe of another length; the steps of a ladder keep their shares of it, and the critic's own time shrinks with it."""
     share = kimg / recipe.training.kimg
+    change: dict[str, Any] = {}
+    if share < 1 and recipe.training.critic_first_kimg is not None:
+        change["training__critic_first_kimg"] = recipe.training.critic_first_kimg * share
+    if share < 1 and recipe.transfer is not None:
+        change["transfer__new_critic_first_kimg"] = recipe.transfer.new_critic_first_kimg * share
+    if recipe.grow is None:
+        return with_overrides(recipe, **change, training__kimg=kimg)
     steps = [{**as_dict(step), "kimg": round(step.kimg * share, 6)} for step in recipe.grow]
     for step in steps:
         if "critic_first_kimg" in step:
             step["critic_first_kimg"] *= min(1.0, share)
     steps[-1]["kimg"] = round(kimg - sum(step["kimg"] for step in steps[:-1]), 6)
-    return with_overrides(recipe, grow=steps, training__kimg=None)
+    return with_overrides(recipe, **change, grow=steps, training__kimg=None)
+
+
+def require_generator_learns(recipe: Recipe, key: str = "training.critic_first_kimg") -> None:
+    """Refuse a training, or a step of its ladder, in which only the critic learns until the end.
+
+    A recipe that says so can be read, since runs of earlier versions have such; this is called where a training begins.
+
+    Args:
+        recipe: Of the training.
+        key: Where the critic's own time of the training, or of its first step, comes from.
+
+    Raises:
+        UsageError: The critic's own time is as long as the training or the step; the message names both.
+    """
+    begin_kimg = 0.0
+    for index, step in enumerate(ladder_steps(recipe)):
+        alone_kimg, length_kimg = step.training.critic_first_kimg, round(step.training.kimg - begin_kimg, 6)
+        begin_kimg = step.training.kimg
+        if alone_kimg is not None and alone_kimg >= length_kimg:
+            name = key if index == 0 else f"grow: critic_first_kimg of {step.size_px} px"
+            length = "training.kimg" if recipe.grow is None else f"kimg of {step.size_px} px in [[grow]]"
+            raise UsageError(
+                f"{name} is {alone_kimg:g}, and {length} {length_kimg:g}: only the critic would learn, and the generator never; "
+                "shorten the first, or train for longer"
+            )
 
 
 def grown_to(recipe: Recipe, size_px: int) -> Recipe:

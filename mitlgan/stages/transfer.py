@@ -7,7 +7,7 @@ from pathlib import Path
 from mitlgan.artifacts.card import KIND_WITH_ARTICLE, Card, read_card
 from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, load_network
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, as_dict, shipped_recipe_names, with_overrides
+from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, as_dict, require_generator_learns, shipped_recipe_names, with_overrides
 from mitlgan.recipe.schema.critics import freezable_convolutions
 from mitlgan.runtime.progress import Say
 from mitlgan.stages.initial_critic import load_trained_critic
@@ -39,7 +39,7 @@ def with_transfer(recipe: Recipe, start: Path | None, critic: Path | None, say: 
         The recipe with the networks of the artifacts in place of [generator] and [critic], and without [transfer]; the path of the critic or None.
 
     Raises:
-        UsageError: No generator is named.
+        UsageError: No generator is named, or only a new critic would learn.
         ArtifactError: The generator does not fit the recipe.
     """
     transfer = recipe.transfer
@@ -57,7 +57,9 @@ def with_transfer(recipe: Recipe, start: Path | None, critic: Path | None, say: 
     source = critic or _find_kept_critic(start, recipe, is_same_size=is_same_size, say=say)
     if source is None:
         say(f"a new critic begins and learns alone for the first {transfer.new_critic_first_kimg:g} kimg")
-        return with_overrides(recipe, **networks, transfer=None, training__critic_first_kimg=transfer.new_critic_first_kimg), None
+        recipe = with_overrides(recipe, **networks, transfer=None, training__critic_first_kimg=transfer.new_critic_first_kimg)
+        require_generator_learns(recipe, "transfer.new_critic_first_kimg")
+        return recipe, None
     if is_same_size:
         trained, critic_px, _ = load_trained_critic(source, say)
         if (critic_px, trained.image_channels) != (recipe.size_px, card.image_channels):

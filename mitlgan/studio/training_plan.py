@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from mitlgan.artifacts.card import LAYER_ROLES
-from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, as_dict, load_recipe, shipped_recipe_names, with_overrides
+from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, load_recipe, shipped_recipe_names, with_overrides, with_total_kimg
 from mitlgan.studio.errors import RequestRefused
 from mitlgan.studio.schemas import Id, Name, StrictModel
 from mitlgan.studio.training_sets import TrainingSet, require_set
@@ -187,13 +187,9 @@ def plan_start(request: StartRequest, sets: Mapping[str, TrainingSet], artifact_
 
 
 def _with_data(recipe: Recipe, request: StartRequest, sets: Mapping[str, TrainingSet]) -> Recipe:
-    source = require_set(sets, request.set, recipe.role)
-    training = recipe.training
-    kimg = request.kimg or training.kimg
-    values: dict[str, object] = {"data__source": source, "training__kimg": kimg}
-    if recipe.grow is not None:  # its steps are as long as the whole
-        steps = [{**step, "kimg": step["kimg"] * kimg / training.kimg} for step in as_dict(recipe)["grow"]]
-        values |= {"grow": steps, "training__kimg": sum(step["kimg"] for step in steps)}
+    values: dict[str, object] = {"data__source": require_set(sets, request.set, recipe.role)}
+    recipe = with_total_kimg(recipe, request.kimg or recipe.training.kimg)
+    training, kimg = recipe.training, recipe.training.kimg
     if (
         training.snapshot_iterations is None and kimg < LOOKS and recipe.grow is None
     ):  # snapshots are named by whole kimg, so these would replace each other

@@ -15,6 +15,8 @@ import pytest
 from helpers import tiny_runs
 from helpers.commands import Command, start
 
+from mitlgan.cli import options
+from mitlgan.errors import UsageError
 from mitlgan.recipe import as_dict, load_recipe, parse_recipe, to_toml, with_overrides
 from mitlgan.runtime.json_files import read_jsonl
 from mitlgan.training import run_directory
@@ -324,3 +326,11 @@ def test_a_run_is_ended_or_made_longer(command: Command, folder: Path, pretraine
     assert ended.code == 0
     assert ended.json["artifact"] == str(copy / "generator.safetensors")
     assert (copy / "generator.safetensors").read_bytes() == (pretrained["bg"].path / "generator.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"), [("recommended/fg-64-grown", "training.kimg=6"), ("thesis-32/compose", "training.critic_first_kimg=9999")]
+)
+def test_a_training_of_the_critic_alone_is_refused_with_both_keys(name: str, setting: str) -> None:
+    with pytest.raises(UsageError, match=r"^training\.critic_first_kimg is \d+, and training\.kimg \d+: only the critic would learn"):
+        options.recipe_from(name, name, data=None, seed=None, settings=[setting])

@@ -59,6 +59,24 @@ def test_figures_by_other_weights_are_measured_again(tmp_path: Path, monkeypatch
     assert calls == ["first"] * 3 + ["second"] * 3, "and the same figures are not measured twice"
 
 
+def test_a_ladder_is_scaled_with_its_steps_and_the_critics_own_time() -> None:
+    (ladder,) = plan_recipes(SweepPlan(["classic/progressive-64"], scale=["0.1"]))
+    whole = load_recipe("classic/progressive-64")
+    assert [step.kimg for step in ladder.grow or ()] == pytest.approx([0.1 * step.kimg for step in whole.grow or ()], rel=0.01)
+    assert (count_generator_updates(ladder), ladder.training.checkpoint_kimg) == (count_generator_updates(whole) // 10, whole.training.checkpoint_kimg)
+    (grown,) = plan_recipes(SweepPlan(["recommended/fg-64-grown"], scale=["0.04"]))
+    assert (grown.training.kimg, grown.training.critic_first_kimg) == (pytest.approx(4.8, rel=0.01), pytest.approx(0.24, rel=0.01))
+
+
+def test_a_sweep_without_a_generator_that_learns_is_refused_before_any_training(tmp_path: Path) -> None:
+    source = tiny_runs.pack(tmp_path / "bg.npy")
+    (tmp_path / "tiny.toml").write_text(to_toml(tiny_runs.recipe("bg", source, critic_first_kimg=1.0)))
+    plan = SweepPlan([str(tmp_path / "tiny.toml")], extractors=("efficientnet-lite0@32",), samples=20)
+    with pytest.raises(UsageError, match=r"^training\.critic_first_kimg is 1, and training\.kimg 0"):
+        sweep.run_sweep(plan, tmp_path / "out", tiny_runs.Listener())
+    assert not (tmp_path / "out").exists()
+
+
 def test_scaling_keeps_the_number_of_grids() -> None:
     recipe = scale_length(load_recipe("classic/akel-04"), 0.1)
     assert count_generator_updates(recipe) == 400

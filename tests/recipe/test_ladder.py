@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,20 @@ from typing import Any
 import pytest
 
 from mitlgan.errors import UsageError
-from mitlgan.recipe import GrownGeneratorRecipe, Recipe, as_dict, ladder_steps, load_recipe, parse_recipe, to_toml, with_more_kimg, with_overrides
+from mitlgan.recipe import (
+    GrownGeneratorRecipe,
+    Recipe,
+    as_dict,
+    ladder_steps,
+    load_recipe,
+    parse_recipe,
+    require_generator_learns,
+    shipped_recipe_names,
+    to_toml,
+    with_more_kimg,
+    with_overrides,
+    with_total_kimg,
+)  # fmt: skip
 
 RECIPE: dict[str, Any] = {
     "name": "ladder",
@@ -91,6 +105,49 @@ def test_a_ladder_that_is_none_is_refused_in_one_line(change: dict[str, Any], me
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
     assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize("factor", [0.01, 0.5, 1.0, 3.0])
+def test_another_length_scales_the_steps_and_shortens_the_critics_own_time(factor: float) -> None:
+    steps = [{"size_px": 8, "kimg": 1.0}, {"size_px": 16, "kimg": 3.0, "critic_first_kimg": 0.9}]
+    ladder = parse_recipe({**RECIPE, "size_px": 16, "grow": steps, "training": {"critic_first_kimg": 0.6}}, "ladder.toml")
+    other = with_total_kimg(ladder, 4.0 * factor)
+    assert [step.kimg for step in other.grow or ()] == [pytest.approx(factor), pytest.approx(3 * factor)]
+    share = min(1.0, factor)
+    assert (other.grow or ())[1].critic_first_kimg == pytest.approx(0.9 * share)
+    assert other.training.critic_first_kimg == pytest.approx(0.6 * share)
+    plain = load_recipe("recommended/fg-64-grown")
+    assert with_total_kimg(plain, plain.training.kimg * factor).training.critic_first_kimg == pytest.approx(6.0 * share)
+    transfer = load_recipe("few/fg-32")
+    shorter = with_total_kimg(transfer, transfer.training.kimg * factor).transfer
+    assert shorter is not None
+    assert shorter.new_critic_first_kimg == pytest.approx(2.0 * share)
+    for recipe in (other, with_total_kimg(plain, plain.training.kimg * factor)):
+        require_generator_learns(recipe)
+
+
+@pytest.mark.parametrize(
+    ("first_kimg", "grown_kimg", "message"),
+    [
+        (1.0, None, "training.critic_first_kimg is 1, and kimg of 8 px in [[grow]] 1: only the critic would learn"),
+        (None, 3.5, "grow: critic_first_kimg of 16 px is 3.5, and kimg of 16 px in [[grow]] 3: only the critic would learn"),
+        (0.99, 2.99, ""),
+    ],
+)
+def test_a_step_whose_generator_never_learns_can_be_read_and_not_begun(first_kimg: float | None, grown_kimg: float | None, message: str) -> None:
+    steps = [{"size_px": 8, "kimg": 1.0}, {"size_px": 16, "kimg": 3.0} | ({"critic_first_kimg": grown_kimg} if grown_kimg else {})]
+    training = {"critic_first_kimg": first_kimg} if first_kimg else {}
+    ladder = parse_recipe({**RECIPE, "size_px": 16, "grow": steps, "training": training}, "ladder.toml")
+    if not message:
+        return require_generator_learns(ladder)
+    with pytest.raises(UsageError, match=re.escape(message)):
+        require_generator_learns(ladder)
+    return None
+
+
+@pytest.mark.parametrize("name", shipped_recipe_names())
+def test_every_shipped_generator_learns(name: str) -> None:
+    require_generator_learns(load_recipe(name))
 
 
 def test_only_generators_grow() -> None:

@@ -16,11 +16,12 @@ from mitlgan.artifacts.safetensors_io import read_header, read_tensors, write_te
 from mitlgan.errors import ArtifactError, Stopped, UsageError
 from mitlgan.networks import batchnorm
 from mitlgan.runtime.json_files import read_jsonl
+from mitlgan.stages import training_run
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import resume
 from mitlgan.training.checkpoint import list_checkpoints
-from mitlgan.training.run_directory import Run
+from mitlgan.training.run_directory import Run, list_runs
 
 
 def test_a_batch_must_divide_among_the_processes(packs: dict[str, Path], tmp_path: Path) -> None:
@@ -102,6 +103,20 @@ def test_a_run_with_time_left_becomes_longer(environment: RunContext, tmp_path: 
     resume(run.path, environment, more_kimg=tiny_runs.PER_UPDATE / 1000)
     assert run.read_status()["kimg"] == pytest.approx(before + tiny_runs.PER_UPDATE / 1000)
     assert "training.limit_s = 900 ends the run in 15 min" in tiny_runs.said(environment)
+
+
+def test_a_training_of_the_critic_alone_does_not_begin_and_an_old_one_is_read(
+    environment: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny_runs.recipe("bg", tiny_runs.pack(tmp_path / "bg.npy"), critic_first_kimg=1.0)
+    with pytest.raises(UsageError, match=r"^training\.critic_first_kimg is 1, and training\.kimg 0"):
+        pretrain(recipe, environment)
+    assert not list_runs(environment.root)
+    with monkeypatch.context() as patch:
+        patch.setattr(training_run, "require_generator_learns", lambda recipe: None)  # as an earlier version did
+        run = pretrain(recipe, environment)
+    assert run.load_recipe() == recipe
+    assert resume(run.path, environment, more_kimg=tiny_runs.PER_UPDATE / 1000).read_status()["state"] == "done"
 
 
 def test_fewer_pictures_than_a_batch_are_warned_of(environment: RunContext, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from mitlgan.artifacts.safetensors_io import read_tensors
 from mitlgan.errors import ArtifactError, MitlganError, Stopped, UsageError
 from mitlgan.networks import build_generator
 from mitlgan.recipe import Recipe, as_dict, load_recipe, parse_recipe, with_overrides
+from mitlgan.runtime.progress import ignore_message
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import resume
 from mitlgan.stages.transfer import default_transfer_recipe, with_transfer
@@ -84,6 +85,18 @@ def test_without_a_kept_critic_a_new_one_learns_alone_first(pretrained: dict[str
     assert run.read_inputs().keys() == {"start"}
     assert [row["generator_grad_norm"] == 0 for row in tiny_runs.read_stats(run)] == [True, False, False, False]
     assert "no critic is kept with it\na new critic begins and learns alone for the first 0.008 kimg" in tiny_runs.said(context)
+
+
+def test_a_new_critic_that_would_learn_alone_to_the_end_is_refused(pretrained: dict[str, Run], mine: Path, tmp_path: Path) -> None:
+    start = tmp_path / "shipped" / "generator.safetensors"
+    start.parent.mkdir()
+    shutil.copy(artifact_of(pretrained["bg"]), start)
+    short = recipe(mine, transfer__new_critic_first_kimg=1.0)
+    message = r"^transfer.new_critic_first_kimg is 1, and training.kimg 0\.\d+: only the critic would learn, and the generator never; shorten the first"
+    with pytest.raises(UsageError, match=message):
+        pretrain(short, tiny_runs.run_context(tmp_path), start=start)
+    assert not (tmp_path / "pretrain").exists()
+    assert with_transfer(short, artifact_of(pretrained["bg"]), None, ignore_message)[1] is not None, "the kept critic does not learn alone"
 
 
 def test_a_critic_of_another_objective_is_left(pretrained: dict[str, Run], mine: Path) -> None:

@@ -16,7 +16,7 @@ from helpers import tiny_runs
 from PIL import Image
 
 from mitlgan.errors import DataError
-from mitlgan.recipe import load_recipe
+from mitlgan.recipe import load_recipe, require_generator_learns
 from mitlgan.runtime.files import lock_folder
 from mitlgan.studio import StudioSettings, create_app, trainer
 from mitlgan.studio.training_plan import StartRequest, offered_recipes, plan_start
@@ -171,6 +171,7 @@ def test_every_recipe_on_offer_can_have_another_length(photos: Path) -> None:
             planned = plan_start(StartRequest(set=own, recipe=name, kimg=kimg), sets, lambda _: Path("x")).recipe
             assert planned is not None
             assert planned.training.kimg == pytest.approx(kimg)
+            require_generator_learns(planned)
             assert planned.data.source == str(photos / recipe.role)
 
 

@@ -213,7 +213,7 @@ def make_project(
     """
     source = open_source(request.photographs, "PHOTOS")
     for line in source.leftovers.describe():
-        context.reporter.say(f"not used: {line}")
+        context.reporter.say(f"PHOTOS: {line}")
     if len(source.entries) < MIN_PHOTOGRAPHS:
         raise DataError(f"PHOTOS {request.photographs}: {len(source.entries)} pictures; give at least {MIN_PHOTOGRAPHS}, better 200 or more")
     refuse_output_inside(source, out)

@@ -54,7 +54,7 @@ class Recipe(RecipeTable):
     command: Literal["pretrain", "compose", "inpaint"]
     role: Role
     size_px: Annotated[int, Field(ge=8, le=1024)]
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+    seed: Annotated[int, Field(ge=0, lt=MAX_SEED + 1)] = 0
     licence: Annotated[str, Field(min_length=1, max_length=MAX_LICENCE_LENGTH)] | None = None
     data: DataRecipe = DataRecipe()
     grow: Annotated[tuple[GrowRecipe, ...], Field(min_length=2, max_length=6)] | None = None

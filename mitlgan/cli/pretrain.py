@@ -64,7 +64,7 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
 
 app = options.group("Train a generator on one kind of picture, and freeze it.")
 for _role, _explained in (
-    ("fg", "Train on foregrounds: cut-out objects, or objects on a plain backdrop."),
+    ("fg", "Train on foregrounds: cut-outs, or objects on one backdrop."),
     ("bg", "Train on backgrounds: places without an object."),
     ("scene", "Train a plain GAN on whole scenes, as a baseline."),
 ):

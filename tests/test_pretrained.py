@@ -129,6 +129,17 @@ def test_figures_at_64_px_are_those_of_their_table() -> None:
         assert cells == [*(shown(row, "kid", 2) for row in of_arm), ratio(of_arm[0])], name
 
 
+def test_figures_of_photographs_at_64_px_are_those_of_their_table() -> None:
+    rows = comparison("comparison-photos-64")
+    on_page = table(RESULTS.parent / "sizes.md", "| photographs: arm | KID, efficientnet-lite0@96 |")
+    assert on_page.keys() == {row["arm"].split(", changed:")[0] + (")" if "changed:" in row["arm"] else "") for row in rows}
+    for name, cells in on_page.items():
+        of_arm = [row for row in rows if row["arm"] == name or row["arm"].startswith(name.removesuffix(")") + ", changed:")]
+        assert [row["extractor"] for row in of_arm] == ["efficientnet-lite0@96", "mobilenet-v2@96"]
+        ratios = ", ".join(f"{float(row['kid_ratio']):.2f}" for row in of_arm if row["kid_ratio"])
+        assert cells == [*(shown(row, "kid", 2) for row in of_arm), ratios], name
+
+
 LENGTHS = {
     ("comparison-modern-shortest-32", 4): "2.5 + 5",
     ("comparison-modern-shorter-32", 8): "5 + 10",

@@ -165,7 +165,7 @@ def kid_ratio_table(comparison: Comparison) -> Table | None:
             own = {ratio.budget: ratio for ratio in ratios if (ratio.arm, ratio.extractor) == (arm.name, name)}
             cells = [number(own[budget].plain) if budget in own else DASH for budget in budgets]
             cells += [number(own[budget].above) if budget in own else DASH for budget in budgets] if floors else []
-            rows += [TableRow(arm.label, f"by {name}" if len(names) > 1 else "", cells, index)] if own else []
+            rows += [TableRow(f"{arm.label}, by {name}" if len(names) > 1 else arm.label, "", cells, index)] if own else []
     by = f" by {names[0]}" if len(names) == 1 and names[0] else ""
     caption = f"KID of the composition{by}, divided by the KID of each other arm (means over seeds). Below 1, the composition is closer to real scenes."
     if floors:

@@ -104,7 +104,7 @@ def test_every_command_of_the_readme_works(folder: Path, monkeypatch: pytest.Mon
 def test_the_fixed_commands_work(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     execute(["mitlgan pretrain fg", "mitlgan pretrain bg", "mitlgan compose", "mitlgan compare --baseline wgan"], folder, monkeypatch, capsys)
     assert list((folder / "runs" / "compare").glob("*/report.html")), "compare wrote its report"
-    execute(["mitlgan resume RUN --kimg +0.05"], folder, monkeypatch, capsys)
+    execute(["mitlgan resume runs/pretrain/fg-001 --kimg +0.05"], folder, monkeypatch, capsys)
 
 
 def test_three_layers_are_composed(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

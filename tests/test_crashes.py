@@ -1,6 +1,6 @@
 """Real trainings that are killed at random moments, half of them just after a checkpoint, and continued, end as an undisturbed one.
 
-`pytest -m slow -s tests/test_crashes.py` kills 200; CI kills four.
+`pytest -m slow -s tests/test_crashes.py` kills 200; CI kills six.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ UPDATES = 8
 CHECKPOINT_ITERATIONS = 2
 DEADLINE_S = 120.0
 kills = pytest.mark.parametrize(
-    "count", [pytest.param(4, marks=pytest.mark.timeout(900)), pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(0)])]
+    "count", [pytest.param(6, marks=pytest.mark.timeout(900)), pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(0)])]
 )
 
 

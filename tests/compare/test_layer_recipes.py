@@ -46,6 +46,7 @@ def test_every_shipped_composition_has_recipes_for_its_layers(name: str) -> None
         ("recommended/three-32", "hat", "recommended/fg-32"),
         ("few/compose-64", "bg", "few/bg-64"),
         ("thesis/compose-add", "fg", "thesis/pretrain_fg"),
+        ("thesis/compose-half", "bg", "thesis/bg-half"),
     ],
 )
 def test_family_size_and_variant(composition: str, layer: str, expected: str) -> None:

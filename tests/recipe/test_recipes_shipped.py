@@ -16,6 +16,7 @@ from mitlgan.networks.feature_networks import mobilenet_v2
 from mitlgan.recipe import (
     ComposerRecipe,
     Recipe,
+    ThesisGeneratorRecipe,
     as_dict,
     diff_recipes,
     find_recipe,
@@ -47,7 +48,8 @@ RECOMMENDED = (
 FEW = tuple(f"{part}-{size}" for part in ("bg", "compose", "fg") for size in (32, 64))
 FEW_SHARP = ("bg-64-sharp", "fg-64-sharp")
 ALTERNATIVES = ("resnet", "densenet", "unet", "light", "none", "add")
-THESIS = ("compose", *(f"compose-{name}" for name in ALTERNATIVES), "pretrain_bg", "pretrain_fg", "thesis-narrow", "wgan")
+THESIS_HALF = ("bg-half", "compose-half", "fg-half")
+THESIS = (*THESIS_HALF, "compose", *(f"compose-{name}" for name in ALTERNATIVES), "pretrain_bg", "pretrain_fg", "thesis-narrow", "wgan")
 
 
 def test_what_is_shipped() -> None:
@@ -177,6 +179,23 @@ def test_thesis_narrow_is_the_thesis_divided_by_four_and_says_so() -> None:
     assert narrow.composer == parse_composer({"fusion": {"init": "glorot"}, "translator": {"widths": [16, 32, 64], "init": "glorot", "norm_eps": 1e-3}})
     assert demo.composer == parse_composer({"translator": {"widths": [16, 32, 64]}})  # torch's defaults, as its shipped artifacts were trained
     assert "narrow" in demo.name
+
+
+@pytest.mark.parametrize(("half", "whole"), [("compose-half", "compose"), ("fg-half", "pretrain_fg"), ("bg-half", "pretrain_bg")])
+def test_thesis_half_is_the_thesis_divided_by_two_and_differs_in_nothing_else(half: str, whole: str) -> None:
+    ours, theirs = load_recipe(f"thesis/{half}"), load_recipe(f"thesis/{whole}")
+    assert (2 * ours.size_px, [2 * width for width in ours.critic.widths]) == (theirs.size_px, [*theirs.critic.widths])
+    changes = {"name", "size_px", "critic.widths", "evaluation.extractor"}
+    if ours.composer is not None and theirs.composer is not None:
+        assert [2 * width for width in ours.composer.translator.widths] == [*theirs.composer.translator.widths]
+        changes |= {"composer.translator.widths"}
+    else:
+        assert isinstance(ours.generator, ThesisGeneratorRecipe)
+        assert isinstance(theirs.generator, ThesisGeneratorRecipe)
+        assert 2 * ours.generator.latent_dim == theirs.generator.latent_dim
+        assert [2 * width for width in ours.generator.widths] == [*theirs.generator.widths][:-1], "one doubling fewer: 64 px"
+        changes |= {"generator.latent_dim", "generator.widths"}
+    assert set(diff_recipes(ours, theirs)) == changes
 
 
 @pytest.mark.parametrize("size_px", [32, 64, 128])

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 from mitlgan import networks
 from mitlgan.artifacts.card import Card, GeneratorSpec, build_network, read_card
+from mitlgan.errors import UsageError
 from mitlgan.networks.fusion.interface import CONCATENATION
 from mitlgan.recipe import (
     REACHABLE_PX,
     AnyGenerator,
-    ComposerRecipe,
     Recipe,
-    ThesisGeneratorRecipe,
     UpsampledGeneratorRecipe,
+    belonging_recipe,
     display_name,
     display_name_of,
     ladder_steps,
     load_recipe,
+    thesis_generator,
 )
 
 THESIS_LAYERS = ("fg", "bg")
@@ -45,21 +46,24 @@ def describe(target: str) -> dict[str, Any]:
         file = artifact_path(path)
         card = read_card(file)
         return {**_describe_card(card, str(file)), "card": card.model_dump(mode="json", exclude_none=True)}
-    return describe_recipe(load_recipe(target, option="RECIPE"))
+    return describe_recipe(load_recipe(target, option="RECIPE"), name=target)
 
 
-def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None = None) -> dict[str, Any]:
+def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None = None, name: str | None = None) -> dict[str, Any]:
     """Describe the networks of a recipe.
 
     Args:
         recipe: Any recipe.
-        layers: Generators of a composition's layers; by default `default_generator_specs`.
+        layers: Generators of a composition's layers; by default `assumed_layers`.
+        name: As the user named the recipe; None: unknown.
 
     Returns:
         `networks`: for each network `parameters` (with BatchNorm statistics, as in the thesis), `trainable`, `multiply_accumulates` of one image
         and `rows` (name, type, output shape, parameters); `total`: the whole generator or composer, without the critic; of a composition also
-        `joint`: how its layers come together, and the shape of that.
+        `joint`: how its layers come together, and the shape of that;
+        where its layers are assumed, `layers`: the recipe that makes each of them, or None.
     """
+    assumed: dict[str, AssumedLayer] = {}
     with torch.random.fork_rng(devices=[]):
         critic = networks.build_critic(recipe.critic, recipe.size_px)  # with weights: spectral normalization takes long without
     with torch.device("meta"):
@@ -71,39 +75,63 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None =
             whole = networks.build_inpainter(recipe.inpainter, recipe.size_px)
         else:
             assert recipe.composer is not None
-            generators = {name: spec.build() for name, spec in (layers or default_generator_specs(recipe.composer, recipe.size_px)).items()}
+            assumed = {} if layers else assumed_layers(recipe, name)
+            specs = layers or {layer: one.spec for layer, one in assumed.items()}
+            generators = {layer: spec.build() for layer, spec in specs.items()}
             whole = networks.build_composer(recipe.composer, generators, recipe.size_px)
     parts, total = _parts(whole)
     parts["critic"] = _numbers(critic)
-    return {"name": display_name(recipe), "kind": recipe.command, "size_px": recipe.size_px, "networks": parts, "total": total, **_joint(whole)}
+    assumption = {"layers": {layer: one.recipe for layer, one in assumed.items()}} if assumed else {}
+    result = {"name": display_name(recipe), "kind": recipe.command, "size_px": recipe.size_px, "networks": parts, "total": total}
+    return {**result, **_joint(whole), **assumption}
 
 
-def default_generator_specs(recipe: ComposerRecipe, size_px: int) -> dict[str, GeneratorSpec]:
-    """Return generators for describing a composition whose layers are unknown: the layers that its fusion names, else two as in the thesis.
+class AssumedLayer(NamedTuple):
+    """Generator of a layer of a composition whose layers are unknown.
 
-    The generators are of the thesis' family if it can make the size, and have mattes if the fusion needs them.
+    Attributes:
+        spec: The generator.
+        recipe: Name of the shipped recipe that makes it; None: none belongs to the composition, and it is of the thesis' family.
     """
-    names = recipe.order or THESIS_LAYERS
-    generator: AnyGenerator = thesis_generator(size_px) if size_px in REACHABLE_PX else _any_size_generator(size_px)
-    with_matte = generator.model_copy(update={"image_channels": 4})
-    front = networks.back_to_front(recipe.order, dict.fromkeys(names))[1:]
-    return {name: GeneratorSpec(with_matte if name in front and recipe.fusion.kind == "alpha" else generator, size_px) for name in names}
+
+    spec: GeneratorSpec
+    recipe: str | None
+
+
+def assumed_layers(recipe: Recipe, name: str | None = None) -> dict[str, AssumedLayer]:
+    """Return generators for describing a composition whose layers are unknown: as the recipes that belong to its own make them.
+
+    They are the layers that its fusion names, else two as in the thesis.
+
+    Args:
+        recipe: Of the composition.
+        name: As the user named that recipe; None: unknown.
+    """
+    assert recipe.composer is not None
+    names = recipe.composer.order or THESIS_LAYERS
+    front = networks.back_to_front(recipe.composer.order, dict.fromkeys(names))[1:]
+    return {layer: _assumed_layer("fg" if layer in front else "bg", recipe, name) for layer in names}
+
+
+def _assumed_layer(role: str, recipe: Recipe, name: str | None) -> AssumedLayer:
+    assert recipe.composer is not None
+    channels = 4 if role == "fg" and recipe.composer.fusion.kind == "alpha" else 3
+    try:
+        belonging, change = belonging_recipe(role, recipe, name)
+        generator = ladder_steps(load_recipe(belonging, change))[-1].generator
+    except UsageError:
+        generator = None
+    if generator is not None and generator.image_channels == channels:
+        return AssumedLayer(GeneratorSpec(generator, recipe.size_px), belonging)
+    size_px = recipe.size_px
+    other: AnyGenerator = thesis_generator(size_px) if size_px in REACHABLE_PX else _any_size_generator(size_px)
+    return AssumedLayer(GeneratorSpec(other.model_copy(update={"image_channels": channels}), size_px), None)
 
 
 def _any_size_generator(size_px: int) -> UpsampledGeneratorRecipe:
     """Return a generator for sizes that are not a power of two, with up to three doublings."""
     doublings = next(count for count in (3, 2, 1, 0) if size_px % 2**count == 0)
     return UpsampledGeneratorRecipe(widths=(128,) * (doublings + 1))
-
-
-def thesis_generator(size_px: int) -> ThesisGeneratorRecipe:
-    """Return the thesis' generator at a size: Table 7.1, halving its 96 channels at each doubling of the size."""
-    widths = []
-    width, size = 96, 4
-    while size < size_px:
-        widths.append(max(1, width))
-        width, size = width // 2, size * 2
-    return ThesisGeneratorRecipe(latent_dim=1536, widths=tuple(widths))
 
 
 def _describe_card(card: Card, source: str) -> dict[str, Any]:

@@ -46,4 +46,6 @@ def describe(
     ]
     for name, part in [*values["networks"].items(), ("total", values["total"])]:
         lines.append(f"{name:<12}{part['parameters']:>14,}{part['trainable']:>14,}{part['multiply_accumulates']:>24,}")
+    thesis = "like the thesis' generator of this size"
+    lines += [f"layer {name}: {f'as {recipe} makes it' if recipe else thesis}" for name, recipe in values.get("layers", {}).items()]
     return print_result(as_json, values, "\n".join(lines))

@@ -57,7 +57,7 @@ def recipes_validate(
     from mitlgan.recipe import as_dict, load_recipe
 
     recipe = load_recipe(name, settings or [], "NAME")
-    described = describe_recipe(recipe)
+    described = describe_recipe(recipe, name=name)
     print_result(
         as_json,
         {"valid": True, "recipe": as_dict(recipe), "total": described["total"]},

@@ -9,12 +9,12 @@ from pathlib import Path
 from mitlgan.artifacts.card import Card, GeneratorSpec, read_card
 from mitlgan.artifacts.hub import is_hub_reference, parse_hub_reference
 from mitlgan.artifacts.loaded_artifact import artifact_path, is_artifact_reference
-from mitlgan.compare.baseline_recipes import finetuned_recipe, plain_recipe, tuned_wgan_recipe, uses_mattes, wgan_recipe
+from mitlgan.compare.baseline_recipes import finetuned_recipe, plain_recipe, tuned_wgan_recipe, wgan_recipe
 from mitlgan.compare.budgets import step_macs, training_macs, with_equal_length
 from mitlgan.compare.plan import BUILT_IN_BASELINES
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import back_to_front
-from mitlgan.recipe import Recipe, display_name, display_name_of, find_recipe, load_recipe, with_overrides
+from mitlgan.recipe import Recipe, display_name, display_name_of, find_recipe, load_recipe, uses_mattes, with_overrides
 
 COMPOSED = "composed"
 PRETRAINING_SUFFIX = "+pretraining"

@@ -30,8 +30,6 @@ TUNED_RECIPE, TUNED_PX = "recommended/wgan-{size_px}", 32
 GROWN_SUFFIX = "-grown"
 """Ends the name of the same WGAN that goes up a ladder of sizes."""
 UNGROWABLE_KINDS = ("mlp", "style")
-THESIS_FUSIONS = ("conv1x1", "norm-conv1x1", "add", "add-norm")
-"""Fusions that mix channels, as in the thesis; all others blend the layers by mattes, as recommended."""
 WGAN_KINDS = ("wgan_gp", "wgan_clip")
 WGAN_SETTINGS: Mapping[str, object] = {
     "objective": WganGpRecipe(critic_steps=3).model_dump(),  # Gulrajani et al. 2017 use 5, with fewer generator updates in the same time
@@ -39,11 +37,6 @@ WGAN_SETTINGS: Mapping[str, object] = {
     "training__batch": 32,
 }
 """The demo's settings, for the WGAN-GP of a composition with another objective: no baseline may lose because of settings chosen for another arm."""
-
-
-def uses_mattes(recipe: Recipe) -> bool:
-    """Return whether a composition blends its layers by mattes, as recommended, rather than mixing channels, as in the thesis."""
-    return recipe.composer is not None and recipe.composer.fusion.kind not in THESIS_FUSIONS
 
 
 def tuned_wgan_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> tuple[Recipe, str]:

@@ -13,11 +13,10 @@ from mitlgan.artifacts.card import LAYER_ROLES, Card, GeneratorSpec, read_card
 from mitlgan.artifacts.loaded_artifact import artifact_path, is_artifact_reference
 from mitlgan.compare.finished_runs import extract_layers, read_finished_card
 from mitlgan.compare.layer_chains import LayerChain, chain_of_artifact
-from mitlgan.compare.layer_recipes import composition_settings, layer_role, load_layer_recipe, with_parent_recipes
 from mitlgan.compare.plan import ComparisonPlan, DomainSpec
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import ArtifactError, DataError, UsageError
-from mitlgan.recipe import Recipe, load_recipe, with_overrides
+from mitlgan.recipe import Recipe, composition_settings, layer_role, load_layer_recipe, load_recipe, with_overrides, with_parent_recipes
 from mitlgan.runtime.progress import Say
 from mitlgan.stages.default_layers import resolve_layers
 from mitlgan.training import run_directory

@@ -13,9 +13,9 @@ from mitlgan import networks
 from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.artifacts.load_save import load_network
 from mitlgan.artifacts.safetensors_io import read_tensors, write_tensors
-from mitlgan.artifacts.summary import describe, describe_recipe, thesis_generator
+from mitlgan.artifacts.summary import describe, describe_recipe
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.recipe import Recipe, ThesisGeneratorRecipe
+from mitlgan.recipe import Recipe, ThesisGeneratorRecipe, thesis_generator, with_overrides
 
 
 def test_a_generator_counted_by_hand(fg_recipe: Recipe) -> None:
@@ -59,6 +59,29 @@ def test_a_composition_is_described_with_its_own_layers(compose_recipe: Recipe) 
     assert described["networks"]["fusion"]["parameters"] == 9 * 3 + 3
     assert all(described["networks"][f"layer {name}"]["trainable"] == 0 for name in layers)
     assert described["total"]["trainable"] == described["networks"]["fusion"]["trainable"] + described["networks"]["translator"]["trainable"]
+
+
+@pytest.mark.parametrize(
+    ("composition", "layers"),
+    [
+        ("thesis/compose", {"fg": "thesis/pretrain_fg", "bg": "thesis/pretrain_bg"}),
+        ("thesis/compose-half", {"fg": "thesis/fg-half", "bg": "thesis/bg-half"}),
+        ("recommended/compose-64-grown", {"fg": "recommended/fg-64-grown", "bg": "recommended/bg-64-grown"}),
+        ("few/compose-32", {"fg": "few/fg-32", "bg": "few/bg-32"}),
+    ],
+)
+def test_layers_that_a_recipe_does_not_name_are_those_that_belong_to_it(composition: str, layers: dict[str, str]) -> None:
+    described = describe(composition)
+    assert described["layers"] == layers
+    for layer, recipe in layers.items():
+        own, whole = described["networks"][f"layer {layer}"], describe(recipe)["total"]
+        assert (own["parameters"], own["multiply_accumulates"]) == (whole["parameters"], whole["multiply_accumulates"])
+
+
+def test_layers_for_which_no_recipe_ships_are_like_the_thesis_and_that_is_told(compose_recipe: Recipe) -> None:
+    described = describe_recipe(with_overrides(compose_recipe, size_px=24))
+    assert set(described["layers"].values()) == {None}
+    assert "layers" not in describe("recommended/fg-32")
 
 
 def test_nothing_is_allocated(compose_recipe: Recipe) -> None:

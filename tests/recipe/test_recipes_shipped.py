@@ -11,7 +11,7 @@ import torch
 
 from mitlgan import networks
 from mitlgan.artifacts.card import GeneratorSpec
-from mitlgan.artifacts.summary import default_generator_specs, describe, describe_recipe, thesis_generator
+from mitlgan.artifacts.summary import assumed_layers, describe, describe_recipe
 from mitlgan.networks.feature_networks import mobilenet_v2
 from mitlgan.recipe import (
     ComposerRecipe,
@@ -25,6 +25,7 @@ from mitlgan.recipe import (
     parse_recipe,
     shipped_folder,
     shipped_recipe_names,
+    thesis_generator,
     to_toml,
 )
 from mitlgan.recipe.schema.generators import SharpenedGeneratorRecipe
@@ -90,13 +91,13 @@ def test_its_networks_fit_together(name: str) -> None:
             generator = networks.build_inpainter(recipe.inpainter, recipe.size_px)
         else:
             assert recipe.composer is not None
-            layers = {name: form.build() for name, form in default_generator_specs(recipe.composer, recipe.size_px).items()}
+            layers = {layer: one.spec.build() for layer, one in assumed_layers(recipe, name).items()}
             composer = networks.build_composer(recipe.composer, layers, recipe.size_px)
             generator = composer
         images = generator.eval()(torch.empty(2, *generator.input_shape))
         assert images.shape == (2, recipe.critic.image_channels, recipe.size_px, recipe.size_px)
         assert networks.build_critic(recipe.critic, recipe.size_px)(images).shape == (2,)
-    described = describe_recipe(recipe)
+    described = describe_recipe(recipe, name=name)
     assert described["total"]["parameters"] == networks.count_parameters(generator).parameters
 
 

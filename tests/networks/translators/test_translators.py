@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mitlgan import networks
-from mitlgan.artifacts.summary import thesis_generator
 from mitlgan.errors import UsageError
 from mitlgan.networks import check_size
 from mitlgan.networks.registry import TRANSLATORS
@@ -27,6 +26,7 @@ from mitlgan.recipe import (
     NoTranslatorRecipe,
     ResnetTranslatorRecipe,
     UnetTranslatorRecipe,
+    thesis_generator,
 )
 from mitlgan.recipe.schema.translators import MAX_LIGHT_PARAMETERS, TRANSLATOR_KINDS
 

@@ -1,24 +1,33 @@
-"""Recipes by which the layers of a `--domain` are pretrained: those that belong to the composition's."""
+"""The recipes of a composition's layers: those that belong to its own, by family, variant and size."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mitlgan.artifacts.summary import thesis_generator
-from mitlgan.compare.baseline_recipes import uses_mattes
 from mitlgan.errors import UsageError
-from mitlgan.recipe import (
-    REACHABLE_PX,
-    ParentedGeneratorRecipe,
-    Recipe,
-    find_recipe,
-    load_recipe,
-    shipped_folder,
-    shipped_recipe_names,
-    with_overrides,
-)
+from mitlgan.recipe.load import find_recipe, load_recipe, with_overrides
+from mitlgan.recipe.schema.generators import REACHABLE_PX, ParentedGeneratorRecipe, ThesisGeneratorRecipe
+from mitlgan.recipe.schema.recipe import Recipe
+from mitlgan.runtime.shipped_files import shipped_folder, shipped_recipe_names
 
 BACKGROUND = "bg"
+THESIS_FUSIONS = ("conv1x1", "norm-conv1x1", "add", "add-norm")
+"""Fusions that mix channels, as in the thesis; all others blend the layers by mattes, as recommended."""
+
+
+def uses_mattes(recipe: Recipe) -> bool:
+    """Return whether a composition blends its layers by mattes, as recommended, rather than mixing channels, as in the thesis."""
+    return recipe.composer is not None and recipe.composer.fusion.kind not in THESIS_FUSIONS
+
+
+def thesis_generator(size_px: int) -> ThesisGeneratorRecipe:
+    """Return the thesis' generator at a size: Table 7.1, halving its 96 channels at each doubling of the size."""
+    widths = []
+    width, size = 96, 4
+    while size < size_px:
+        widths.append(max(1, width))
+        width, size = width // 2, size * 2
+    return ThesisGeneratorRecipe(latent_dim=1536, widths=tuple(widths))
 
 
 def layer_role(layer: str) -> str:
@@ -41,7 +50,7 @@ def load_layer_recipe(layer: str, composition: Recipe, name: str, requested: str
     """
     role = layer_role(layer)
     option = f"--{role}-recipe"
-    belonging, change = (requested, ()) if requested is not None else _belonging_recipe(role, composition, name)
+    belonging, change = (requested, ()) if requested is not None else belonging_recipe(role, composition, name)
     recipe = load_recipe(belonging, [*change, *layer_settings(settings)], option)
     if recipe.command != "pretrain" or recipe.role != role or recipe.generator is None:
         raise UsageError(f"{option} {requested}: is for `{recipe.command}` of {recipe.role}; give one for `pretrain {role}`")
@@ -94,11 +103,19 @@ def layer_settings(settings: Sequence[str]) -> list[str]:
     return [text for text in settings if not text.startswith("composer.")]
 
 
-def _belonging_recipe(role: str, composition: Recipe, name: str) -> tuple[str, Sequence[str]]:
+def belonging_recipe(role: str, composition: Recipe, name: str | None = None) -> tuple[str, Sequence[str]]:
     """Return the shipped recipe for a role, of the composition's family and variant, else of its family and size, and settings that it needs.
 
     A file of the user belongs to the recommended recipes if it blends layers by mattes, else to the thesis'. Those are made for any size of their
     family: with as many stages as it needs.
+
+    Args:
+        role: `bg` or `fg`.
+        composition: Recipe of the composition.
+        name: As the user named that recipe; None: unknown, as of a run.
+
+    Raises:
+        UsageError: No recipe ships for it.
     """
     shipped, size_px = shipped_recipe_names(), composition.size_px
     for candidate in _candidates(role, composition, name):
@@ -106,13 +123,15 @@ def _belonging_recipe(role: str, composition: Recipe, name: str) -> tuple[str, S
             return candidate, ()
     if not uses_mattes(composition) and size_px in REACHABLE_PX:
         return f"thesis/pretrain_{role}", (f"size_px={size_px}", f"generator.widths={list(thesis_generator(size_px).widths)}")
-    raise UsageError(f"--{role}-recipe: no shipped recipe of a {role} of {size_px} px belongs to {name}; name one for its pretraining")
+    raise UsageError(
+        f"--{role}-recipe: no shipped recipe of a {role} of {size_px} px belongs to {name or composition.name}; name one for its pretraining"
+    )
 
 
-def _candidates(role: str, composition: Recipe, name: str) -> Iterator[str]:
-    path, root = find_recipe(name), shipped_folder("recipes")
-    size_px = composition.size_px
-    if path.is_relative_to(root) and path.parent != root:
+def _candidates(role: str, composition: Recipe, name: str | None) -> Iterator[str]:
+    size_px, root = composition.size_px, shipped_folder("recipes")
+    path = None if name is None else find_recipe(name)
+    if path is not None and path.is_relative_to(root) and path.parent != root:
         family, variant = path.parent.relative_to(root).as_posix(), path.stem.removeprefix("compose-")
         yield from (f"{family}/{role}-{variant}", f"{family}/pretrain_{role}", f"{family}/{role}-{size_px}")
     families = ("recommended",) if uses_mattes(composition) else ("thesis", "thesis-32")

@@ -96,6 +96,38 @@ def test_the_metadata_itself_is_a_list(command: Command, folder: Path, shop: str
     assert again.json["counts"]["had"] == 0
 
 
+def test_metadata_of_2018_has_lists_and_the_first_address_of_a_product_counts(command: Command, folder: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"asin": "a", "imageURL": ["http://s/small.jpg"], "imageURLHighRes": [" http://s/large.jpg ", "http://s/side.jpg"]},
+        {"asin": "b", "imageURL": ["http://s/b.jpg"], "imageURLHighRes": []},
+        {"asin": "c", "imUrl": ["http://s/c.jpg"]},
+        {"asin": "c", "imUrl": ""},
+        {"asin": "d", "imUrl": float("nan")},
+        {"asin": "e", "imUrl": None},
+    ]
+    Path("meta.json").write_text("\ufeff" + "\r\n".join(map(json.dumps, rows)) + "\r\n")
+    Path("reviews.json").write_text("\n".join(json.dumps({"asin": row["asin"], "overall": "5.0"}) for row in rows))
+    done = command(
+        "data", "read", "products", "meta.json", "--reviews", "reviews.json", "--min-reviews", "1", "--write-urls", "new/urls.jsonl", "--json"
+    )
+    assert (done.code, done.json["products"], done.json["without_url"]) == (0, 3, 2), done.err
+    urls = {row["asin"]: row["url"] for row in map(json.loads, Path("new/urls.jsonl").read_text().splitlines())}
+    assert urls == {"a": "http://s/large.jpg", "b": "http://s/b.jpg", "c": "http://s/c.jpg"}
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "null", '"many"', '""'])
+def test_a_rating_or_product_that_is_none_names_its_line(command: Command, folder: Path, value: str) -> None:
+    Path("meta.json").write_text('{"asin": "a", "imUrl": "http://s/a.jpg"}')
+    Path("reviews.json").write_text(f'{{"asin": "a", "overall": 5}}\n{{"asin": "a", "overall": {value}}}\n')
+    done = command("data", "read", "products", "meta.json", "--reviews", "reviews.json", "--write-urls", "urls.jsonl")
+    assert (done.code, done.err.startswith("--reviews reviews.json:2: not an object with asin and overall")) == (3, True), done.err
+    if value in ("NaN", "null", '""'):
+        Path("meta.json").write_text(f'{{"asin": {value}, "imUrl": "http://s/a.jpg"}}')
+        done = command("data", "read", "products", "meta.json", "--reviews", "meta.json", "--write-urls", "urls.jsonl")
+        assert (done.code, "meta.json:1: not an object with asin" in done.err) == (3, True), done.err
+    assert not Path("urls.jsonl").exists()
+
+
 def test_what_is_refused(command: Command, folder: Path, shop: str) -> None:
     metadata, reviews = write_files(folder, shop, json.dumps)
     Path("products.csv").write_text("asin,imUrl\nB1,http://a/1.jpg\n")
@@ -113,7 +145,10 @@ def test_what_is_refused(command: Command, folder: Path, shop: str) -> None:
         ),
         ((*read, "array.json", "--reviews", reviews, "--write-urls", "u.jsonl"), 3, "SOURCE array.json:1: not an object with asin, as JSON"),
         ((*read, metadata, "--reviews", "products.csv", "--write-urls", "u.jsonl"), 3, "--reviews products.csv:1: not an object with asin and"),
-        ((*read, metadata, "--reviews", reviews, "--min-reviews", "99", "--write-urls", "u.jsonl"), 3, "no address of a picture is left"),
+        ((*read, metadata, "--reviews", reviews, "--min-reviews", "99", "--write-urls", "u.jsonl"), 3, "none of its products has enough good reviews"),
+        ((*read, reviews, "--reviews", reviews, "--write-urls", "u.jsonl"), 3, "none of 8 products has the address of a picture (imUrl,"),
+        ((*read, metadata, "--reviews", reviews, "--min-rating", "nan", "--write-urls", "u.jsonl"), 2, "--min-rating nan: give a number of stars"),
+        (("data", "fetch", "products.csv", "--out", "f"), 3, "LIST products.csv: no address of http or https in it"),
         ((*read, metadata, "--reviews", reviews, "--min-reviews", "0", "--write-urls", "u.jsonl"), 2, "--min-reviews 0: give a number of at least 1"),
         ((*read, metadata, "--reviews", reviews, "--write-urls", "u.csv"), 2, "--write-urls u.csv: is a table of asin and URL"),
         ((*read, metadata, "--write-urls", "u.jsonl"), 2, "--write-urls: needs --reviews, and packs nothing"),

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from mitlgan.cli import options
-from mitlgan.cli.output import print_result
+from mitlgan.cli.output import log, print_result
 from mitlgan.cli.output_files import refuse_file
 
 
 def open_images(
-    name: Annotated[str, typer.Argument(metavar="CLASS", help="Name of the class, such as Dog.")],
+    name: Annotated[str, typer.Argument(metavar="CLASS", help="Name of the class, such as Dog, or its label.")],
     classes: Annotated[Path, typer.Option("--classes", metavar="FILE", help="Table of class names.")],
     labels: Annotated[Path, typer.Option("--labels", metavar="FILE", help="Table of image labels or of boxes, .csv or .csv.gz.")],
     images: Annotated[Path, typer.Option("--images", metavar="FILE", help="Table of images with their URLs.")],
@@ -27,12 +27,14 @@ def open_images(
 ) -> None:
     """List the pictures of a class of Open Images.
 
-    For `data fetch OUT --url-column url`; `data prepare` then writes a sheet on which you choose by hand. Downloads nothing.
+    For `data fetch OUT`; `data prepare` then writes a sheet on which you choose by hand. Downloads nothing.
     """
     from mitlgan.data.curate.open_images import ClassTables, list_class, write_addresses
 
     refuse_file(out, "--out")
     addresses = list_class(name, ClassTables(classes, labels, images), min_share=min_share, thumbnails=thumbnails, limit=limit)
-    write_addresses(addresses, out)
-    text = f"{out}: {len(addresses)} pictures of {name}; fetch them by `mitlgan data fetch {out} --url-column url --out DIR`"
-    print_result(as_json, {"out": str(out), "class": name, "pictures": len(addresses)}, text)
+    listed = write_addresses(addresses, out)
+    if len(addresses) > listed:
+        log(f"{len(addresses) - listed} pictures have no address")
+    text = f"{out}: {listed} pictures of {name}; fetch them by `mitlgan data fetch {out} --out DIR`"
+    print_result(as_json, {"out": str(out), "class": name, "pictures": listed, "without_url": len(addresses) - listed}, text)

@@ -34,8 +34,10 @@ MAX_REDIRECTS = 5
 MAX_LIST_BYTES = 1_000_000_000
 KEYS_FILE = "keys.jsonl"
 """In a folder of fetched pictures: the file of each key."""
-URL_COLUMN, KEY_COLUMN = "url", "asin"
-"""Columns of a list that `data read products --write-urls` writes."""
+URL_COLUMN, KEY_COLUMNS = "url", ("asin", "key")
+"""Columns of the lists that `data read products --write-urls` and `data open-images` write."""
+PICTURE_TYPES = ("application/octet-stream", "binary/octet-stream", "")
+"""Types, next to image/*, of what may be a picture; the content decides."""
 _BLOCK = 1 << 16
 
 
@@ -100,29 +102,41 @@ def read_keyed_urls(path: Path, column: str = "", key_column: str = "") -> dict[
     keyed: dict[str, list[str]] = {}
     if column:
         for number, row in enumerate(read_rows(path, "LIST"), start=1):
-            address, key = str(row.get(column) or "").strip(), str(row.get(key_column) or "").strip()
-            if key_column and address and not key:
+            addresses, key = _texts(row.get(column)), "".join(_texts(row.get(key_column))[:1])
+            if key_column and addresses and not key:
                 columns = ", ".join(map(str, list(row)[:12]))
                 raise DataError(f"LIST {path}: row {number} has no key in column {key_column}, only {columns}; name the right one by --key-column")
-            keys = keyed.setdefault(address, [])
-            if key and key not in keys:
-                keys.append(key)
+            for address in addresses:
+                keys = keyed.setdefault(address, [])
+                if key and key not in keys:
+                    keys.append(key)
     else:
         text = read_text(path, f"LIST {path}", DataError, MAX_LIST_BYTES)
         keyed = {line.strip(): [] for line in text.split("\n")}
     keyed = {address: keys for address, keys in keyed.items() if address and not address.startswith("#")}
     if not keyed:
         raise DataError(f"LIST {path}: holds no address{f' in column {column}' if column else ''}; write one a line")
+    if not any(split_address(address).scheme in SCHEMES for address in keyed):
+        place = f"column {column}" if column else "it (the column of a table: --url-column)"
+        raise DataError(f"LIST {path}: no address of http or https in {place}, such as {next(iter(keyed))[:80]!r}; give one a line")
     return keyed
 
 
+def _texts(value: Any) -> list[str]:
+    """Return the texts of a cell, which may be a list; none for an absent value, as which NaN counts."""
+    values = value if isinstance(value, list) else [value]
+    texts = [str(one).strip() for one in values if one is not None and one == one]  # NaN differs from itself
+    return [text for text in texts if text]
+
+
 def default_columns(path: Path) -> tuple[str, str]:
-    """Return the columns of addresses and keys of a table that `data read products --write-urls` wrote; two empty texts for any other file."""
+    """Return the columns of addresses and keys of a table that this package wrote; two empty texts for any other file."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
     if suffixes[-1:] != [".jsonl"]:
         return "", ""
     first = next(read_rows(path, "LIST"), {})
-    return (URL_COLUMN, KEY_COLUMN) if {URL_COLUMN, KEY_COLUMN} <= set(first) else ("", "")
+    key = next((name for name in KEY_COLUMNS if name in first), "")
+    return (URL_COLUMN, key) if key and URL_COLUMN in first else ("", "")
 
 
 def read_keys(folder: Path) -> dict[str, Path]:
@@ -184,9 +198,12 @@ def fetch_pictures(
 
 
 def _write_keys(out: Path, keys: Mapping[str, Sequence[str]], records: Mapping[str, Any]) -> None:
-    """Write which file each key has; keys of earlier lists stay."""
-    files = {key: path.name for key, path in read_keys(out).items()}
-    files |= {key: records[address]["file"] for address, own in keys.items() if address in records for key in own}
+    """Write which file each key has, the first of its addresses that gave one; keys of earlier lists stay."""
+    own_files = dict[str, str]()
+    for address in filter(records.__contains__, keys):
+        for key in keys[address]:
+            own_files.setdefault(key, records[address]["file"])
+    files = {key: path.name for key, path in read_keys(out).items()} | own_files
     if files:
         write_atomically(out / KEYS_FILE, "".join(json.dumps({"key": key, "file": name}) + "\n" for key, name in files.items()))
 
@@ -263,8 +280,8 @@ def _fetch_once(address: str, settings: FetchSettings, budget: _Budget) -> bytes
     deadline = time.monotonic() + settings.deadline_s
     try:
         with opener.open(request, timeout=settings.timeout_s) as response:
-            kind = response.headers.get_content_type()
-            if not kind.startswith("image/") and kind != "application/octet-stream":
+            kind = response.headers.get_content_type() if "Content-Type" in response.headers else ""
+            if not kind.startswith("image/") and kind not in PICTURE_TYPES:
                 raise _NotFetchedError(f"not a picture: {kind}")
             declared = response.headers.get("Content-Length", "")
             if declared.isdigit() and int(declared) > settings.max_bytes:

@@ -18,6 +18,8 @@ from mitlgan.runtime.files import ensure_folder, write_atomically
 from mitlgan.runtime.text_files import read_text
 
 MAX_CLASS_BYTES = 50_000_000
+ROUNDING = 0.01
+BOX = ("XMin", "XMax", "YMin", "YMax")
 WHERE = "see https://storage.googleapis.com/openimages/web/download.html"
 
 
@@ -54,74 +56,97 @@ class ClassTables:
 
 
 def list_class(name: str, tables: ClassTables, *, min_share: float = 0.0, thumbnails: bool = False, limit: int | None = None) -> list[ImageAddress]:
-    """Return the pictures of a class, in the order of the table of images.
+    """Return the pictures of a class, in the order of the table of images; an address may be empty.
 
     Args:
-        name: Of the class, such as `Dog`; upper and lower case do not matter.
+        name: Of the class, such as `Dog` or `/m/0bt9lr`; upper and lower case do not matter.
         tables: The three tables.
         min_share: Share of the picture that its largest box of the class must cover; needs a table of boxes.
         thumbnails: Whether the addresses are those of the smaller copies, about 300,000 pixels, where there are any.
-        limit: Maximum number of pictures.
+        limit: Maximum number of pictures that have an address.
 
     Raises:
         UsageError: There is no such class.
         DataError: A table is not what it should be, or no picture is left.
     """
-    label = _find_label(name, tables.classes)
-    chosen = {image for image, share in _shares(label, tables.labels, min_share).items() if share >= min_share}
-    addresses: list[ImageAddress] = []
+    labels = _find_labels(name, tables.classes)
+    chosen = {image for image, share in _shares(labels, tables.labels, min_share).items() if share >= min_share}
+    addresses, listed = list[ImageAddress](), 0
     for number, row in enumerate(read_rows(tables.images, "--images"), start=2):
         if number == 2:
             _require_columns(row, ("ImageID", "OriginalURL"), "--images", tables.images)
-        if row["ImageID"] in chosen and len(addresses) != limit:
+        if row.get("ImageID") in chosen and listed != limit:
             url = (row.get("Thumbnail300KURL") if thumbnails else "") or row.get("OriginalURL") or ""
-            addresses.append(ImageAddress(row["ImageID"], url, str(row.get("License") or ""), str(row.get("Author") or "")))
+            addresses.append(ImageAddress(row["ImageID"], url.strip(), str(row.get("License") or ""), str(row.get("Author") or "")))
+            listed += bool(addresses[-1].url)
     if not addresses:
         large = f" that covers {min_share:.0%} of its picture" if min_share else ""
-        raise DataError(f"CLASS {name}: none of {tables.images.name} has it{large}; give tables of one subset, or lower --min-share")
+        lower = "; or lower --min-share" if min_share else ""
+        raise DataError(
+            f"CLASS {name}: none of {tables.images.name} has it{large}; give tables of one subset, or a narrower class: a picture of a Dog need not "
+            f"be labelled Animal, too{lower}"
+        )
     return addresses
 
 
-def write_addresses(addresses: list[ImageAddress], out: Path) -> None:
-    """Write addresses as JSON lines, for `data fetch --url-column url`.
+def write_addresses(addresses: list[ImageAddress], out: Path) -> int:
+    """Write addresses as JSON lines, for `data fetch`; pictures without an address are left out.
+
+    Returns:
+        Number of lines.
 
     Raises:
+        DataError: None of the pictures has an address; nothing is written.
         ResourceError: The file cannot be written.
     """
+    lines = [f"{json.dumps(asdict(address), ensure_ascii=False)}\n" for address in addresses if address.url]
+    if not lines:
+        raise DataError(f"--images: none of {len(addresses)} pictures has an address; {WHERE}")
     ensure_folder(out.parent)
-    write_atomically(out, "".join(f"{json.dumps(asdict(address), ensure_ascii=False)}\n" for address in addresses))
+    write_atomically(out, "".join(lines))
+    return len(lines)
 
 
-def _find_label(name: str, classes: Path) -> str:
-    """Return the label, such as `/m/0bt9lr`, of a class."""
+def _find_labels(name: str, classes: Path) -> set[str]:
+    """Return the labels, such as `/m/0bt9lr`, of a class: a few classes share a name."""
     lines = read_text(classes, f"--classes {classes}", DataError, MAX_CLASS_BYTES).splitlines()
-    names = {row[1].strip(): row[0].strip() for row in csv.reader(lines) if len(row) == 2 and row[0].startswith("/")}
-    labels = {display_name.casefold(): label for display_name, label in names.items()}
-    if not labels:
+    rows = [row for row in csv.reader(lines) if len(row) == 2 and row[0].startswith("/")]
+    if not rows:
         raise DataError(f"--classes {classes}: not the table of classes, lines such as /m/0bt9lr,Dog; {WHERE}")
-    label = labels.get(name.strip().casefold())
-    if label is None:
-        close = difflib.get_close_matches(name.capitalize(), names, n=3, cutoff=0.0)
+    sought = name.strip().casefold()
+    labels = {label.strip() for label, title in rows if sought in (title.strip().casefold(), label.strip().casefold())}
+    if not labels:
+        close = difflib.get_close_matches(name.capitalize(), {title.strip(): None for _, title in rows}, n=3, cutoff=0.0)
         raise UsageError(f"CLASS {name}: Open Images has no such class; the closest are {', '.join(close)}")
-    return label
+    return labels
 
 
-def _shares(label: str, labels: Path, min_share: float) -> dict[str, float]:
+def _shares(names: set[str], labels: Path, min_share: float) -> dict[str, float]:
     """Return the pictures that have a label, each with the share of it that its largest box covers; 1 in a table without boxes."""
-    shares: dict[str, float] = {}
+    shares, has_boxes = dict[str, float](), False
     for number, row in enumerate(read_rows(labels, "--labels"), start=2):
         if number == 2:
             _require_columns(row, ("ImageID", "LabelName"), "--labels", labels)
-            if min_share and "XMin" not in row:
+            has_boxes = "XMin" in row
+            if min_share and not has_boxes:
                 raise DataError(f"--labels {labels}: has no boxes, which --min-share needs; give the table of boxes")
-        if row.get("LabelName") != label or row.get("Confidence") == "0":
+        if row.get("LabelName") not in names:
             continue
         try:
-            share = (float(row["XMax"]) - float(row["XMin"])) * (float(row["YMax"]) - float(row["YMin"])) if "XMin" in row else 1.0
+            confidence = float(row.get("Confidence", 1))
+            share = _box_share(*(float(row[side]) for side in BOX)) if has_boxes else 1.0
+            image = row["ImageID"]
         except (KeyError, ValueError):
-            raise DataError(f"--labels {labels}:{number}: a box without its four numbers; get it again") from None
-        shares[row["ImageID"]] = max(share, shares.get(row["ImageID"], 0.0))
+            raise DataError(f"--labels {labels}:{number}: needs an ImageID and, of a box, four shares of its picture from 0 to 1") from None
+        if confidence > 0:  # 0: people said that the picture does not have it
+            shares[image] = max(share, shares.get(image, 0.0))
     return shares
+
+
+def _box_share(left: float, right: float, top: float, bottom: float) -> float:
+    if not (-ROUNDING <= left <= right <= 1 + ROUNDING and -ROUNDING <= top <= bottom <= 1 + ROUNDING):  # false for NaN, too
+        raise ValueError
+    return (right - left) * (bottom - top)
 
 
 def _require_columns(row: dict[str, Any], columns: tuple[str, ...], option: str, path: Path) -> None:

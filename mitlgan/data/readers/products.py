@@ -6,7 +6,9 @@ evaluated. The way from them to a pack is `write_product_urls`, `data fetch`, `p
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -22,11 +24,13 @@ from mitlgan.data.readers.common import decode_files, open_unzipped, sha256, wri
 from mitlgan.data.sources.image_source import list_pictures
 from mitlgan.errors import DataError, UsageError, resource_fault
 from mitlgan.runtime.addresses import split_address
-from mitlgan.runtime.files import translate_disk_errors, write_atomically
+from mitlgan.runtime.files import ensure_folder, translate_disk_errors, write_atomically
 from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.text_files import TextError, iter_lines
 
 WHERE = "metadata and reviews are at https://jmcauley.ucsd.edu/data/amazon/; --write-urls lists the pictures of `imUrl` for `mitlgan data fetch`"
+URL_KEYS = ("imUrl", "imageURLHighRes", "imageURL")
+"""Keys of a picture's address: of the files of 2014, which have one, and of 2018, which have lists."""
 PLACEHOLDER_PRODUCTS = 10
 """A file that so many products share is a placeholder ("no image available")."""
 
@@ -46,6 +50,8 @@ class ReviewLimits:
     def __post_init__(self) -> None:
         if self.reviews < 1:
             raise UsageError(f"--min-reviews {self.reviews}: give a number of at least 1; a product without reviews has no rating")
+        if not math.isfinite(self.rating):
+            raise UsageError(f"--min-rating {self.rating}: give a number of stars, such as 4")
 
 
 def choose_products(metadata: Path, reviews: Path, choice: ReviewLimits) -> dict[str, str]:
@@ -58,7 +64,10 @@ def choose_products(metadata: Path, reviews: Path, choice: ReviewLimits) -> dict
 
 
 def choose_urls(metadata: Path, reviews: Path, choice: ReviewLimits) -> dict[str, str]:
-    """Return the picture's address by `asin`, which may be empty; as `choose_products`."""
+    """Return the picture's address by `asin`, which may be empty; as `choose_products`.
+
+    Of rows with the same `asin`, the first with an address counts.
+    """
     count: Counter[str] = Counter()
     stars: Counter[str] = Counter()
     for row in _read_rows(reviews, ("asin", "overall"), "--reviews"):
@@ -68,15 +77,25 @@ def choose_urls(metadata: Path, reviews: Path, choice: ReviewLimits) -> dict[str
     for row in _read_rows(metadata, ("asin",), "SOURCE"):
         asin = str(row["asin"])
         if count[asin] >= choice.reviews and stars[asin] / count[asin] >= choice.rating:
-            urls[asin] = str(row.get("imUrl") or "")
+            urls[asin] = urls.get(asin) or _picture_url(row)
     return urls
+
+
+def _picture_url(row: dict[str, Any]) -> str:
+    """Return the address of a product's picture, the first of a list; empty if there is none."""
+    for key in URL_KEYS:
+        value = row.get(key)
+        for url in value if isinstance(value, list) else [value]:
+            if isinstance(url, str) and url.strip():
+                return url.strip()
+    return ""
 
 
 def write_product_urls(metadata: Path, out: Path, *, reviews: Path, choice: ReviewLimits | None = None, limit: int | None = None) -> dict[str, int]:
     """Write the addresses of well-reviewed products' pictures as JSON lines of `asin` and `url`, which `data fetch` reads.
 
     Args:
-        metadata: Objects with `asin` and `imUrl`.
+        metadata: Objects with `asin` and `imUrl`, or the lists `imageURLHighRes` and `imageURL` of later files.
         out: The list, a .jsonl file.
         reviews: Objects with `asin` and `overall` (stars).
         choice: Which products; by default at least 12 reviews of 4 stars on average.
@@ -90,9 +109,12 @@ def write_product_urls(metadata: Path, out: Path, *, reviews: Path, choice: Revi
     """
     chosen = choose_urls(metadata, reviews, choice or ReviewLimits())
     urls = {asin: url for asin, url in chosen.items() if url}
+    if not chosen:
+        raise DataError(f"SOURCE {metadata}: none of its products has enough good reviews; lower --min-rating or --min-reviews")
     if not urls:
-        raise DataError(f"SOURCE {metadata}: no address of a picture is left of {len(chosen)} products; choose less strictly")
+        raise DataError(f"SOURCE {metadata}: none of {len(chosen)} products has the address of a picture ({', '.join(URL_KEYS)}); {WHERE}")
     lines = [json.dumps({"asin": asin, "url": url}) + "\n" for asin, url in list(urls.items())[:limit]]
+    ensure_folder(out.parent)
     with translate_disk_errors(out):
         write_atomically(out, "".join(lines))
     return {"products": len(lines), "without_url": len(chosen) - len(urls)}
@@ -139,9 +161,9 @@ def pack_products(
             files.append((asin, path, sha256(read_file(path))))
         except UnreadableImageError as error:
             skipped.append({"name": asin, "reason": str(error)})
-    unique = list(_drop_repeats(files, skipped))[:limit]
+    pictures = itertools.islice(decode_files(_drop_repeats(files, skipped), 2 * size_px, skipped), limit)
     account = {"format": "products", "source": metadata.name, "rating": choice.rating, "reviews": choice.reviews, "chosen": len(urls)}
-    return write_pack(decode_files(unique, 2 * size_px, skipped), out, size_px=size_px, resize=resize, grey=False, account=account, skipped=skipped)
+    return write_pack(pictures, out, size_px=size_px, resize=resize, grey=False, account=account, skipped=skipped)
 
 
 def _files_by_url(images: Path) -> dict[str, Path]:
@@ -181,10 +203,10 @@ def _read_rows(path: Path, keys: tuple[str, ...], option: str) -> Iterator[dict[
 def _parse_row(label: str, line: str, keys: tuple[str, ...]) -> dict[str, Any]:
     row = parse_object(line)
     try:
-        if row is None or any(key not in row for key in keys):
+        if row is None or any(row.get(key) in (None, "") or row[key] != row[key] for key in keys):  # NaN differs from itself
             raise ValueError
-        if "overall" in keys:
-            float(row["overall"])
+        if "overall" in keys and not math.isfinite(float(row["overall"])):
+            raise ValueError
     except (ValueError, TypeError):
         raise DataError(f"{label}: not an object with {' and '.join(keys)}, as JSON or as a Python literal, one a line; {WHERE}") from None
     return row

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from helpers import images
 
-from mitlgan.data.curate.fetch import FetchSettings, fetch_pictures, read_urls
+from mitlgan.data.curate.fetch import FetchSettings, default_columns, fetch_pictures, read_keyed_urls, read_keys, read_urls
 from mitlgan.errors import DataError
 
 PICTURE = images.encoded(images.smooth(1), "PNG")
@@ -56,6 +56,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def give_sent_away(self) -> None:
         self.answer(302, Location="http://[::1/a.jpg")
+
+    def give_binary(self) -> None:
+        self.answer(200, PICTURE, "binary/octet-stream")  # Amazon's store
+
+    def give_untyped(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(PICTURE)
 
     def give_gone(self) -> None:
         self.answer(404, b"no")
@@ -260,3 +268,43 @@ def test_lists(tmp_path: Path) -> None:
             read_urls(tmp_path / name)
     with pytest.raises(DataError, match="in column other"):
         read_urls(tmp_path / "a.csv", "other")
+
+
+def test_cells_without_an_address_and_lists_of_them(tmp_path: Path) -> None:
+    rows = [
+        '{"asin": 0, "u": ["http://a/1", "", "http://a/2"]}',
+        '{"asin": "b", "u": null}',
+        '{"asin": "c", "u": NaN}',
+        '{"asin": "d", "u": " http://a/1 "}',
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(rows))
+    assert read_keyed_urls(tmp_path / "a.jsonl", "u", "asin") == {"http://a/1": ["0", "d"], "http://a/2": ["0"]}
+
+
+def test_a_list_without_any_web_address_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("asin,imUrl\nB1,http://a/1\n")
+    with pytest.raises(DataError, match=r"a.csv: no address of http or https in it \(the column of a table: --url-column\), such as 'asin,imUrl'"):
+        read_urls(tmp_path / "a.csv")
+    with pytest.raises(DataError, match=r"a.csv: no address of http or https in column asin, such as 'B1'"):
+        read_urls(tmp_path / "a.csv", "asin")
+
+
+@pytest.mark.parametrize(
+    ("row", "columns"), [({"asin": "B", "url": "u"}, ("url", "asin")), ({"key": "a", "url": "u"}, ("url", "key")), ({"url": "u"}, ("", ""))]
+)
+def test_lists_of_this_package_need_no_columns(tmp_path: Path, row: dict[str, str], columns: tuple[str, str]) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps(row))
+    assert default_columns(tmp_path / "a.jsonl") == columns
+
+
+def test_a_key_of_several_addresses_has_the_first_that_gave_a_picture(server: tuple[str, Counter[str]], tmp_path: Path) -> None:
+    base = server[0]
+    addresses = {f"{base}/gone/1.png": ["a"], f"{base}/picture/2.png": ["a"], f"{base}/picture/3.png": ["a", "b"]}
+    fetch_pictures(addresses, tmp_path / "out", QUICK)
+    names = {key: path.name.partition("-")[0] for key, path in read_keys(tmp_path / "out").items()}
+    assert names == {"a": "2", "b": "3"}
+
+
+def test_the_content_says_what_a_file_without_a_telling_type_is(server: tuple[str, Counter[str]], tmp_path: Path) -> None:
+    result = fetch_pictures([f"{server[0]}/binary/1", f"{server[0]}/untyped/2", f"{server[0]}/page/3"], tmp_path / "out", QUICK)
+    assert (result["counts"]["fetched"], result["reasons"]) == (2, {"not a picture": 1})

@@ -65,3 +65,36 @@ def test_what_open_images_does_not_have_is_one_line(tables: ClassTables, tmp_pat
         list_class("Dog", ClassTables(tables.images, tables.labels, tables.images))
     with pytest.raises(DataError, match=r"^--images .*boxes.csv.gz: has no column OriginalURL"):
         list_class("Dog", ClassTables(tables.classes, tables.labels, tables.labels))
+
+
+def test_a_class_is_known_by_its_label_and_a_shared_name_is_both(tables: ClassTables) -> None:
+    assert [address.key for address in list_class("/m/0BT9LR", tables)] == ["a1", "b2", "d4"]
+    tables.classes.write_text("\ufeff/m/0bt9lr,Dog\n/m/01yrx,Dog\n")
+    assert [address.key for address in list_class("Dog", tables)] == ["a1", "b2", "c3", "d4"]
+
+
+@pytest.mark.parametrize(
+    "row", ["a1,xclick,/m/0bt9lr", "a1,x,/m/0bt9lr,1,nan,0.6,0.2,1.0", "a1,x,/m/0bt9lr,1,10,90,20,80", "a1,x,/m/0bt9lr,1,0.6,0.1,0.2,1.0"]
+)
+def test_a_box_that_is_none_names_its_line(tables: ClassTables, tmp_path: Path, row: str) -> None:
+    (tmp_path / "boxes.csv").write_text("\n".join([*BOXES.splitlines()[:2], row]))
+    with pytest.raises(DataError, match=r"^--labels .*boxes.csv:3: needs an ImageID and, of a box, four shares"):
+        list_class("Dog", ClassTables(tables.classes, tmp_path / "boxes.csv", tables.images))
+
+
+def test_rejected_labels_do_not_count_however_they_are_written(tables: ClassTables, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("LabelName,Confidence,ImageID\n/m/0bt9lr,0.0,a1\n/m/0bt9lr,0.7,b2\n")
+    assert [address.key for address in list_class("Dog", ClassTables(tables.classes, tmp_path / "labels.csv", tables.images))] == ["b2"]
+    (tmp_path / "labels.csv").write_text("LabelName,Confidence,ImageID\n/m/0bt9lr,1,a1\n/m/0bt9lr,1\n")
+    with pytest.raises(DataError, match=r"labels.csv:3: needs an ImageID"):
+        list_class("Dog", ClassTables(tables.classes, tmp_path / "labels.csv", tables.images))
+
+
+def test_pictures_without_an_address_are_counted_and_left_out(tables: ClassTables, tmp_path: Path) -> None:
+    tables.images.write_text(IMAGES.replace("https://farm/a1.jpg", " ").replace("https://thumb/a1.jpg", ""))
+    listed = list_class("Dog", tables, limit=2)
+    assert [(address.key, address.url) for address in listed] == [("a1", ""), ("b2", "https://farm/b2.jpg"), ("d4", "https://farm/d4.jpg")]
+    assert write_addresses(listed, tmp_path / "dogs.jsonl") == 2
+    with pytest.raises(DataError, match="none of 1 pictures has an address"):
+        write_addresses(listed[:1], tmp_path / "none.jsonl")
+    assert not (tmp_path / "none.jsonl").exists()

@@ -189,6 +189,36 @@ def test_celeba_as_kaggle_ships_it(celeba: Path, tmp_path: Path) -> None:
         readers.pack_celeba(nested, tmp_path / "p.npy", attributes=["Smiling"])
 
 
+@pytest.mark.parametrize("root", ["Img/img_align_celeba", "celeba-dataset/img_align_celeba/img_align_celeba", "archive"])
+@pytest.mark.parametrize("form", ["txt", "quoted", "spaces"])
+def test_celeba_lies_in_folders_of_other_copies(celeba: Path, tmp_path: Path, root: str, form: str) -> None:
+    source = tmp_path / "copy"
+    (source / root).parent.mkdir(parents=True)
+    (celeba / "img_align_celeba").rename(source / root)
+    table = source / {"Img": "Anno", "celeba-dataset": "celeba-dataset", "archive": "archive"}[root.partition("/")[0]]
+    table.mkdir(exist_ok=True)
+    text = (celeba / "list_attr_celeba.txt").read_text()
+    if form == "txt":
+        (table / "list_attr_celeba.txt").write_text(text)
+    else:
+        separator = '","' if form == "quoted" else " , "
+        lines = [separator.join(line.split()) for line in ["image_id Smiling Male", *text.splitlines()[2:]]]
+        (table / "list_attr_celeba.csv").write_text("\n".join(f'"{line}"' if form == "quoted" else line for line in lines), encoding="utf-8-sig")
+    pack = readers.pack_celeba(source, tmp_path / "p.npy", size_px=8, attributes=["Smiling", "Male=-1"])
+    assert [source["name"] for source in pack.sources()] == ["000003.jpg"]
+
+
+def test_attributes_that_contradict_leave_no_picture(celeba: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no picture is left"):
+        readers.pack_celeba(celeba, tmp_path / "p.npy", attributes=["Smiling", "Smiling=-1"])
+
+
+def test_limit_counts_pictures_that_can_be_read(celeba: Path, tmp_path: Path) -> None:
+    (celeba / "img_align_celeba" / "000001.jpg").write_bytes(b"\xff\xd8")
+    kept = readers.pack_celeba(celeba, tmp_path / "p.npy", size_px=8, limit=2)
+    assert [source["name"] for source in kept.sources()] == ["000002.jpg", "000003.jpg"]
+
+
 def test_limit_counts_faces(celeba: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def find(picture: Image.Image) -> tuple[int, int, int, int] | None:
         return (0, 0, 40, 40) if np.asarray(picture)[0, 0, 0] >= 75 else None  # the first of the four has none

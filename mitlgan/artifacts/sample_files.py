@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
 PICTURE_FORMATS = {"png": "PNG", "webp": "WEBP"}
 """Formats of plain pictures by their suffix, with Pillow's name. WebP is lossless."""
+MIN_SHEET_COLUMNS = 4
+"""Images per row of each grid of a sheet of stages, at least."""
 
 
 @dataclass(frozen=True)
@@ -80,19 +83,20 @@ def write_sample_files(
     return files
 
 
-def stages_sheet_png(stages: CompositionStages, size: PictureSize = OWN_SIZE, columns: int = 4) -> bytes:
+def stages_sheet_png(stages: CompositionStages, size: PictureSize = OWN_SIZE, columns: int | None = None) -> bytes:
     """Return a PNG of every stage side by side, each a titled grid of the same images.
 
     Args:
         stages: As `LoadedArtifact.layers` returns them. Alpha is composited on white; without a translator the fused image is left out.
         size: Size of each image; by default see `mitlgan.images.grid.cell_size`.
-        columns: Images per row of each grid.
+        columns: Images per row of each grid; None: a sheet about as wide as high, with 4 at least.
     """
     grids = {layer_title(name): image for name, image in stages.layers.items()}
     if len(stages.layers) > 1:
         mattes = {} if stages.matte is None else {"Matte": (stages.matte * 2 - 1).expand(-1, 3, -1, -1)}
         fused = {} if torch.equal(stages.fused, stages.output) else {"Fused": stages.fused}
         grids |= {**mattes, **fused, "Composed": stages.output}
+    columns = columns or max(MIN_SHEET_COLUMNS, math.ceil((len(stages.output) / len(grids)) ** 0.5))
     return titled_grids_png(grids, columns, size)
 
 

@@ -21,7 +21,7 @@ from mitlgan.data.sources.image_source import list_pictures
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
 from mitlgan.images.alpha import on_checkerboard, split_premultiplied, unpremultiply
 from mitlgan.images.encode import encode_png
-from mitlgan.images.grid import HEADING_PX, MARGIN_PX, contact_sheet_png, grid_png, repeat_pixels
+from mitlgan.images.grid import HEADING_PX, MARGIN_PX, contact_sheet_png, grid_png, repeat_pixels, titled_grids_png
 from mitlgan.images.pixels import to_uint8
 from mitlgan.networks import CompositionStages, LayerTransform
 from mitlgan.networks.placement import transform_layer
@@ -334,3 +334,18 @@ def test_the_sheet_lays_what_is_transparent_on_white() -> None:
     clear = torch.full((1, 4, 8, 8), -1.0)
     sheet = opened(stages_sheet_png(CompositionStages(layers={"fg": clear}, fused=clear, matte=None, output=clear)))
     assert (sheet[HEADING_PX:] == 255).all()
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (16, 4), (17, 5), (64, 8)])
+def test_a_sheet_of_one_stage_is_about_as_wide_as_high(count: int, columns: int) -> None:
+    images = torch.zeros(count, 3, 8, 8)
+    alone = opened(stages_sheet_png(CompositionStages(layers={"fg": images}, fused=images, matte=None, output=images)))
+    assert np.array_equal(alone, opened(titled_grids_png({"Foreground": images}, max(columns, 4))))
+
+
+def test_a_sheet_of_many_stages_has_four_columns_each_until_there_are_many_images() -> None:
+    images, composed = torch.zeros(64, 3, 8, 8), torch.ones(64, 3, 8, 8)
+    stages = CompositionStages(layers={"bg": images, "fg": images}, fused=images, matte=images[:, :1], output=composed)
+    titles = ("Background", "Foreground", "Matte", "Fused")
+    grids = {**dict.fromkeys(titles, images), "Composed": composed}
+    assert opened(stages_sheet_png(stages)).shape == opened(titled_grids_png(grids, 4)).shape

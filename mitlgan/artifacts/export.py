@@ -23,6 +23,7 @@ from mitlgan.artifacts.layered_files import LAYERED_FORMATS, check_layered_forma
 from mitlgan.artifacts.load_save import CARD_FILE, check_generators_found, save_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, run_network
 from mitlgan.artifacts.markdown_card import markdown_card
+from mitlgan.artifacts.published_card import published_card
 from mitlgan.artifacts.sample_files import stages_sheet_png
 from mitlgan.artifacts.samples import sample_like, samples_of_seeds
 from mitlgan.artifacts.times import TIMES_FILE, split_times
@@ -31,7 +32,7 @@ from mitlgan.images.resize import OWN_SIZE, PictureSize
 from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import CompositionStages
 from mitlgan.recipe import as_dict
-from mitlgan.runtime.files import ensure_folder, refuse_existing, write_atomically
+from mitlgan.runtime.files import ensure_folder, refuse_existing, require_suffix, write_atomically
 from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
 MAX_DIFFERENCE = 1e-4
@@ -121,6 +122,8 @@ def export_artifact(
         return _slim(artifact, path)
     if to == "hub-folder":
         return write_hub_folder(artifact, path)
+    if EXPORT_SUFFIXES[to] in PICTURE_SUFFIXES:
+        require_suffix(path, EXPORT_SUFFIXES[to], "--out")
     if to in LAYERED_FORMATS:
         check_layered_format(to, "--to")
         samples = samples_of_seeds(artifact, [seed]) if like is None else sample_like(artifact, like)
@@ -139,7 +142,7 @@ def _onnx(artifact: LoadedArtifact) -> bytes:
         import onnxruntime  # type: ignore[import-untyped, unused-ignore]
         import onnxscript  # noqa: F401  (torch's exporter works by it)
     except ImportError as error:
-        raise UsageError(f"to: onnx needs {error.name}; `pip install 'mitlgan[export]'`") from None
+        raise UsageError(f"--to: onnx needs {error.name}; `pip install 'mitlgan[export]'`") from None
     network = ExportableNetwork(artifact).eval()
     with _exporting("onnx"):
         program = _program(network, artifact)
@@ -240,8 +243,8 @@ def _png_sheet(artifact: LoadedArtifact) -> bytes:
 
 
 def _card_json(artifact: LoadedArtifact) -> str:
-    """Return the card without times, so that equal networks make equal files."""
-    return json.dumps(split_times(as_dict(artifact.card))[0])
+    """Return the card for others, without times, so that equal networks make equal files."""
+    return json.dumps(split_times(as_dict(published_card(artifact.card)))[0])
 
 
 def _card(artifact: LoadedArtifact) -> bytes:
@@ -249,6 +252,8 @@ def _card(artifact: LoadedArtifact) -> bytes:
 
 
 TARGETS: dict[str, Callable[[LoadedArtifact], bytes]] = {"onnx": _onnx, "torch-export": _torch_export, "png-sheet": _png_sheet, "card": _card}
+PICTURE_SUFFIXES = (".png", ".ora", ".psd")
+"""Suffixes by which other programs tell how to open a file."""
 EXPORT_SUFFIXES = {
     "onnx": ".onnx",
     "torch-export": ".pt2",

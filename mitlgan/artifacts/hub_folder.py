@@ -10,8 +10,8 @@ from mitlgan.artifacts.card import Card
 from mitlgan.artifacts.load_save import save_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.artifacts.markdown_card import markdown_card
+from mitlgan.artifacts.published_card import published_card
 from mitlgan.artifacts.sample_files import stages_sheet_png
-from mitlgan.recipe import display_name_of
 from mitlgan.runtime.files import ensure_folder, refuse_existing, write_atomically
 from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
@@ -22,7 +22,7 @@ HUB_LICENCES = {"mit": "mit", "cc0": "cc0-1.0", "cc0-1.0": "cc0-1.0", "cc-by-4.0
 
 
 def write_hub_folder(artifact: LoadedArtifact, folder: Path) -> Path:
-    """Write the folder; `mitlgan.load("hf://OWNER/NAME")` takes it from the Hub again.
+    """Write the folder; `mitlgan.load("hf://OWNER/NAME")` takes it from the Hub again. No path of this machine is in it.
 
     Args:
         artifact: Generator or composer, on the CPU.
@@ -35,7 +35,7 @@ def write_hub_folder(artifact: LoadedArtifact, folder: Path) -> Path:
     refuse_existing(folder, "--out")
     with remove_if_failed(folder):
         ensure_folder(folder)
-        save_network(folder / f"{artifact.card.kind}.safetensors", artifact.network, artifact.card)
+        save_network(folder / f"{artifact.card.kind}.safetensors", artifact.network, published_card(artifact.card))
         write_atomically(folder / SHEET_FILE, stages_sheet_png(artifact.layers(range(SHEET_SEEDS))))
         write_atomically(folder / "README.md", hub_readme(artifact))
     return folder
@@ -56,5 +56,5 @@ def _metadata(card: Card) -> dict[str, Any]:
         **licence,
         "library_name": "mitlgan",
         "pipeline_tag": "unconditional-image-generation",
-        "tags": ["gan", "layered-generation", card.kind, f"{card.size_px}px", display_name_of(card.recipe, card.role)[:100]],
+        "tags": ["gan", "layered-generation", card.kind, f"{card.size_px}px", str(card.recipe.get("name") or card.role)[:100]],
     }

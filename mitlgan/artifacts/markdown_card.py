@@ -8,6 +8,7 @@ from typing import Any
 
 from mitlgan.artifacts.card import Card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
+from mitlgan.artifacts.published_card import without_folder
 from mitlgan.errors import to_one_line
 from mitlgan.networks import count_parameters
 from mitlgan.recipe import display_name_of
@@ -57,7 +58,7 @@ def _describe_channels(card: Card) -> str:
 def _facts_table(artifact: LoadedArtifact) -> str:
     card = artifact.card
     latents = ", ".join(f"{name} ({dim})" for name, dim in card.latent_dims.items())
-    data = ", ".join(f"{key} {value}" for key, value in card.data.items() if key in ("source", "count", "content_sha256"))
+    data = ", ".join(f"{key} {without_folder(str(value))}" for key, value in card.data.items() if key in ("source", "count", "content_sha256"))
     rows = {
         "latents, standard normal": latents,
         "parameters": f"{count_parameters(artifact.network).parameters:,}, BatchNorm statistics counted",
@@ -91,7 +92,7 @@ def _metrics_table(metrics: Mapping[str, Any]) -> str:
                     metric.get("name", ""),
                     f"{metric['value']:.4g}{std}",
                     metric.get("generated", ""),
-                    f"{metric.get('real', '')}, {metric.get('split', '')}",
+                    ", ".join(str(metric[key]) for key in ("real", "split") if metric.get(key) not in (None, "")),
                 )
             )
     return _table(("figure", "value", "generated", "real, split"), list(dict.fromkeys(rows))) if rows else ""

@@ -9,7 +9,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import log, print_result
-from mitlgan.cli.output_files import new_file, refuse_file
+from mitlgan.cli.output_files import new_file, refuse_file, refuse_picture
 from mitlgan.cli.picture_options import FilterName, Scale, Size, picture_size
 from mitlgan.cli.search_progress import search_progress
 
@@ -75,6 +75,7 @@ def embed(
     from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR
     from mitlgan.runtime.distributed import resolve_device
     from mitlgan.runtime.files import write_atomically
+    from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
     options.use_threads(threads)
     settings = InversionSettings(
@@ -88,8 +89,9 @@ def embed(
     targets = torch.stack([read_target(file, loaded.card) for file in files])
     with search_progress(len(files)) as watch:
         result = embedded(loaded, targets, settings, progress=watch)
-    _write_latents(files, latent_paths, result, loaded)
-    write_atomically(sheet_path, sheet_png(targets, result, [file.stem for file in files], target_size))
+    with remove_if_failed(*latent_paths, sheet_path):
+        _write_latents(files, latent_paths, result, loaded)
+        write_atomically(sheet_path, sheet_png(targets, result, [file.stem for file in files], target_size))
     print_result(as_json, _values(files, latent_paths, sheet_path, result), _text(files, latent_paths, sheet_path, result, settings))
 
 
@@ -124,8 +126,9 @@ def _output_paths(files: list[Path], out: Path, sheet: Path | None) -> tuple[lis
 
     latents = _latent_paths(files, out)
     sheet = sheet or (sibling_path(out.with_suffix("") if out.suffix == LATENT else out, "-sheet.png"))
-    for path, option in (*((path, "--out") for path in latents), (sheet, "--sheet")):
-        refuse_file(path, option)
+    for path in latents:
+        refuse_file(path, "--out")
+    refuse_picture(sheet, "--sheet")
     return latents, sheet
 
 

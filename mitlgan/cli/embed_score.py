@@ -9,7 +9,7 @@ import typer
 
 from mitlgan.cli import options, score_options
 from mitlgan.cli.output import print_result
-from mitlgan.cli.output_files import lines_of, refuse_file
+from mitlgan.cli.output_files import lines_of, refuse_picture
 from mitlgan.cli.search_progress import search_progress
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def embed_score(
     from mitlgan.runtime.files import write_atomically
 
     options.use_threads(threads)
-    refuse_file(sheet, "--sheet")
+    refuse_picture(sheet, "--sheet")
     settings = InversionSettings(seed=seed, attempts=attempts, seconds=seconds, perceptual=perceptual, extractor=extractor, weights=weights)
     device_name = str(resolve_device(device))
     path = artifact_path(artifact)

@@ -10,7 +10,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import log, print_result
-from mitlgan.cli.output_files import lines_of, new_file, refuse_file
+from mitlgan.cli.output_files import lines_of, new_file, refuse_picture
 from mitlgan.cli.picture_options import FilterName, Scale, Size, picture_size
 
 
@@ -54,24 +54,23 @@ def inpaint(
     """Fill a hole in a picture, without a seam."""
     import torch
 
-    from mitlgan.errors import UsageError
     from mitlgan.images.grid import labeled_grid_png
     from mitlgan.inpainting import inpaint as filled
     from mitlgan.inpainting import make_filler, parse_hole, read_original
     from mitlgan.runtime.files import write_atomically
+    from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
     out = new_file(out, "inpainted.png")
-    refuse_file(sheet, "--sheet")
-    if out.suffix.lower() != ".png":
-        raise UsageError(f"--out {out}: only a PNG keeps every pixel outside of the hole; let its name end in .png")
+    refuse_picture(sheet, "--sheet", out)
     original = read_original(image)
     target = picture_size(scale, size, filter_name, original.picture.width, original.picture.height)
     where = parse_hole(hole, original.picture.height, original.picture.width)
     result = filled(original.on_white, where, make_filler(method.value, artifact))
     planes = torch.stack([torch.from_numpy(part).permute(2, 0, 1) for part in (result.masked, result.filled, result.blended)])
-    write_atomically(out, original.png(result.blended, where, target))
-    if sheet is not None:
-        write_atomically(sheet, labeled_grid_png(planes, [""], ["what is left", f"filled: {method.value}", "blended"], size=target))
+    with remove_if_failed(*(path for path in (out, sheet) if path is not None)):
+        write_atomically(out, original.png(result.blended, where, target))
+        if sheet is not None:
+            write_atomically(sheet, labeled_grid_png(planes, [""], ["what is left", f"filled: {method.value}", "blended"], size=target))
     if original.note:
         log(f"{image}: {original.note}")
     values = {"file": str(out), "sheet": str(sheet) if sheet else None, "method": method.value, "pixels": int(where.sum()), "note": original.note}

@@ -10,7 +10,7 @@ import typer
 from mitlgan.cli import options, score_options
 from mitlgan.cli.inpaint import Method
 from mitlgan.cli.output import print_result
-from mitlgan.cli.output_files import lines_of, refuse_file
+from mitlgan.cli.output_files import lines_of, refuse_picture
 
 if TYPE_CHECKING:
     from mitlgan.inpainting import InpaintScore
@@ -56,7 +56,7 @@ def inpaint_score(
     from mitlgan.runtime.files import write_atomically
 
     options.use_threads(threads)
-    refuse_file(sheet, "--sheet")
+    refuse_picture(sheet, "--sheet")
     path = artifact_path(artifact or shipped_artifact("context"))
     artifacts = {Method.context: path, Method.embed: embed}
     chosen = dict.fromkeys([*(method or MEASURED), *([Method.embed] if embed is not None else [])])

@@ -12,7 +12,7 @@ import typer
 from mitlgan.cli import options
 from mitlgan.cli.edit_options import POINT, ArtifactPath, Layer, layer_names, load_artifact
 from mitlgan.cli.output import print_result
-from mitlgan.cli.output_files import lines_of, new_file, refuse_file
+from mitlgan.cli.output_files import lines_of, new_file, refuse_picture
 from mitlgan.cli.picture_options import FilterName, Scale, Size, picture_size
 
 if TYPE_CHECKING:
@@ -70,9 +70,10 @@ def interpolate(
     from mitlgan.images.grid import display_scale
     from mitlgan.images.resize import OWN_SIZE, resize_images
     from mitlgan.runtime.files import write_atomically
+    from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
     out = new_file(out, "morph.webp")
-    refuse_file(sheet, "--sheet")
+    refuse_picture(sheet, "--sheet", out)
     form = validate_format(out.suffix.removeprefix(".").lower(), fps)
     loaded = load_artifact(artifact, device)
     target = picture_size(scale, size, filter_name, loaded.card.size_px)
@@ -89,9 +90,10 @@ def interpolate(
         raise UsageError(f"frames: {len(way.order)} of {px} px are more than fit in memory; give fewer, or a smaller --scale or --size")
     images = render_path(loaded, way)
     pixels = resize_images(to_opaque_rgb(images), target)
-    write_atomically(out, encode_animation(pixels.permute(0, 2, 3, 1).contiguous().numpy(), form, fps))
-    if sheet is not None:
-        write_atomically(sheet, _sheet(images, OWN_SIZE if (scale, size) == (None, None) else target))
+    with remove_if_failed(*(path for path in (out, sheet) if path is not None)):
+        write_atomically(out, encode_animation(pixels.permute(0, 2, 3, 1).contiguous().numpy(), form, fps))
+        if sheet is not None:
+            write_atomically(sheet, _sheet(images, OWN_SIZE if (scale, size) == (None, None) else target))
     values = {"file": str(out), "sheet": str(sheet) if sheet else None, "frames": len(images), "fps": fps, "size_px": pixels.shape[2]}
     print_result(as_json, values, lines_of(f"{out}: {len(images)} frames", sheet))
 

@@ -10,7 +10,7 @@ import typer
 from mitlgan.cli import options
 from mitlgan.cli.edit_options import ArtifactPath, Layer, layer_names, load_artifact
 from mitlgan.cli.output import print_result
-from mitlgan.cli.output_files import lines_of, new_file, refuse_file
+from mitlgan.cli.output_files import lines_of, new_file, refuse_picture
 from mitlgan.cli.picture_options import FilterName, NoMetadata, Scale, Size, picture_size
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def mix(
     from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
     out = new_file(out, "child.png", [".json"])
-    refuse_file(sheet, "--sheet")
+    refuse_picture(sheet, "--sheet", out)
     names = _parents(first, second, coarse, fine, from_px)
     if coarse is not None and (weight or layer or features or straight):
         raise UsageError("--coarse: mixes styles by resolution; leave away --weight, --layer, --features and --lerp")

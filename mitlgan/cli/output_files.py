@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 MAX_NUMBERED = 100_000
+PNG = ".png"
 
 
 def new_file(named: Path | None, default: str, companions: Sequence[str] = (), option: str = "--out") -> Path:
@@ -18,9 +19,13 @@ def new_file(named: Path | None, default: str, companions: Sequence[str] = (), o
         option: Where the user names it.
 
     Raises:
-        UsageError: What the user named exists, or something next to it that would be written.
+        UsageError: What the user named exists, or something next to it that would be written, or the default is a PNG and the name says another format.
     """
+    from mitlgan.runtime.files import require_suffix
+
     if named is not None:
+        if Path(default).suffix == PNG:
+            require_suffix(named, PNG, option)
         for path in (named, *(named.with_name(named.stem + ending) for ending in companions)):
             refuse_file(path, option)
         return named
@@ -54,6 +59,23 @@ def refuse_file(path: Path | None, option: str) -> None:
 
     if path is not None:
         refuse_existing(path, option)
+
+
+def refuse_picture(path: Path | None, option: str, out: Path | None = None) -> None:
+    """Refuse a PNG to write that exists, whose name says another format, or that `--out` names as well.
+
+    Raises:
+        UsageError: The message begins with the option.
+    """
+    from mitlgan.errors import UsageError
+    from mitlgan.runtime.files import require_suffix
+
+    if path is None:
+        return
+    require_suffix(path, PNG, option)
+    refuse_file(path, option)
+    if out is not None and path.absolute() == out.absolute():
+        raise UsageError(f"{option} {path}: is the file of --out, too; choose another name")
 
 
 def refuse_pack(path: Path, option: str) -> None:

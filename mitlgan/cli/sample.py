@@ -12,7 +12,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import print_result
-from mitlgan.cli.output_files import new_folder, refuse_file
+from mitlgan.cli.output_files import new_folder, refuse_picture
 from mitlgan.cli.picture_options import FilterName, NoMetadata, Scale, Size, picture_size
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def sample(
     locks, stands = _locks(lock or []), _stands(stand or [])
     if form in LAYERED_FORMATS:
         check_layered_format(form.value, "--format")
-    refuse_file(sheet, "--sheet")
+    refuse_picture(sheet, "--sheet")
     out = new_folder(out, "samples", SIBLINGS) if sheet is None else Path()
     loaded = _load(artifact, like, device)
     for name in stands:

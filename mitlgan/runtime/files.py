@@ -200,6 +200,16 @@ def refuse_existing(path: Path, option: str) -> None:
         raise UsageError(f"{option} {path}: exists already; choose another name, or remove it")
 
 
+def require_suffix(path: Path, suffix: str, option: str) -> None:
+    """Refuse a target whose name says another format than it will have, by which other programs would open it.
+
+    Raises:
+        UsageError: Its suffix is another one; the message begins with the option.
+    """
+    if path.suffix.lower() != suffix:
+        raise UsageError(f"{option} {path}: is written as {suffix[1:].upper()}; let its name end in {suffix}")
+
+
 def write_json(path: Path, value: Any, *, root: Path | None = None) -> None:
     """Write indented JSON atomically; NaN raises `ValueError`. See `write_atomically`."""
     write_atomically(path, json.dumps(value, indent=2, allow_nan=False) + "\n", root=root)

@@ -126,7 +126,7 @@ def test_exports_that_cannot_be(fg: LoadedArtifact, tmp_path: Path, monkeypatch:
     with pytest.raises(UsageError, match=r"^to: there is no 'tflite'; choose one of onnx, torch-export, png-sheet, card, slim, ora, psd, hub-folder$"):
         export_artifact(fg, "tflite", tmp_path / "x")
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    with pytest.raises(UsageError, match=r"^to: onnx needs onnxscript; `pip install 'mitlgan\[export\]'`$"):
+    with pytest.raises(UsageError, match=r"^--to: onnx needs onnxscript; `pip install 'mitlgan\[export\]'`$"):
         export_artifact(fg, "onnx", tmp_path / "x")
     assert not list(tmp_path.iterdir())
 

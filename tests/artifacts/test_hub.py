@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import mitlgan
+from mitlgan.artifacts.export import _card_json
 from mitlgan.artifacts.hub import fetch_hub_artifact, is_hub_reference, parse_hub_reference
 from mitlgan.artifacts.hub_folder import hub_readme, write_hub_folder
 from mitlgan.artifacts.loaded_artifact import artifact_path
@@ -222,6 +223,29 @@ def test_a_hub_folder_holds_card_weights_and_a_readme_with_metadata(artifacts: d
     with pytest.raises(UsageError, match=r"^--out .*upload: exists already"):
         mitlgan.export(artifact, "hub-folder", tmp_path / "upload")
     shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("folder", ["/home/ada/Secret project", "C:\\Users\\ada\\Secret project", "~ada/Secret project"])
+def test_what_is_published_holds_no_folder_of_this_machine(artifacts: dict[str, Path], tmp_path: Path, folder: str) -> None:
+    artifact = mitlgan.load(artifacts["scene"])
+    separator = "\\" if "\\" in folder else "/"
+    data = {"source": f"{folder}{separator}scene", "count": 7}
+    layers = {name: layer.model_copy(update={"card": {**layer.card, "data": data}}) for name, layer in artifact.card.layers.items()}
+    recipe = {**artifact.card.recipe, "data": {"source": data["source"]}}
+    artifact.card = artifact.card.model_copy(update={"data": data, "recipe": recipe, "layers": layers, "notes": "and/or a/b"})
+    mitlgan.export(artifact, "hub-folder", tmp_path / "upload")
+    for path in (tmp_path / "upload").iterdir():
+        assert b"Secret" not in path.read_bytes(), path.name
+    card = mitlgan.load(tmp_path / "upload").card
+    assert (card.data, card.recipe["data"]["source"], card.notes) == ({"source": "scene", "count": 7}, "scene", "and/or a/b")
+    assert "trained on | source scene, count 7 |" in mitlgan.export(artifact, "card", tmp_path / "card.md").read_text()
+    assert "Secret" not in _card_json(artifact)  # in ONNX and torch.export
+
+
+def test_the_tag_of_a_recipe_is_its_name_alone(artifacts: dict[str, Path]) -> None:
+    artifact = mitlgan.load(artifacts["fg"])
+    artifact.card = artifact.card.model_copy(update={"recipe": {**artifact.card.recipe, "name": "few-64"}})
+    assert '"few-64"]' in hub_readme(artifact).split("\n---\n")[0]
 
 
 def test_text_of_a_card_cannot_break_out_of_the_metadata(artifacts: dict[str, Path]) -> None:

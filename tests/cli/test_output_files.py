@@ -76,6 +76,41 @@ def test_what_the_user_names_is_written_and_said_and_a_second_time_refused(key: 
     assert files(place) == after
 
 
+PICTURES = {"sheet", "grid", "mix", "directions", "inpaint", "export"}
+"""Commands of `NAMED` that write a picture of one format."""
+
+
+@pytest.mark.parametrize("key", sorted(PICTURES))
+@pytest.mark.parametrize("suffix", [".jpg", ".psd", ""])
+def test_a_picture_is_not_written_under_the_name_of_another_format(
+    key: str, suffix: str, command: Command, place: Path, artifacts: dict[str, Path]
+) -> None:
+    named = next(word for word in NAMED[key] if isinstance(word, str) and word.startswith("o."))
+    before = files(place)
+    done = command(*(f"o{suffix}" if word == named else word for word in words(NAMED[key], artifacts)))
+    right = Path(named).suffix
+    assert (done.code, files(place)) == (2, before)
+    assert f" o{suffix}: is written as {right[1:].upper()}; let its name end in {right}" in done.err
+
+
+@pytest.mark.parametrize("key", ["mix", "interpolate", "inpaint"])
+def test_a_sheet_is_a_png_and_not_the_file_of_out(key: str, command: Command, place: Path, artifacts: dict[str, Path]) -> None:
+    before, arguments = files(place), words(NAMED[key], artifacts)
+    done = command(*("s.gif" if word == "s.png" else word for word in arguments))
+    assert (done.code, "--sheet s.gif: is written as PNG" in done.err) == (2, True)
+    done = command(*("./o.png" if word in ("s.png", "o.webp") else word for word in arguments))
+    assert (done.code, "--sheet o.png: is the file of --out, too" in done.err) == (2, True)
+    assert files(place) == before
+
+
+@pytest.mark.parametrize("key", ["interpolate", "inpaint"])
+def test_where_the_sheet_cannot_be_written_nothing_stays(key: str, command: Command, place: Path, artifacts: dict[str, Path]) -> None:
+    (place / "file").touch()
+    before = files(place)
+    done = command(*("file/s.png" if word == "s.png" else word for word in words(NAMED[key], artifacts)))
+    assert (done.code, files(place)) == (5, before)
+
+
 @pytest.mark.parametrize("key", ["pack", "read"])
 def test_a_manifest_takes_no_other_files_place(key: str, command: Command, place: Path, artifacts: dict[str, Path]) -> None:
     (place / "o.json").write_text('{"mine": 1}')

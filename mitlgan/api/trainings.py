@@ -13,7 +13,7 @@ from mitlgan.artifacts.loaded_artifact import LoadedArtifact, artifact_path, loa
 from mitlgan.compare.arm_training import ArmTraining
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.project.make import JOBS, ProjectResult, make_project
-from mitlgan.project.plan import ProjectRequest, default_folder
+from mitlgan.project.plan import ProjectRequest, default_folder, full_path
 from mitlgan.runtime.distributed import resolve_device
 from mitlgan.stages.compose import compose as run_composition
 from mitlgan.stages.default_layers import resolve_layers
@@ -192,7 +192,7 @@ def make(
         >>> project = mitlgan.make("photographs", minutes=12)  # doctest: +SKIP
         >>> project.sheet, project.report, project.metrics["kid"]  # doctest: +SKIP
     """
-    request = ProjectRequest(str(Path(photographs).absolute()), size_px, minutes, holdout, matting, licence, seed, allow_bad)
+    request = ProjectRequest(full_path(photographs), size_px, minutes, holdout, matting, licence, seed, allow_bad)
     with open_context("make", "runs", "cpu", quiet) as context:
         result = make_project(request, default_folder(str(photographs)) if out is None else Path(out), context, jobs=jobs)
     assert result is not None

@@ -45,12 +45,12 @@ def make(
     import torch
 
     from mitlgan.project.make import JOBS, make_project
-    from mitlgan.project.plan import ProjectRequest, default_folder
+    from mitlgan.project.plan import ProjectRequest, default_folder, full_path
     from mitlgan.runtime.distributed import World
     from mitlgan.runtime.progress import PlainReporter
     from mitlgan.stages.context import RunContext
 
-    request = ProjectRequest(str(Path(photographs).absolute()), size, minutes, holdout, matting, licence, seed, allow_bad)
+    request = ProjectRequest(full_path(photographs), size, minutes, holdout, matting, licence, seed, allow_bad)
     context = RunContext(World(0, 1, torch.device("cpu")), PlainReporter("make"), on_end=options.write_run_files)
     with labeled_progress() as progress:
         result = make_project(request, out or default_folder(photographs), context, jobs=jobs or JOBS, dry_run=dry_run, progress=progress)

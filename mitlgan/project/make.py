@@ -216,7 +216,7 @@ def make_project(
         context.reporter.say(f"PHOTOS: {line}")
     if len(source.entries) < MIN_PHOTOGRAPHS:
         raise DataError(f"PHOTOS {request.photographs}: {len(source.entries)} pictures; give at least {MIN_PHOTOGRAPHS}, better 200 or more")
-    refuse_output_inside(source, out)
+    refuse_output_inside(source, out, "PHOTOS")
     with _say_how_to_go_on(out):
         plan = read_plan(out)
         if plan is None:

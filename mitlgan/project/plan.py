@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mitlgan.data.layers.cut import DEFAULT_MATTING
 from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT, HoldoutSize
@@ -137,13 +138,15 @@ def read_plan(out: Path) -> ProjectPlan | None:
 def require_same_request(plan: ProjectPlan, request: ProjectRequest, listing_sha256: str, count: int, out: Path) -> ProjectPlan:
     """Return the plan to go on with; refuse other photographs or options than those of the first call.
 
-    Options that are not given now are those of the first call; bad files may be allowed later.
+    Options that are not given now are those of the first call; bad files may be allowed later. The same photographs may have another path.
 
     Raises:
         UsageError: Says what differs, and what to do.
     """
     stored = {key: value for key, value in asdict(plan.request).items() if value is not None}
     before, now = {"minutes": None, **DEFAULTS, **stored, "size_px": plan.size_px}, asdict(request)
+    if listing_sha256 == plan.listing_sha256 or Path(now["photographs"]).resolve() == Path(before["photographs"]).resolve():
+        before["photographs"] = now["photographs"]
     for key, option in OPTIONS.items():
         if now[key] is not None and now[key] != before[key]:
             was = "its own length" if key == "minutes" and before[key] is None else before[key]
@@ -152,9 +155,10 @@ def require_same_request(plan: ProjectPlan, request: ProjectRequest, listing_sha
                 "or remove the folder to begin again"
             )
     if listing_sha256 != plan.listing_sha256:
-        change = f"{plan.count:,} then, {count:,} now" if count != plan.count else f"{count:,}, some of them changed"
+        change = f"{plan.count:,} then, {count:,} now" if count != plan.count else f"{count:,}, some of them changed or copied"
         raise UsageError(f"PHOTOS {request.photographs}: other pictures than when {out} was begun ({change}); give another --out for them")
-    return replace(plan, request=replace(plan.request, allow_bad=plan.request.allow_bad or request.allow_bad))
+    changes: dict[str, Any] = {"photographs": request.photographs, "allow_bad": plan.request.allow_bad or request.allow_bad}
+    return replace(plan, request=replace(plan.request, **changes))
 
 
 def split_settings(request: ProjectRequest, size_px: int) -> SplitSettings:
@@ -173,14 +177,21 @@ def command_line(words: Sequence[str]) -> str:
     return shlex.join(["mitlgan", *words])
 
 
+def full_path(photographs: str | Path) -> str:
+    """Return the absolute path of what a user typed; links stay, except where `..` follows one."""
+    path = Path(photographs).absolute()
+    return str(path.resolve() if ".." in path.parts else path)
+
+
 def shown_path(path: str) -> str:
-    """Return an absolute path as a user would type it: relative where it is below the working folder."""
+    """Return an absolute path as a user would type it: relative where it is below the working folder, and never taken for an option."""
     with suppress(ValueError):
-        return str(Path(path).relative_to(Path.cwd()))
+        relative = str(Path(path).relative_to(Path.cwd()))
+        return f"./{relative}" if relative.startswith("-") else relative
     return path
 
 
 def default_folder(photographs: str) -> Path:
     """Return the folder of a project that is not named."""
-    path = Path(photographs).absolute()
+    path = Path(full_path(photographs))
     return Path(f"mitlgan-{path.stem if path.is_file() else path.name}")

@@ -261,6 +261,33 @@ def test_options_of_the_first_call_need_not_be_repeated(photographs: Path, tmp_p
         assert plan.require_same_request(read, request, read.listing_sha256, read.count, tmp_path / "out") == read
 
 
+def test_the_same_photographs_may_have_another_path(tmp_path: Path) -> None:
+    begun = ProjectPlan(ProjectRequest(str(tmp_path / "photographs")), "ab", 200, "few", 64, {})
+    (tmp_path / "photographs").mkdir()
+    (tmp_path / "link").symlink_to("photographs")
+    for path in ("link", "link/../photographs", "moved"):  # the listing of what was moved is the same
+        request = ProjectRequest(str(tmp_path / path))
+        assert plan.require_same_request(begun, request, "ab", 200, tmp_path / "out").request == request
+    with pytest.raises(UsageError, match=f"^PHOTOS {tmp_path}/other: .* was begun with {tmp_path}/photographs; "):
+        plan.require_same_request(begun, ProjectRequest(str(tmp_path / "other")), "cd", 200, tmp_path / "out")
+    with pytest.raises(UsageError, match=f"^PHOTOS {tmp_path}/link: other pictures than when"):
+        plan.require_same_request(begun, ProjectRequest(str(tmp_path / "link")), "cd", 200, tmp_path / "out")
+
+
+def test_a_path_is_kept_and_shown_so_that_it_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert plan.full_path("../photos") == str(tmp_path.resolve() / "photos")
+    assert plan.default_folder("..") == Path(f"mitlgan-{tmp_path.name}")
+    assert plan.shown_path(plan.full_path("a b")) == "a b"
+    assert plan.shown_path(plan.full_path("-dash")) == "./-dash"  # not an option of the command that is printed
+
+
+def test_a_project_inside_its_photographs_is_refused_with_a_folder_that_does(photographs: Path) -> None:
+    with pytest.raises(UsageError, match=f"^--out {photographs}/mine: is inside PHOTOS, .*, such as --out {photographs.parent}/mine$"):
+        _make(photographs, photographs / "mine")
+
+
 @pytest.mark.parametrize(
     ("first", "default"), [({"holdout": "20%"}, {"holdout": "10%"}), ({"seed": 4}, {"seed": 0}), ({"licence": "x"}, {"licence": ""})]
 )

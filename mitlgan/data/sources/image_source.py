@@ -138,15 +138,18 @@ def list_pictures(folder: Path, option: str = "--data") -> list[Path]:
     return [entry.path for entry in open_source(folder, option).entries if entry.path is not None]
 
 
-def refuse_output_inside(source: ImageSource, out: Path) -> None:
-    """Refuse to write pictures into their own source: the next call would take them for more of it.
+def refuse_output_inside(source: ImageSource, out: Path, option: str = "SRC") -> None:
+    """Refuse to write pictures into their own source, which the user gives as `option`: the next call would take them for more of it.
 
     Raises:
         UsageError: `--out` is the source's folder, or a folder inside it that would be read.
     """
     folder, target = Path(source.spec).resolve(), out.resolve()
     if folder.is_dir() and target.is_relative_to(folder) and not any(is_hidden_name(part) for part in target.relative_to(folder).parts):
-        raise UsageError(f"--out {out}: is inside SRC, {source.spec}, and would be read as part of it from then on; choose a folder outside of it")
+        raise UsageError(
+            f"--out {out}: is inside {option}, {source.spec}, and would be read as part of it from then on; choose a folder outside of it, "
+            f"such as --out {folder.parent / (target.name if target != folder else 'layers')}"
+        )
 
 
 def refuse_unreadable(label: str, total: int, unreadable: Sequence[dict[str, str]], way_out: str = "") -> None:

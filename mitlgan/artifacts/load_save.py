@@ -111,6 +111,18 @@ def load_layer(path: Path, name: str, size_px: int, resample: str | None = None)
     Raises:
         ArtifactError: The artifact does not fit; the message says what would.
     """
+    check_layer_card(path, name, size_px, resample)
+    network, card = load_network(path)
+    assert isinstance(network, Generator)
+    return network, card
+
+
+def check_layer_card(path: Path, name: str, size_px: int, resample: str | None = None) -> None:
+    """Check by its card that an artifact can be a layer; as `load_layer`, without reading the weights.
+
+    Raises:
+        ArtifactError: The artifact does not fit; the message says what would.
+    """
     option = f"--{name} {path}" if name in LAYER_ROLES else f"--layer {name}={path}"
     card = read_card(path)
     if card.kind != "generator":
@@ -125,9 +137,6 @@ def load_layer(path: Path, name: str, size_px: int, resample: str | None = None)
         )
     if tuple(card.value_range) != (-1.0, 1.0):
         raise ArtifactError(f"{option}: its values range over {list(card.value_range)}; a layer's values must be in [-1, 1]")
-    network, card = load_network(path)
-    assert isinstance(network, Generator)
-    return network, card
 
 
 def check_generators_found(path: Path, card: Card) -> None:

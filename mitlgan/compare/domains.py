@@ -10,6 +10,7 @@ import torch
 
 from mitlgan import networks
 from mitlgan.artifacts.card import LAYER_ROLES, Card, GeneratorSpec, read_card
+from mitlgan.artifacts.load_save import check_layer_card
 from mitlgan.artifacts.loaded_artifact import artifact_path, is_artifact_reference
 from mitlgan.compare.finished_runs import extract_layers, read_finished_card
 from mitlgan.compare.layer_chains import LayerChain, chain_of_artifact
@@ -98,6 +99,7 @@ def resolve_domains(plan: ComparisonPlan, root: Path) -> list[DomainSetup]:
         layers = {**extract_layers(run.artifact_file), **layers}
     else:
         layers = resolve_layers(layers, root, recipe)
+        _check_artifacts(recipe, layers)
     return [DomainSetup("", recipe, layers, {})]
 
 
@@ -170,8 +172,13 @@ def _check_layers(setup: DomainSetup) -> None:
 
     Raises:
         UsageError: The layers do not suit the composition.
+        ArtifactError: An artifact is no layer of that name and size.
     """
     assert setup.recipe.composer is not None
+    try:
+        _check_artifacts(setup.recipe, setup.layers)
+    except ArtifactError as error:
+        raise ArtifactError(f"--domain {setup.name}: {error}") from None
     specs = generator_specs(setup.layers)
     for name, training in setup.pretrainings.items():
         assert training.recipe.generator is not None
@@ -182,6 +189,12 @@ def _check_layers(setup: DomainSetup) -> None:
             networks.check_composer(setup.recipe.composer, generators, setup.recipe.size_px)
     except UsageError as error:
         raise UsageError(f"--domain {setup.name}: {error}") from None
+
+
+def _check_artifacts(recipe: Recipe, layers: Mapping[str, Path]) -> None:
+    assert recipe.composer is not None
+    for name, path in layers.items():
+        check_layer_card(path, name, recipe.size_px, recipe.composer.resample)
 
 
 def check_pictures(setups: Sequence[DomainSetup], say: Say) -> None:

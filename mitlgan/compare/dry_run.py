@@ -65,7 +65,7 @@ def estimate_comparison(plan: ComparisonPlan, context: RunContext) -> WorkEstima
     setups = resolve_domains(plan, context.root)
     check_pictures(setups, context.reporter.say)
     for setup in setups:
-        if plan.trains_compositions:
+        if plan.trains_compositions and not plan.domains:
             note_demo_data(setup.recipe, plan.data, context.reporter.say)
         evaluator = open_evaluator(plan, setup.recipe, context, domain_critic_networks(plan, setup))
         arms = _trained_here(plan, setup, context, estimator) if plan.trains_compositions else _baselines(plan, setup, context, estimator)

@@ -77,7 +77,7 @@ def run_comparison(plan: ComparisonPlan, context: RunContext) -> ComparisonResul
         check_baseline_name(baseline)
     setups = resolve_domains(plan, context.root)
     check_pictures(setups, context.reporter.say)
-    if plan.trains_compositions:
+    if plan.trains_compositions and not plan.domains:
         note_demo_data(setups[0].recipe, plan.data, context.reporter.say)
     evaluators = [open_evaluator(plan, setup.recipe, context, domain_critic_networks(plan, setup)) for setup in setups]
     for evaluator in evaluators:

@@ -19,6 +19,8 @@ from mitlgan.training.schedule import count_generator_updates
 MAX_NAME = 64
 PER_CONVOLUTION = ("dropout", "strides")
 """Keys of a critic that have one value for each of its widths."""
+_NEXT_KEY = re.compile(r""";(?=(?:[^"]*"[^"]*")*[^"]*$)""")
+"""A semicolon outside of quotes."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +105,18 @@ def _matching_names(recipes: Sequence[str]) -> list[str]:
 
 def _variations(vary: Sequence[str]) -> list[tuple[str, list[str]]]:
     """Return every combination: a suffix for the recipe's name, and its settings."""
-    choices = []
+    choices, keys = [], list[str]()
     for text in vary:
-        columns = [_parse_values(text, part) for part in text.split(";")]
+        parts = _NEXT_KEY.split(text)
+        columns = [_parse_values(text, part) for part in parts]
+        keys += [part.partition("=")[0].strip() for part in parts]
         lengths = [len(column) for column in columns]
         if len(set(lengths)) > 1:
             raise UsageError(f"--vary {text}: its keys have {', '.join(map(str, lengths))} values; keys that vary together need equally many")
         choices.append([("".join(suffix for suffix, _ in row), [setting for _, setting in row]) for row in zip(*columns, strict=True)])
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise UsageError(f"--vary {twice}: is varied twice; give all its values at once")
     chosen = itertools.product(*choices)
     return [("".join(suffix for suffix, _ in rows), [setting for _, settings in rows for setting in settings]) for rows in chosen]
 
@@ -117,7 +124,7 @@ def _variations(vary: Sequence[str]) -> list[tuple[str, list[str]]]:
 def _parse_values(text: str, part: str) -> list[tuple[str, str]]:
     """Return a suffix for the recipe's name and a setting for each value of one key of `--vary`."""
     key, equals, values = (word.strip() for word in part.partition("="))
-    if not equals or not values:
+    if not (key and equals and values):
         raise UsageError(f"--vary {text}: write it as key=value,value, such as critic.kernel=3,5,7")
     try:
         parsed = [json.dumps(value) for value in tomllib.loads(f"v = [{values}]")["v"]]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mitlgan.artifacts.run_steps import is_step_reference
 from mitlgan.errors import ResourceError, UsageError
 from mitlgan.runtime.files import (
     TEMPORARY_SUFFIX,
@@ -232,7 +233,8 @@ def open_run(path: Path) -> Run:
         UsageError: The directory is not a run's.
     """
     if not (path / "recipe.toml").is_file():  # a link is refused later, when it is read
-        raise UsageError(f"{path}: not a run directory (it has no recipe.toml); see `mitlgan runs ls`")
+        way_out = "one step of a run; name the run without it" if is_step_reference(path) else "not a run directory (it has no recipe.toml)"
+        raise UsageError(f"{path}: {way_out}; see `mitlgan runs ls`")
     return Run(path)
 
 

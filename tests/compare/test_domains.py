@@ -12,7 +12,7 @@ from mitlgan.artifacts import loaded_artifact
 from mitlgan.compare.domains import DomainSetup, check_pictures, resolve_domains
 from mitlgan.compare.layer_chains import LayerChain
 from mitlgan.compare.plan import ComparisonPlan, DomainSpec, parse_domain
-from mitlgan.errors import DataError, UsageError
+from mitlgan.errors import ArtifactError, DataError, UsageError
 from mitlgan.recipe import load_recipe, shipped_folder, with_overrides
 from mitlgan.runtime.progress import ignore_message
 
@@ -82,3 +82,19 @@ def test_layers_of_a_domain_may_be_artifacts_of_the_hub(tmp_path: Path, monkeypa
     for text in ("d=hf://me/fg,hf://me/bg,demo", f"d=hf://me/fg#sha256={'0' * 64},hf://me/bg@v1,demo", "d=bg=hf://me/bg,fg=hf://me/fg@v1,demo"):
         setup = resolved(ComparisonPlan(domains=(parse_domain(text),), recipe="recommended/compose-32"), tmp_path)
         assert (dict(setup.layers), setup.pretrainings) == (files, {})
+
+
+def test_artifacts_of_another_role_or_size_are_refused_before_any_training(tmp_path: Path) -> None:
+    shipped = shipped_folder("pretrained")
+    fg, bg = (shipped / f"modern-{role}-32" / "generator.safetensors" for role in ("fg", "bg"))
+    of_32 = ComparisonPlan(recipe="recommended/compose-32")
+    for plan, message in (
+        (replace(of_32, domains=(DomainSpec("a", str(bg), str(bg), "demo"),)), "--domain a: --fg {}: was trained as bg; give one that"),
+        (replace(of_32, domains=(parse_domain(f"a=demo,{fg},demo"),)), "--domain a: --bg {}: was trained as fg; give one that"),
+        (replace(of_32, layers={"fg": bg, "bg": bg}), "--fg {}: was trained as bg; give one that"),
+        (replace(of_32, recipe="recommended/compose-64", layers={"fg": fg, "bg": bg}), "--fg {}: makes 32 px, the composition 64 px"),
+    ):
+        with pytest.raises(ArtifactError) as caught:
+            resolve_domains(plan, tmp_path)
+        assert str(caught.value).startswith(tuple(message.format(path) for path in (fg, bg)))
+    assert list(resolved(replace(of_32, layers={"bg": bg, "a": fg}), tmp_path).layers) == ["bg", "a"]  # other names take any role

@@ -111,6 +111,8 @@ def test_keys_may_vary_together() -> None:
     pairs = [(recipe.critic.widths, getattr(recipe.generator, "widths", None), recipe.seed) for recipe in recipes]
     assert pairs == [((8, 16), (32, 16), 1), ((8, 16), (32, 16), 2), ((8, 16, 32), (64, 32, 16), 1), ((8, 16, 32), (64, 32, 16), 2)]
     assert max(len(recipe.name) for recipe in recipes) <= 64
+    quoted = plan_recipes(SweepPlan(["classic/dogs"], vary=['data.source="a,b","c;d=e" ; seed = 1,2']))
+    assert [(recipe.data.source, recipe.seed) for recipe in quoted] == [("a,b", 1), ("c;d=e", 2)]
     long = plan_recipes(SweepPlan(["classic/dogs"], vary=["critic.widths=[100,200,300,400],[100,200,300,401]", "generator.widths=[999,998,997,996]"]))
     assert len({recipe.name for recipe in long}) == 2
 
@@ -123,6 +125,8 @@ def test_keys_may_vary_together() -> None:
         (SweepPlan(["classic/dogs"], vary=["critic.kernel=3,5;seed=1"]), "--vary critic.kernel=3,5;seed=1: its keys have 2, 1 values"),
         (SweepPlan(["classic/dogs"], vary=["critic.widths=3"]), "--set critic.widths"),
         (SweepPlan(["classic/dogs"], vary=["critic.kernel=3,5;seed"]), "--vary critic.kernel=3,5;seed: write it as"),
+        (SweepPlan(["classic/dogs"], vary=["critic.kernel=3", "seed=1,2;critic.kernel=3,5"]), "--vary critic.kernel: is varied twice"),
+        (SweepPlan(["classic/dogs"], vary=["=3"]), "--vary =3: write it as"),
         (SweepPlan([]), "RECIPES"),
         (SweepPlan(["thesis-32/compose"]), "thesis-32/compose: is for `compose`"),
         (SweepPlan(["classic/akel-01", "classic/akel-01"]), "RECIPES: two are named akel-01"),

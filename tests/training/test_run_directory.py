@@ -88,6 +88,9 @@ def test_a_run_is_known_by_its_recipe(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "absent", create_run(tmp_path, "pretrain", "tiny").path):
         with pytest.raises(UsageError, match=rf"^{place}: not a run directory \(it has no recipe\.toml\); see `mitlgan runs ls`$"):
             run_directory.open_run(place)
+    step = run.path.with_name(f"{run.path.name}@500")
+    with pytest.raises(UsageError, match=rf"^{step}: one step of a run; name the run without it; see `mitlgan runs ls`$"):
+        run_directory.open_run(step)
 
 
 def test_the_last_written_run_is_found_last(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mitlgan.cli import options
-from mitlgan.cli.output import print_result
+from mitlgan.cli.output import log, print_result
 
 app = options.group("List, read, copy and check the shipped recipes.")
 
@@ -55,12 +55,15 @@ def recipes_validate(
     """Check a recipe as training would."""
     from mitlgan.artifacts.summary import describe_recipe
     from mitlgan.recipe import as_dict, load_recipe
+    from mitlgan.recipe.advice import training_advice
 
     recipe = load_recipe(name, settings or [], "NAME")
-    described = describe_recipe(recipe, name=name)
+    described, advice = describe_recipe(recipe, name=name), training_advice(recipe)
+    for line in advice:
+        log(line)
     print_result(
         as_json,
-        {"valid": True, "recipe": as_dict(recipe), "total": described["total"]},
+        {"valid": True, "recipe": as_dict(recipe), "total": described["total"], "advice": advice},
         f"{name}: valid, {described['total']['trainable']:,} trainable parameters",
     )
 

@@ -36,6 +36,7 @@ def print_dry_run(
     from mitlgan.artifacts.summary import describe_recipe
     from mitlgan.data.recipe_data import note_demo_data, open_recipe_data
     from mitlgan.recipe import as_dict
+    from mitlgan.recipe.advice import training_advice
     from mitlgan.runtime.distributed import World, resolve_device
     from mitlgan.stages.estimate import busy_note, disk_warning, estimate_run
     from mitlgan.training.schedule import count_generator_updates
@@ -46,10 +47,18 @@ def print_dry_run(
     described = describe_recipe(recipe, layers)
     estimate = estimate_run(recipe, world, layers=layers, pack=pixels)
     note_demo_data(recipe, data, log)
-    for note in (disk_warning(estimate.disk_bytes, out), busy_note([estimate]) if world.device.type == "cpu" else None):
+    advice = training_advice(recipe, len(pixels))
+    for note in (*advice, disk_warning(estimate.disk_bytes, out), busy_note([estimate]) if world.device.type == "cpu" else None):
         if note is not None:
             log(note)
-    values = {"recipe": as_dict(recipe), "pictures": len(pixels), "data_sha256": pixels.content_sha256, "generator_updates": updates, **described}
+    values = {
+        "recipe": as_dict(recipe),
+        "pictures": len(pixels),
+        "data_sha256": pixels.content_sha256,
+        "generator_updates": updates,
+        **described,
+        "advice": advice,
+    }
     total = described["total"]
     text = (
         f"{recipe.command} {recipe.role}: {len(pixels)} pictures of {recipe.size_px} px, {updates} generator updates, "

@@ -23,6 +23,7 @@ from mitlgan.metrics.open_extractors import open_extractors
 from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics, measure_anchors
 from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import Recipe, as_dict, changes_from_shipped, ladder_steps, require_generator_learns
+from mitlgan.recipe.advice import training_advice
 from mitlgan.recipe.schema.judges import critic_networks
 from mitlgan.report.ranking import RankedRun, Ranking, RankingPaths, write_ranking
 from mitlgan.report.run_files import write_run_files
@@ -62,15 +63,16 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
     protocol = EvalProtocol(extractor=plan.extractors[0], samples=plan.samples, split="train")
     taught_by = critic_networks(as_dict(recipe) for recipe in recipes)
     extractors = list(open_extractors(protocol, plan.extractors, weights=plan.weights, critic_networks=taught_by).values())
+    root = out / "runs"
     for recipe in recipes:
         networks.require_critic_weights(recipe.critic)
         for extractor in extractors:
             extractor.require_pictures(recipe.size_px, recipe.critic.image_channels)
-        open_recipe_data(recipe, say=reporter.say)  # a wrong --data is refused now, not after hours
-    root = out / "runs"
-    for recipe in recipes if train else ():
-        if find_matching_run(root, recipe) is None:
+        pack = open_recipe_data(recipe, say=reporter.say)  # a wrong --data is refused now, not after hours
+        if train and find_matching_run(root, recipe) is None:
             require_generator_learns(recipe)
+            for line in training_advice(recipe, len(pack)):
+                reporter.say(f"{recipe.name}: {line}")
     ensure_folder(out / "results")
     failures: dict[str, str] = {}
     if train:

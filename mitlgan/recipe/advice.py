@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mitlgan.recipe.ladder import ladder_steps
+
 if TYPE_CHECKING:
     from mitlgan.recipe.schema.critics import AnyCritic
     from mitlgan.recipe.schema.generators import AnyGenerator
@@ -15,17 +17,18 @@ MAX_EXTRA_LAYERS = 1
 """A critic may have this many layers more than its generator."""
 
 
-def training_advice(recipe: Recipe, picture_count: int) -> list[str]:
+def training_advice(recipe: Recipe, picture_count: int | None = None) -> list[str]:
     """Return one line for each choice that the sources advise against, with the key that changes it; empty if there is none.
 
     Args:
-        recipe: Of a training; advice is about generators and critics, so a composition gets advice on its critic only.
-        picture_count: Number of training pictures.
+        recipe: Of a training, with all steps of its ladder; advice is about generators and critics, so a composition gets advice on its critic only.
+        picture_count: Number of training pictures; None where they are not known yet.
     """
-    lines = []
-    if recipe.generator is not None:
-        lines += [line for line in (_family_advice(recipe.generator, recipe.critic), _depth_advice(recipe.generator, recipe)) if line]
-    return lines + _few_pictures_advice(recipe, picture_count)
+    steps = ladder_steps(recipe)
+    families = [_family_advice(step.generator, step.critic) for step in steps if step.generator is not None]
+    depths = [_depth_advice(step.generator, step) for step in steps if step.generator is not None]
+    few = [] if picture_count is None else [_few_pictures_advice(step, picture_count) for step in reversed(steps)]  # the last step is the widest
+    return [line for lines in (families, depths, few) for line in list(filter(None, lines))[:1]]
 
 
 def layer_count(network: AnyGenerator | AnyCritic, size_px: int) -> int:
@@ -60,14 +63,14 @@ def _depth_advice(generator: AnyGenerator, recipe: Recipe) -> str | None:
     )
 
 
-def _few_pictures_advice(recipe: Recipe, picture_count: int) -> list[str]:
+def _few_pictures_advice(recipe: Recipe, picture_count: int) -> str | None:
     critic = recipe.critic
     widest = max(critic.widths_at(recipe.size_px) if critic.kind == "strided" else getattr(critic, "widths", ()), default=0)
     is_augmented = recipe.augment is not None and recipe.augment.applies_to(picture_count)
     has_dropout = any(getattr(recipe.critic, "dropout", None) or ())
     if picture_count >= FEW_PICTURES or widest < WIDE_CHANNELS or is_augmented or has_dropout:
-        return []
-    return [
+        return None
+    return (
         f"advice: {picture_count} pictures are few for a critic of {widest} channels, which can memorize them (Bordák, Pelle and Németh augment "
         f'about 1,000): augment.probability = "auto", or narrower critic.widths'
-    ]
+    )

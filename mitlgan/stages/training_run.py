@@ -57,7 +57,7 @@ def start_run(recipe: Recipe, setup: TrainingSetup, context: RunContext, inputs:
         context.reporter.say(f"no augmentation: {len(setup.pack)} pictures, and augment.below_pictures is {recipe.augment.below_pictures}")
     if not context.has_data_option:
         note_demo_data(recipe, None, context.reporter.say)
-    for line in training_advice(ladder_steps(recipe)[0], len(setup.pack)):
+    for line in training_advice(recipe, len(setup.pack)):
         context.reporter.say(line)
     if critic_weights:
         setup.critic.load_state_dict({**setup.critic.state_dict(), **critic_weights})

@@ -32,6 +32,10 @@ def test_recipes_are_listed_read_copied_and_checked(command: Command, folder: Pa
     done = command("recipes", "validate", "mine.toml", "--set", "training.kimg=3", "--json")
     assert done.json["valid"] is True
     assert done.json["recipe"]["training"]["kimg"] == 3
+    assert done.json["advice"] == []
+    advised = command("recipes", "validate", "classic/akel-09", "--json")
+    assert advised.err == f"{advised.json['advice'][0]}\n"
+    assert advised.err.startswith("advice: the generator is dense and the critic convolutional")
     Path("mine.toml").write_text(Path("mine.toml").read_text().replace("kimg = ", "kimgs = ", 1))
     refused = command("recipes", "validate", "mine.toml")
     assert refused.code == 2

@@ -130,6 +130,10 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     assert (done.json["pictures"], done.json["generator_updates"]) == (12, 3)
     assert done.json["recipe"]["training"]["batch"] == 4
     assert done.json["total"]["trainable"] > 0
+    dry = command(
+        "pretrain", "fg", "--data", packs["fg"], *settings(TINY, GENERATOR), "--set", "critic.widths=[256]", "--set", "critic.dropout=0", "--dry-run"
+    )
+    assert "advice: 12 pictures are few for a critic of 256 channels" in dry.err
     text = command("pretrain", "fg", "--data", packs["fg"], *settings(TINY, GENERATOR), "--dry-run").out
     assert text.startswith("pretrain fg: 12 pictures of 8 px, 3 generator updates")
     layers = [part for role, path in tiny_runs.layers(pretrained).items() for part in (f"--{role}", path)]

@@ -179,12 +179,14 @@ def recipe_file(folder: Path, name: str, source: Path) -> str:
     return str(path)
 
 
-def test_a_sweep_ranks_and_goes_on(tmp_path: Path, at_once: list[str]) -> None:
+def test_a_sweep_ranks_and_goes_on(tmp_path: Path, at_once: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "training_advice", lambda recipe, count: [f"advice: {count}"])
     source = tiny_runs.pack(tmp_path / "p.npy", count=40)
     files = [recipe_file(tmp_path, name, source) for name in ("one", "bad")]
     plan = SweepPlan(files, vary=["critic.kernel=3,5"], jobs=2, samples=20, extractors=["efficientnet-lite0@32"])
     listener = tiny_runs.Listener()
     ranking, paths = sweep.run_sweep(plan, tmp_path / "out", listener)
+    assert [text for text in listener.said if "advice" in text] == [f"{name}: advice: 40" for name in at_once]  # before the first training
     assert at_once == ["one-kernel-3", "one-kernel-5", "bad-kernel-3", "bad-kernel-5"]
     ((title, rows),) = ranking.groups()
     assert title == "p.npy, 8 px, colour"
@@ -207,6 +209,7 @@ def test_a_sweep_ranks_and_goes_on(tmp_path: Path, at_once: list[str]) -> None:
     before = paths.md.read_text()
     sweep.run_sweep(SweepPlan(files[:1], vary=plan.vary, jobs=2, samples=20, extractors=plan.extractors), tmp_path / "out", listener)
     assert at_once == []
+    assert not any("advice" in text for text in listener.said)  # all are trained
     assert "one-kernel-3" in before
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mitlgan.recipe import MlpCriticRecipe, Recipe, load_recipe
+from mitlgan.recipe import MlpCriticRecipe, Recipe, load_recipe, shipped_recipe_names
 from mitlgan.recipe.advice import layer_count, training_advice
 
 MANY = 2000
@@ -54,3 +54,18 @@ def test_a_grown_generator_counts_its_parents_layers() -> None:
     grown = load_recipe("recommended/fg-64-sharp")
     assert grown.generator is not None
     assert layer_count(grown.generator, 64) == layer_count(load_recipe("recommended/fg-32").generator, 32) == 7  # type: ignore[arg-type]
+
+
+def test_every_step_of_a_ladder_is_advised_and_each_rule_once() -> None:
+    lines = training_advice(recipe("recommended/fg-128-grown"), 300)  # the first step, at 32 px, has 128 channels, the second 256
+    assert [line.partition(",")[0] for line in lines] == ["advice: 300 pictures are few for a critic of 512 channels"]
+
+
+def test_without_the_number_of_pictures_the_networks_are_judged() -> None:
+    assert training_advice(recipe("recommended/bg-64")) == []
+    (line,) = training_advice(recipe("classic/akel-09"))
+    assert line.startswith("advice: the generator is dense and the critic convolutional")
+
+
+def test_no_shipped_recipe_gets_advice_but_the_one_whose_author_warns() -> None:
+    assert [name for name in shipped_recipe_names() if training_advice(recipe(name), 50_000)] == ["classic/akel-09"]

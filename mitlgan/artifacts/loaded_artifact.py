@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mitlgan.artifacts.card import Card
 from mitlgan.artifacts.hub import fetch_hub_artifact, is_hub_reference
+from mitlgan.artifacts.known_artifacts import composition_of_project, with_shipped
 from mitlgan.artifacts.load_save import load_network, network_tensors
 from mitlgan.artifacts.run_steps import is_step_reference, step_file
 from mitlgan.artifacts.safetensors_io import tensors_sha256
@@ -245,8 +246,8 @@ def load_artifact(path: str | Path, device: str = "cpu") -> LoadedArtifact:
     """Load an artifact from its file, from a run directory that holds one, from a step of a run, or from the Hugging Face Hub.
 
     Args:
-        path: File, run, `RUN@STEP` or `RUN@best` (see `mitlgan.artifacts.run_steps.step_file`), or `hf://OWNER/NAME[@REVISION][#sha256=HASH]` (see
-            `mitlgan.artifacts.hub`).
+        path: File, run, project of `mitlgan make`, `RUN@STEP` or `RUN@best` (see `mitlgan.artifacts.run_steps.step_file`), or
+            `hf://OWNER/NAME[@REVISION][#sha256=HASH]` (see `mitlgan.artifacts.hub`).
         device: Device to compute on, such as `cpu` or `cuda`.
 
     Raises:
@@ -268,6 +269,8 @@ def is_artifact_reference(path: str | Path) -> bool:
 def artifact_path(path: str | Path) -> Path:
     """Return the artifact's file: the path itself, the artifact in a run directory, one of its steps, or what was fetched from the Hub.
 
+    The folder of a project of `mitlgan make` stands for its composition, `pretrained/NAME` for a shipped artifact where the working folder has none.
+
     Raises:
         ArtifactError: There is no artifact.
         UsageError: A reference to the Hub is malformed.
@@ -276,11 +279,13 @@ def artifact_path(path: str | Path) -> Path:
         return fetch_hub_artifact(path)
     if is_step_reference(path):
         return step_file(path)
-    path = Path(path)
+    path = with_shipped(Path(path))
     if path.is_dir():
         for name in ("composer", "generator", "inpainter"):
             if (path / f"{name}.safetensors").is_file():
                 return path / f"{name}.safetensors"
+        if (composition := composition_of_project(path)) is not None:
+            return composition
         raise ArtifactError(f"{path}: holds no artifact yet; finish the run with `mitlgan resume {path}`")
     if not path.is_file():
         raise ArtifactError(f"{path}: no such artifact; `mitlgan runs ls` lists those of this folder")

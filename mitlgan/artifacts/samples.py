@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +11,13 @@ import torch
 from torch import Tensor
 
 from mitlgan.artifacts.card import read_weights_hash
+from mitlgan.artifacts.known_artifacts import known_artifacts
 from mitlgan.artifacts.loaded_artifact import LayerTransforms, LoadedArtifact, render_evenly
 from mitlgan.artifacts.picture_record import PictureRecord, latents_by_layer, make_record, read_record, render_record
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.images.resize import PictureSize
 from mitlgan.latents import read_latent, truncate
 from mitlgan.networks import CompositionStages
-from mitlgan.recipe import shipped_folder
-
-MAX_RUN_DEPTH = 4
-"""Folders below `runs` in which artifacts are looked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,26 +101,18 @@ def sample_like(artifact: LoadedArtifact, path: Path, transforms: LayerTransform
 
 
 def artifact_of(record: PictureRecord, source: str) -> Path:
-    """Return the file of the artifact that made a picture: one of this folder's runs, else a shipped one.
+    """Return the file of the artifact that made a picture: one of this folder's runs or projects, else a shipped one.
 
     Raises:
         ArtifactError: None of them did.
     """
-    for path in _known_artifacts():
+    for path in known_artifacts():
         with suppress(ArtifactError, OSError):
             if read_weights_hash(path) == record.artifact:
                 return path
     raise ArtifactError(
         f"{source}: no run of this folder and no shipped artifact made it; give the artifact whose tensors have the SHA-256 {record.artifact[:12]}..."
     )
-
-
-def _known_artifacts() -> Iterator[Path]:
-    patterns = [f"{'*/' * depth}{name}.safetensors" for depth in range(1, MAX_RUN_DEPTH + 1) for name in ("composer", "generator")]
-    for pattern in patterns:
-        yield from sorted(Path("runs").glob(pattern))
-    for name in ("composer", "generator"):
-        yield from sorted(shipped_folder("pretrained").glob(f"*/{name}.safetensors"))
 
 
 def _seeds_by_layer(artifact: LoadedArtifact, seeds: Sequence[int] | Mapping[str, Sequence[int]], count: int) -> list[Mapping[str, int | Tensor]]:

@@ -39,9 +39,10 @@ def describe(target: str) -> dict[str, Any]:
         UsageError: The target is neither a recipe nor an artifact.
         ArtifactError: The artifact is damaged.
     """
+    from mitlgan.artifacts.known_artifacts import with_shipped
     from mitlgan.artifacts.loaded_artifact import artifact_path, is_artifact_reference
 
-    path = Path(target)
+    path = with_shipped(Path(target))
     if is_artifact_reference(target) or path.suffix == ".safetensors" or (path.is_dir() and not (path / "recipes").is_dir()):
         file = artifact_path(path)
         card = read_card(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +28,7 @@ def runs_ls(out: options.Out = RUNS, as_json: options.Json = False) -> None:
 
     rows = [_run_row(run) for run in run_directory.list_all(out)]
     lines = [to_one_line(f"{row['run']:<44} {row['state']:<16} {_length(row)}{_remarks(row)}") for row in rows]
-    print_result(as_json, {"runs": rows}, "\n".join(lines) if lines else f"no runs under {out}")
+    print_result(as_json, {"runs": rows}, "\n".join(lines) if lines else _describe_none(out))
 
 
 @app.command("rm")
@@ -40,6 +41,15 @@ def runs_rm(run: Annotated[Path, typer.Argument(metavar="RUN")], as_json: option
     with lock_folder(target.path):
         run_directory.remove_run(target)
     print_result(as_json, {"removed": str(run)}, f"{run}: removed")
+
+
+def _describe_none(out: Path) -> str:
+    from mitlgan.artifacts.known_artifacts import run_folders
+
+    projects = [folder for folder in run_folders() if folder != RUNS] if out == RUNS else []
+    return "\n".join(
+        [f"no runs under {out}", *(f"those of a project of `make`: mitlgan runs ls --out {shlex.quote(str(folder))}" for folder in projects)]
+    )
 
 
 def _run_row(run: Run) -> dict[str, Any]:

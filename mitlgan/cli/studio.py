@@ -56,9 +56,22 @@ def studio(
 
     options.use_threads(threads or 1)
     settings = StudioSettings(
-        artifacts=tuple(artifacts or ()), runs=runs, data=tuple(data or ()), host=host, token=token, names=tuple(name or ()), docs=docs,
-        device=str(resolve_device(device)),
+        artifacts=tuple(artifacts or ()), runs=_folder_of_runs(runs), data=tuple(data or ()), host=host, token=token, names=tuple(name or ()),
+        docs=docs, device=str(resolve_device(device)),
     )  # fmt: skip
     for folder in empty_folders(settings.data):
         log(f"--data {folder}: holds no pictures yet; put some there before you train")
     serve(settings, port, on_ready=log, open_browser=open_browser)
+
+
+def _folder_of_runs(runs: Path) -> Path:
+    """Return the folder; that of the newest project of `make` where the default has no run."""
+    from mitlgan.artifacts.known_artifacts import RUNS, run_folders
+    from mitlgan.training.run_directory import list_runs
+
+    if runs != RUNS or list_runs(runs):
+        return runs
+    project = next((folder for folder in run_folders()[1:] if list_runs(folder)), None)
+    if project is not None:
+        log(f"--runs: {project}, since {runs} has no run")
+    return project or runs

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mitlgan.artifacts.known_artifacts import PLAN_FILE as PLAN_FILE
 from mitlgan.data.layers.cut import DEFAULT_MATTING
 from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT, HoldoutSize
 from mitlgan.data.layers.split import SplitSettings
@@ -18,7 +19,6 @@ from mitlgan.recipe.schema.recipe import MAX_LICENCE_LENGTH, MAX_SEED
 from mitlgan.runtime.files import write_json
 from mitlgan.runtime.json_files import read_json
 
-PLAN_FILE = "make.json"
 SCHEMA_VERSION = 2
 CUT_FACTOR = 2
 """Size of the cut layers over that of the pictures to make: cut finer than trained, so that edges stay soft."""

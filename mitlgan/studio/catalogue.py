@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from mitlgan.artifacts.card import Card, build_network, read_card, read_weights_hash
+from mitlgan.artifacts.known_artifacts import with_shipped
 from mitlgan.artifacts.load_save import check_generators_found, is_checkpoint
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, artifact_path, is_artifact_reference, load_artifact
 from mitlgan.editing import Directions, directions
@@ -89,7 +90,7 @@ class Catalogue:
 
     def __init__(self, settings: StudioSettings) -> None:
         self._settings = settings
-        self._named = tuple(artifact_path(path) if is_artifact_reference(path) else path for path in settings.artifacts)
+        self._named = tuple(artifact_path(path) if is_artifact_reference(path) else with_shipped(path) for path in settings.artifacts)
         self._entries: dict[str, CatalogueEntry] = {}
         self._read: dict[Path, tuple[tuple[int, int], str, CatalogueEntry]] = {}
         self._own = threading.local()

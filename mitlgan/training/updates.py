@@ -13,7 +13,7 @@ from mitlgan.errors import NanError
 from mitlgan.images.pixels import to_float
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.distributed import World, any_rank, average_gradients, average_tensors
-from mitlgan.runtime.randomness import draw_uniform, random_generator
+from mitlgan.runtime.randomness import derived_seed, draw_uniform, random_generator, seed_global_generators
 from mitlgan.training.augmentation import DiffAugment, overfitting_sign
 from mitlgan.training.evolution import GeneratorSnapshot
 from mitlgan.training.inputs import make_inputs
@@ -98,27 +98,33 @@ class NetworkUpdates:
         return {**stats, "generator_loss": loss.detach(), "generator_grad_norm": norm}
 
     def _evolve_generator(self, real: Tensor, update: int) -> dict[str, Tensor]:
-        """Make a child of the generator by each mutation, and keep the fittest; all learn from the same latents and are judged by the same."""
+        """Make a child of the generator by each mutation, and keep the fittest; all have the same latents, dropout and judgement."""
         state, objective = self.state, self.setup.objective
         parent = GeneratorSnapshot(state)
         mutations = objective.mutations(state.critic)
         children: list[tuple[GeneratorSnapshot, dict[str, Tensor]]] = []
         for loss_of in mutations.values():
             parent.restore(state)
+            self._seed_dropout("mutation", update)
             fake, aux_loss = self.generate(real, update, with_grad=True)
             with self.stopwatch.computing():
                 with self._autocast():
                     loss = loss_of(self._augment(fake, "generator's fake", update))
                     loss = loss if aux_loss is None else loss + aux_loss
                 norm = self.optimizer_step(loss, state.generator_optimiser, state.generator_parameters)
+                self._seed_dropout("fitness", update)
                 judged = self._augment(self.generate(real, update, with_grad=False).images, "generator's fake", update)
                 fitness = objective.fitness(state.critic, judged, self._augment(real, "generator's real", update))
             average_tensors(list(fitness.values()), self.world)
             children.append((GeneratorSnapshot(state), {**fitness, "generator_loss": loss.detach(), "generator_grad_norm": norm}))
-        best = max(range(len(children)), key=lambda index: children[index][1]["fitness"].item())
+        fitnesses = [stats["fitness"].item() for _, stats in children]
+        best = max(range(len(children)), key=lambda index: fitnesses[index] if math.isfinite(fitnesses[index]) else -math.inf)
         children[best][0].restore(state)
         choice = {f"mutation_{name}": torch.full_like(norm, float(index == best)) for index, name in enumerate(mutations)}
         return {**children[best][1], **choice}
+
+    def _seed_dropout(self, purpose: str, update: int) -> None:
+        seed_global_generators(derived_seed(self.recipe.seed, f"dropout of a {purpose}", update), self.world.device)
 
     def optimizer_step(self, loss: Tensor, optimiser: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> Tensor:
         """Make one optimiser step and return the gradient's norm; skip the step where loss or gradient is not finite on any rank.

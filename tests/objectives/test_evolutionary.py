@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,8 @@ from helpers import tiny_runs
 from torch import Tensor, nn
 
 from mitlgan import objectives
+from mitlgan.objectives import evolutionary
+from mitlgan.objectives.evolutionary import Evolutionary
 from mitlgan.recipe import EvolutionaryRecipe, with_overrides
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.training.evolution import GeneratorSnapshot
@@ -88,3 +91,35 @@ def test_a_parent_can_be_put_back_with_its_moments() -> None:
     assert any(not torch.equal(one, other) for one, other in zip(first, step(-3.0), strict=True))
     parent.restore(state)  # type: ignore[arg-type]
     assert all(torch.equal(one, other) for one, other in zip(first, step(2.0), strict=True))
+
+
+def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[int, Tensor], Tensor]) -> tuple[list[list[float]], list[str]]:
+    """Train with three equal mutations and much dropout; return the fitness of the children of each update, as `change` makes it, and which stayed."""
+    values: list[float] = []
+    fitness = Evolutionary.fitness
+
+    def recorded(self: Evolutionary, critic: nn.Module, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
+        stats = dict(fitness(self, critic, fake, real))
+        stats["fitness"] = change(len(values), stats["fitness"])
+        values.append(stats["fitness"].item())
+        return stats
+
+    monkeypatch.setattr(Evolutionary, "fitness", recorded)
+    monkeypatch.setattr(evolutionary, "MUTATIONS", dict.fromkeys(evolutionary.MUTATIONS, evolutionary.MUTATIONS["heuristic"]))
+    tables: dict[str, Any] = {"objective": {"kind": "evolutionary"}, "critic__dropout": 0.5}
+    recipe = with_overrides(tiny_runs.recipe("scene", tiny_runs.pack(tmp_path / "pack.npy")), **tables)
+    rows = tiny_runs.read_stats(pretrain(recipe, tiny_runs.run_context(tmp_path)))
+    chosen = [next(name for name in evolutionary.MUTATIONS if row[f"mutation_{name}"]) for row in rows]
+    return [values[start : start + 3] for start in range(0, len(values), 3)], chosen
+
+
+def test_dropout_does_not_decide_between_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    updates, _ = judged(tmp_path, monkeypatch, lambda _, value: value)
+    assert len({values[0] for values in updates}) == len(updates)
+    assert all(len(set(values)) == 1 for values in updates)  # equal children are equally fit
+
+
+def test_a_child_that_cannot_be_judged_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = {0: math.nan, 1: 2.0, 2: math.inf}
+    _, chosen = judged(tmp_path, monkeypatch, lambda index, value: torch.full_like(value, bad[index % 3]))
+    assert set(chosen) == {"heuristic"}  # the second

@@ -37,9 +37,15 @@ class CommandWords:
 def completion(context: typer.Context, shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")]) -> None:
     """Print a script that completes commands and options.
 
-    bash: mitlgan completion bash > ~/.local/share/bash-completion/completions/mitlgan. zsh: mitlgan completion zsh > a folder of $fpath, as
-    _mitlgan. fish: mitlgan completion fish > ~/.config/fish/completions/mitlgan.fish. Pressing Tab then starts no Python.
-    """
+    Pressing Tab then starts no Python.
+
+    \b
+    bash: D=~/.local/share/bash-completion/completions
+          mkdir -p $D && mitlgan completion bash > $D/mitlgan
+    zsh:  mitlgan completion zsh > _mitlgan, in a folder of $fpath
+    fish: mkdir -p ~/.config/fish/completions
+          mitlgan completion fish > ~/.config/fish/completions/mitlgan.fish
+    """  # noqa: D301 - typer leaves the lines of a paragraph that begins with a backspace as they are
     words = list(_walk(context.find_root().command, "mitlgan"))
     print(SCRIPTS[shell](words), end="")
 

@@ -52,6 +52,8 @@ from mitlgan.errors import MitlganError, ResourceError, ShortageError, UsageErro
 from mitlgan.runtime.child_processes import end_with_parent
 
 INTERRUPTED = 130
+CHECKPOINTING = frozenset({"pretrain", "compose", "train", "resume", "make", "demo", "compare", "sweep"})
+"""Commands that train, and keep checkpoints."""
 
 # What the parser says, and the same with the option first.
 OPTION_FIRST = (
@@ -186,7 +188,7 @@ def _report(error: BaseException, name: str) -> int:
     if isinstance(error, MitlganError):
         return _say(str(error), error.exit_code)
     if isinstance(error, KeyboardInterrupt):
-        return _say("stopped at once; the last checkpoint is intact", INTERRUPTED)
+        return _say("stopped at once; the last checkpoint is intact" if name in CHECKPOINTING else "stopped", INTERRUPTED)
     if isinstance(error, BrokenPipeError):
         _discard_stdout()
         return 1

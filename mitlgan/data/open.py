@@ -25,7 +25,7 @@ from mitlgan.data.readers.idx import is_idx, pack_idx
 from mitlgan.data.sources.entry import ImageEntry, file_stamp
 from mitlgan.data.sources.formats import IMAGE_SUFFIXES
 from mitlgan.data.sources.image_source import safe_name
-from mitlgan.data.sources.leftovers import describe_leftovers
+from mitlgan.data.sources.leftovers import describe_leftovers, describe_unreadable
 from mitlgan.data.sources.split_folders import TRAIN
 from mitlgan.data.splits import DEMO, DataSplits, find_splits, parse_split
 from mitlgan.errors import DataError, to_one_line
@@ -62,7 +62,7 @@ def open_data(
     part = splits.parts[split]
     if part.source is not None:
         pack = _open_folder(splits, split, role, size_px, resize, progress or ignore_progress, say)
-        for line in describe_leftovers(pack.manifest.get("leftovers", {}), include_counts=False):
+        for line in [*describe_unreadable(pack.manifest), *describe_leftovers(pack.manifest.get("leftovers", {}), include_counts=False)]:
             say(to_one_line(f"{spec}: {line}"))
         return pack
     if is_idx(part.path) or is_cifar(part.path):

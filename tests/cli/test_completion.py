@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -61,3 +62,16 @@ def test_an_unknown_shell_is_refused(command: Command) -> None:
     done = command("completion", "tcsh")
     assert done.code == 2
     assert "bash" in done.err
+
+
+@pytest.mark.parametrize(
+    ("shell", "target"), [("bash", ".local/share/bash-completion/completions/mitlgan"), ("fish", ".config/fish/completions/mitlgan.fish")]
+)
+def test_the_lines_of_the_help_can_be_pasted(command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch, shell: str, target: str) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    text = command("completion", "--help").out
+    lines = re.search(rf"^ +{shell}: (.*\n {{8}}.*)$", text, re.MULTILINE)
+    assert lines is not None, text
+    script = f"mitlgan() {{ echo script of $2; }}\n{lines.group(1)}"
+    assert subprocess.run(["bash", "-ec", script], env={"HOME": str(folder), "PATH": "/usr/bin:/bin"}).returncode == 0
+    assert (folder / target).read_text() == f"script of {shell}\n"

@@ -173,6 +173,17 @@ def test_errors_become_one_line_and_an_exit_code(
     assert len([text for text in done.err.splitlines() if text]) == 1
 
 
+def test_an_interrupt_speaks_of_a_checkpoint_only_where_there_is_one(
+    command: Command, artifacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stops(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mitlgan.artifacts.samples.samples_of_seeds", stops)
+    done = command("sample", artifacts["fg"], "-n", 1)
+    assert (done.code, done.err.strip()) == (130, "stopped")
+
+
 def test_debug_shows_where(command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MITLGAN_DEBUG", "1")
     monkeypatch.setattr(sys, "argv", ["mitlgan", "resume", "nowhere"])

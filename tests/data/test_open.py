@@ -300,6 +300,19 @@ class TestOpenData:
         with pytest.raises(DataError, match="holds 8 px"):
             open_data(str(packed.path), "bg", 16)
 
+    def test_pictures_that_cannot_be_read_are_named_also_from_the_cache(self, tmp_path: Path) -> None:
+        for index in range(40):
+            images.smooth(index, (20, 20)).save(tmp_path / f"{index:02d}.png")
+        (tmp_path / "00.png").write_bytes((tmp_path / "01.png").read_bytes()[:60])
+        (tmp_path / "empty.png").touch()
+        (tmp_path / "elsewhere").symlink_to(tmp_path.parent)  # a leftover, which has a line of its own
+        for _ in range(2):
+            said: list[str] = []
+            assert len(open_data(str(tmp_path), "bg", 8, say=said.append)) == 39
+            (line,) = (line for line in said if "cannot be read" in line)
+            assert line.startswith(f"{tmp_path}: 2 of 41 pictures cannot be read and are left out: '00.png' (damaged")
+            assert line.endswith("'empty.png' (empty file)")
+
     def test_a_damaged_cached_pack_is_made_again(self, folder: Path) -> None:
         first = open_data(str(folder), "bg", 8)
         first.path.write_bytes(b"torn")

@@ -43,6 +43,7 @@ def test_a_run_is_watched_while_it_grows(studio: Studio, runs_folder: Path) -> N
     Image.new("RGB", (8, 8), colours[0]).save(run.path / "snapshots" / "000000.png")
     with lock_folder(run.path):
         eventually(lambda: points(studio) == 10)
+        assert studio.at("charts").locator(".axis").first.inner_text() == "kimg"
         assert studio.at("run-item").locator(".state").inner_text() == "running"
         assert "1 of 4 kimg" in studio.at("run-facts").inner_text()
         write_lines(run, range(11, 31))

@@ -87,3 +87,18 @@ def describe_leftovers(record: Mapping[str, Any], *, include_counts: bool = True
     counts = [f"{sum(others.values()):,} other files ({', '.join(f'{count:,} {kind}' for kind, count in others.items())})"] if others else []
     counts += [f"{hidden:,} hidden"] if hidden else []
     return [to_one_line(line) for line in [*lines, *([", ".join(counts)] if counts and include_counts else [])]]
+
+
+def describe_unreadable(manifest: Mapping[str, Any]) -> list[str]:
+    """Return a line for people about the pictures of a pack's source that could not be read; none if all could.
+
+    Args:
+        manifest: That of the pack, whose `skipped` ends with its leftovers.
+    """
+    leftover_count = sum(group["count"] for group in manifest.get("leftovers", {}).get("left_out", ()))
+    unreadable = manifest["skipped"][: len(manifest["skipped"]) - leftover_count]
+    if not unreadable:
+        return []
+    names = [f"{entry['name']!r} ({entry['reason']})" for entry in unreadable[:MAX_NAMES]] + ["..."] * (len(unreadable) > MAX_NAMES)
+    total = manifest["count"] + len(unreadable)
+    return [to_one_line(f"{len(unreadable):,} of {total:,} pictures cannot be read and are left out: {', '.join(names)}")]

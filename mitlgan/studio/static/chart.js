@@ -1,4 +1,4 @@
-// A curve, drawn as SVG: two axes, a few lines, the last value in words.
+// A curve, drawn as SVG: two axes, a few lines, the last value and the unit of x in words.
 
 import { el, svg } from "./dom.js";
 
@@ -76,7 +76,7 @@ export function draw(figure, name, curves, { x, log = false }) {
   });
   const words = `${name} over ${x}: ${shown[0].points.length} points, now ${last.join(", ")}`;
   figure.append(svg("svg", { viewBox: `0 0 ${wide} ${tall}`, role: "img", "aria-label": words }, ...lines.flat(), ...feet, ...drawn));
-  figure.append(el("span", { class: "unseen", text: x }));
+  figure.append(el("small", { class: "axis", text: x }));
 }
 
 function extent(values) {

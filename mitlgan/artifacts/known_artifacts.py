@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mitlgan.errors import ArtifactError
-from mitlgan.recipe import shipped_folder
+from mitlgan.runtime.shipped_files import shipped_folder
 
 RUNS = Path("runs")
 PLAN_FILE = "make.json"

@@ -1,7 +1,11 @@
-"""Compares compositions with baselines: same scenes, equal budgets, one measurement, one report."""
+"""Compares compositions with baselines: same scenes, equal budgets, one measurement, one report.
+
+`mitlgan.compare(...)` is `mitlgan.api.measurements.compare`, whose docstring has its arguments, errors and an example.
+"""
 
 import sys
 from importlib import import_module
+from inspect import Signature, signature
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +20,11 @@ class _CallablePackage(ModuleType):
         """Compare; see `mitlgan.api.measurements.compare`."""
         result: ComparisonResult = import_module("mitlgan.api.measurements").compare(*arguments, **options)
         return result
+
+    @property
+    def __signature__(self) -> Signature:
+        """The arguments, as editors and `help` ask for them."""
+        return signature(import_module("mitlgan.api.measurements").compare)
 
 
 sys.modules[__name__].__class__ = _CallablePackage

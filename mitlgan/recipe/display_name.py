@@ -25,6 +25,7 @@ MAX_CHANGES = 4
 
 SHOWN_ELSEWHERE = (
     "seed",
+    "licence",
     "data.source",
     "evaluation.",
     "training.kimg",

@@ -96,6 +96,8 @@ async def _handle_bug(_request: Request, error: Any) -> Response:
 def validation_message(errors: Sequence[Any]) -> str:
     """Return the first validation error in one line, without the input, which may be anything."""
     first = errors[0]
+    if first.get("type") == "json_invalid":
+        return f"body: is not JSON, from character {first['loc'][-1]} on"
     location = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
     return f"{location or 'body'}: {first['msg']}".replace("\n", " ")[:500]
 

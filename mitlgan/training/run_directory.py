@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mitlgan.artifacts.known_artifacts import PLAN_FILE
 from mitlgan.artifacts.run_steps import is_step_reference
 from mitlgan.errors import ResourceError, UsageError
 from mitlgan.runtime.files import (
@@ -232,6 +233,10 @@ def open_run(path: Path) -> Run:
     Raises:
         UsageError: The directory is not a run's.
     """
+    if (path / PLAN_FILE).is_file():
+        raise UsageError(
+            f"{path}: a project of `mitlgan make`, which goes on when it is called again; its runs: `mitlgan runs ls --out {path / 'runs'}`"
+        )
     if not (path / "recipe.toml").is_file():  # a link is refused later, when it is read
         way_out = "one step of a run; name the run without it" if is_step_reference(path) else "not a run directory (it has no recipe.toml)"
         raise UsageError(f"{path}: {way_out}; see `mitlgan runs ls`")

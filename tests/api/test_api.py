@@ -92,6 +92,11 @@ def test_compare_is_called_whether_or_not_its_package_was_imported_before() -> N
     assert [line.startswith("absent: not a run directory") for line in done.stdout.splitlines()] == [True] * 3
 
 
+def test_compare_shows_its_arguments_also_as_a_package() -> None:
+    assert inspect.signature(sys.modules["mitlgan.compare"]) == inspect.signature(measurements.compare)  # type: ignore[arg-type]
+    assert "mitlgan.api.measurements.compare" in (sys.modules["mitlgan.compare"].__doc__ or "")
+
+
 def test_pretraining_gives_the_bytes_of_the_stage(packs: dict[str, Path], tmp_path: Path) -> None:
     recipe = tiny_runs.recipe("fg", packs["fg"])
     stage = pretrain(recipe, tiny_runs.run_context(tmp_path / "stage"))

@@ -40,6 +40,12 @@ def test_a_project_without_a_composition_says_how_to_go_on(folder: Path) -> None
         artifact_path(folder)
 
 
+@pytest.mark.parametrize("command_name", ["resume", "report"])
+def test_where_a_run_is_asked_for_a_project_names_its_runs(command: Command, project: Path, command_name: str) -> None:
+    done = command(command_name, project)
+    assert (done.code, "mine: a project of `mitlgan make`" in done.err, "mitlgan runs ls --out mine/runs" in done.err) == (2, True, True)
+
+
 def test_a_picture_of_a_project_is_made_again(command: Command, project: Path) -> None:
     assert command("sample", project, "-n", 1, "--seed", 4, "--out", "first").code == 0
     assert command("sample", "--like", "first/000004.png", "--out", "again").code == 0

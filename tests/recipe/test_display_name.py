@@ -34,8 +34,10 @@ def test_a_shipped_recipe_has_its_name_alone(name: str) -> None:
     recipe = load_recipe(name)
     assert display_name(recipe) == recipe.name
     length = {} if recipe.grow else {"training__kimg": 1.0}  # a ladder's length is that of its steps
-    longer = with_overrides(recipe, seed=7, **length, training__checkpoint_kimg=0.5, data__source="/elsewhere", evaluation__samples=16)
-    assert display_name(longer) == recipe.name, "length, pictures and seed are told elsewhere"
+    longer = with_overrides(
+        recipe, seed=7, **length, training__checkpoint_kimg=0.5, data__source="/elsewhere", evaluation__samples=16, licence="CC0-1.0"
+    )
+    assert display_name(longer) == recipe.name, "length, pictures, seed and licence are told elsewhere"
     for step in ladder_steps(with_total_kimg(recipe, 2 * recipe.training.kimg)):
         assert display_name(step) == recipe.name, "and so is the size of a step"
 

@@ -193,6 +193,8 @@ def test_no_folder_is_trained_on_that_was_not_offered(studio: TestClient, wish: 
     for kimg in (0, -1, 1e400, 1e9, "NaN"):
         body = json.dumps({"set": set_id(studio), "recipe": "recommended/bg-32", "kimg": kimg})
         assert studio.post("/api/training", content=body, headers={"Content-Type": "application/json"}).status_code == 422
+    refused = studio.post("/api/training", content='{"set":', headers={"Content-Type": "application/json"})
+    assert (refused.status_code, refused.json()["error"]) == (422, "body: is not JSON, from character 7 on")
     assert studio.get("/api/training").json()["current"] is None
     assert (
         studio.post("/api/training", json={"set": set_id(studio), "recipe": "recommended/bg-32"}, headers={"Origin": "http://evil.example"}).status_code

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mitlgan.cli import options, score_options
-from mitlgan.cli.output import print_result
+from mitlgan.cli.output import log, print_result
 from mitlgan.cli.output_files import new_folder, refuse_file
 
 app = options.group("Ask people which pictures are real.")
@@ -70,6 +70,8 @@ def score(
     refuse_file(sheet, "--sheet")
     scores = score_answers(key, answers)
     values = scores.as_json()
+    if scores.repeated:
+        log(f"{scores.repeated} files left out: a later one is of the same participant")
     if sheet is not None:
         values["sheet"] = str(write_study_sheet(sheet, scores, read_pictures(page or key.parent / "study.html", key)))
     lines = [f"{'arm':<24}{'realness':>10}{'95 % interval':>18}{'answers':>10}"]

@@ -20,6 +20,8 @@ NORMALIZATIONS = {"BatchNorm1d": "Batch", "BatchNorm2d": "Batch", "InstanceNorm2
 ACTIVATIONS = ("LeakyReLU", "ReLU", "Tanh", "Sigmoid", "ELU", "SiLU", "GELU")
 DROPOUTS = ("Dropout", "Dropout2d")
 CONCATENATE = "Concatenate"
+OTHER = "Other"
+"""Parameters and buffers that blocks hold next to their layers: biases and noise of a style generator, its constant, fitted numbers of a placement."""
 SEVERAL = "fusion and translator"
 
 
@@ -75,6 +77,12 @@ class LayerTable:
     def is_frozen(self) -> bool:
         """Whether it has parameters, and none is trained."""
         return self.parameters > 0 and not self.trainable
+
+    @property
+    def printed_rows(self) -> list[LayerRow]:
+        """The rows, and one for what belongs to no single layer, so that they add up to the parameters."""
+        rest = self.parameters - sum(row.parameters for row in self.rows)
+        return [*self.rows, *([LayerRow(OTHER, (), rest)] if rest else [])]
 
     @property
     def caption(self) -> str:
@@ -168,7 +176,7 @@ def tables_text(tables: Sequence[LayerTable]) -> str:
     """Return the tables as text with aligned columns."""
     blocks = []
     for table in tables:
-        lines = [list(HEADINGS), *(row.cells() for row in table.rows)]
+        lines = [list(HEADINGS), *(row.cells() for row in table.printed_rows)]
         widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
         texts = ["  ".join(_aligned(cell, width, column) for column, (cell, width) in enumerate(zip(line, widths, strict=True))) for line in lines]
         texts = [text.rstrip() for text in texts]
@@ -184,7 +192,7 @@ def tables_markdown(tables: Sequence[LayerTable]) -> str:
     """Return the tables as Markdown."""
     blocks = []
     for table in tables:
-        rows = [TableRow(cells[0], "", cells[1:], None) for cells in map(LayerRow.cells, table.rows)]
+        rows = [TableRow(cells[0], "", cells[1:], None) for cells in map(LayerRow.cells, table.printed_rows)]
         blocks.append("\n".join(table_lines(Table(HEADINGS[0], HEADINGS[1:], rows, table.caption))))
     return "\n\n".join(blocks)
 
@@ -193,7 +201,7 @@ def tables_latex(tables: Sequence[LayerTable]) -> str:
     """Return the tables for a paper, each with its caption."""
     blocks = []
     for table in tables:
-        rows = [" & ".join(map(_latex_cell, row.cells())) + r" \\" for row in table.rows]
+        rows = [" & ".join(map(_latex_cell, row.cells())) + r" \\" for row in table.printed_rows]
         heading = " & ".join(HEADINGS) + r" \\"
         blocks.append("\n".join([
             r"\begin{table}", r"\centering", r"\begin{tabular}{llrlll}", r"\hline", heading, r"\hline", *rows, r"\hline", r"\end{tabular}",

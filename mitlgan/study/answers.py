@@ -25,14 +25,16 @@ class StudyScore:
     Attributes:
         arms: Realness by arm, "real" among them.
         pictures: Realness of each picture, with its arm and source, in the study's order.
-        participants: Number of answer files.
+        participants: Number of those who answered.
         split: Split of the real pictures; empty if the key does not name it.
+        repeated: Number of files left out, since a later one is of the same participant.
     """
 
     arms: dict[str, RealnessShare]
     pictures: list[dict[str, Any]]
     participants: int
     split: str = ""
+    repeated: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""
@@ -44,7 +46,7 @@ def score_answers(key: Path, answers: Sequence[Path]) -> StudyScore:
 
     Args:
         key: `key.json` of the study.
-        answers: One file per participant; if a file answers a picture twice, the last answer counts.
+        answers: One file per participant, of which the last counts if there are several; if a file answers a picture twice, the last answer counts.
 
     Raises:
         DataError: A file is not what it should be, or belongs to another study.
@@ -53,14 +55,15 @@ def score_answers(key: Path, answers: Sequence[Path]) -> StudyScore:
     items = study.get("items")
     if not isinstance(items, list) or not all(isinstance(item, dict) and {"arm", "source"} <= item.keys() for item in items):
         raise DataError(f"{key}: not a study's key; `mitlgan study make` writes key.json")
-    by_participant = [_read_answers(path, str(study.get("study")), len(items)) for path in answers]
-    by_item = [[choices[index] for choices in by_participant if index in choices] for index in range(len(items))]
+    by_participant = dict(_read_answers(path, str(study.get("study")), len(items)) for path in answers)
+    by_item = [[choices[index] for choices in by_participant.values() if index in choices] for index in range(len(items))]
     by_arm: dict[str, list[bool]] = {}
     for item, choices in zip(items, by_item, strict=True):
         by_arm.setdefault(str(item["arm"]), []).extend(choices)
     pictures = [{**item, **asdict(realness_share(choices))} for item, choices in zip(items, by_item, strict=True)]
     arms = {name: realness_share(choices) for name, choices in sorted(by_arm.items())}
-    return StudyScore(arms, pictures, len(by_participant), str(study.get("split", "")))
+    participants = sum(bool(choices) for choices in by_participant.values())
+    return StudyScore(arms, pictures, participants, str(study.get("split", "")), len(answers) - len(by_participant))
 
 
 def read_pictures(page: Path, key: Path) -> list[str]:
@@ -82,8 +85,8 @@ def read_pictures(page: Path, key: Path) -> list[str]:
     return [str(uri) for uri in uris]
 
 
-def _read_answers(path: Path, study: str, count: int) -> Mapping[int, bool]:
-    """Return a participant's answers by item: True means "real"."""
+def _read_answers(path: Path, study: str, count: int) -> tuple[str, Mapping[int, bool]]:
+    """Return who answered, of a page of an earlier version the file itself, and the answers by item: True means "real"."""
     content = _read_json(path)
     if content.get("study") != study:
         raise DataError(f"{path}: answers of another study ({str(content.get('study'))[:40]!r}, not {study!r})")
@@ -94,7 +97,8 @@ def _read_answers(path: Path, study: str, count: int) -> Mapping[int, bool]:
         if type(index) is not int or not isinstance(real, bool) or not 0 <= index < count:
             raise DataError(f"{path}: not a study's answers; the study's page saves them")
         choices[index] = real
-    return choices
+    participant = content.get("participant")
+    return participant if isinstance(participant, str) and participant else str(path.resolve()), choices
 
 
 def _read_json(path: Path) -> dict[str, Any]:

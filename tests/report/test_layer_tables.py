@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+import pytest
+
 from mitlgan.artifacts.summary import describe
 from mitlgan.report.layer_tables import LayerRow, layer_tables, tables_latex, tables_markdown, tables_text
 from mitlgan.report.structure_diagram import structure_diagram
@@ -67,3 +69,14 @@ def test_the_diagram_of_a_composition() -> None:
     starts, ends = zip(*((path.partition(" ")[0], path.rpartition("H")[2]) for path in rails), strict=True)
     assert len(set(starts)) == 3  # both layers and the translator
     assert ends[0] == ends[1] != ends[2]  # both layers lead to the concatenation, its translator to the critic
+
+
+@pytest.mark.parametrize(
+    "name", ["classic/style-64", "recommended/compose-32", "recommended/three-32", "thesis/compose", "thesis/wgan", "classic/akel-02"]
+)
+def test_rows_add_up_to_the_caption(name: str) -> None:
+    for table in layer_tables(describe(name)):
+        assert sum(row.parameters for row in table.printed_rows) == table.parameters
+        assert [row.layer for row in table.printed_rows].count("Other") <= 1
+        if name.startswith("thesis"):
+            assert table.printed_rows == list(table.rows)

@@ -91,6 +91,22 @@ def test_realness_per_picture_and_per_arm(tmp_path: Path, real: ImagePack) -> No
     json.dumps(found.as_json(), allow_nan=False)
 
 
+def test_each_participant_counts_once(tmp_path: Path, real: ImagePack) -> None:
+    """A page saves its participant; whoever saves twice, or a file that is named twice, is one."""
+    made = write_study(tmp_path, {"dark": Dark()}, real, each=2)
+    page = made.page.read_text()
+    assert "JSON.stringify({ schema_version: 1, study, participant, answers }" in page
+    assert "const participant = " in page
+    study = json.loads(made.key.read_text())["study"]
+    first = answered(tmp_path / "1.json", study, [{"item": 0, "real": True}], participant="ab")
+    again = answered(tmp_path / "2.json", study, [{"item": 0, "real": False}, {"item": 1, "real": True}], participant="ab")
+    other = answered(tmp_path / "3.json", study, [{"item": 0, "real": True}])  # of an earlier version's page
+    silent = answered(tmp_path / "4.json", study, [], participant="cd")
+    score = score_answers(made.key, [first, again, other, other, silent])
+    assert (score.participants, score.repeated) == (2, 2)
+    assert [(picture["real"], picture["answers"]) for picture in score.pictures] == [(1, 2), (1, 1), (0, 0), (0, 0)]
+
+
 @pytest.mark.parametrize("said", [[{"item": 99, "real": True}], [{"item": True, "real": True}], [{"item": 0, "real": 1}], ["x"], [{}], "x", None])
 def test_broken_answers_are_refused(tmp_path: Path, real: ImagePack, said: Any) -> None:
     made = write_study(tmp_path, {"dark": Dark()}, real, each=2)

@@ -22,7 +22,7 @@ def search_progress(pictures: int) -> Iterator[StatusCallback]:
     from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), TextColumn("{task.fields[line]}", markup=False))
-    with Bar(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bar:
+    with Bar(*columns, TimeElapsedColumn(), TextColumn("elapsed"), console=Console(stderr=True)) as bar:
         task = bar.add_task("embed", line="")
 
         def update(status: InversionStatus) -> None:

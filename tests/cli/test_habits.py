@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 from helpers import tiny_runs
 from helpers.commands import Command
 
 from mitlgan.artifacts.card import read_card
+from mitlgan.cli.output import progress_bar
+from mitlgan.cli.search_progress import search_progress
 from mitlgan.doctor import EXTRAS
 from mitlgan.recipe import to_toml, with_overrides
 
@@ -40,3 +45,13 @@ def test_a_longer_run_says_what_its_falling_rate_does(command: Command, packs: d
     assert done.code == 0, done.err
     assert "generator_optimiser.schedule: the rate follows the longer run: at 0.032 kimg it goes from 0% to 50% of 0.001, and falls to 0%" in done.err
     assert "critic_optimiser.schedule" not in done.err
+
+
+def test_a_bar_says_which_time_it_shows(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with search_progress(1):
+        pass
+    assert re.search(r"0:00:0\d\S* elapsed", capfd.readouterr().err)
+    with progress_bar("cut") as show:
+        show(1, 4)
+    assert re.search(r"\d:[-\d]{2}:[-\d]{2}\S* left|-:--:--\S* left", capfd.readouterr().err)

@@ -23,7 +23,7 @@ from mitlgan.artifacts.layered_files import LAYERED_FORMATS, check_layered_forma
 from mitlgan.artifacts.load_save import CARD_FILE, check_generators_found, save_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, run_network
 from mitlgan.artifacts.markdown_card import markdown_card
-from mitlgan.artifacts.published_card import published_card
+from mitlgan.artifacts.published_card import published_card, with_licence
 from mitlgan.artifacts.sample_files import stages_sheet_png
 from mitlgan.artifacts.samples import sample_like, samples_of_seeds
 from mitlgan.artifacts.times import TIMES_FILE, split_times
@@ -90,6 +90,7 @@ def export_artifact(
     like: Path | None = None,
     size: PictureSize = OWN_SIZE,
     has_metadata: bool = True,
+    licence: str | None = None,
 ) -> Path:
     """Write an artifact, or one of its pictures in layers, in another format.
 
@@ -103,12 +104,13 @@ def export_artifact(
         like: A picture of this artifact to write in layers instead; see `mitlgan.artifacts.samples.sample_like`.
         size: Size of the picture in layers.
         has_metadata: Whether the merged image of an OpenRaster says how it was made; see `mitlgan.artifacts.picture_record`.
+        licence: Licence of an artifact that has none yet, for `card` and `hub-folder`.
 
     Returns:
         The written file or folder.
 
     Raises:
-        UsageError: There is no such format, the target exists, or a required package is missing.
+        UsageError: There is no such format, the target exists, a required package is missing, or the licence has no place or is another one.
         ArtifactError: The exported network gives other outputs than torch, or generators that are left out cannot be found.
         ResourceError: The file cannot be written.
     """
@@ -118,6 +120,8 @@ def export_artifact(
         raise UsageError(f"device {artifact.device}: load the artifact on the CPU to export it")
     path = Path(out)
     refuse_existing(path, "--out")
+    if licence is not None:
+        artifact = _licensed(artifact, to, licence)
     if to == "slim":
         return _slim(artifact, path)
     if to == "hub-folder":
@@ -135,6 +139,12 @@ def export_artifact(
     ensure_folder(path.parent)
     write_atomically(path, TARGETS[to](artifact))
     return path
+
+
+def _licensed(artifact: LoadedArtifact, to: str, licence: str) -> LoadedArtifact:
+    if to not in LICENSED:
+        raise UsageError(f"--licence: goes with --to {' or '.join(LICENSED)}; leave it out")
+    return LoadedArtifact(artifact.network, with_licence(artifact.card, licence))
 
 
 def _onnx(artifact: LoadedArtifact) -> bytes:
@@ -252,6 +262,8 @@ def _card(artifact: LoadedArtifact) -> bytes:
 
 
 TARGETS: dict[str, Callable[[LoadedArtifact], bytes]] = {"onnx": _onnx, "torch-export": _torch_export, "png-sheet": _png_sheet, "card": _card}
+LICENSED = ("hub-folder", "card")
+"""What says which licence an artifact has, for people."""
 PICTURE_SUFFIXES = (".png", ".ora", ".psd")
 """Suffixes by which other programs tell how to open a file."""
 EXPORT_SUFFIXES = {

@@ -47,6 +47,9 @@ def export(
     size: Size = None,
     filter_name: FilterName = None,
     no_metadata: NoMetadata = False,
+    licence: Annotated[
+        str | None, typer.Option("--licence", metavar="TEXT", help="For hub-folder and card: licence of an artifact that has none, such as CC-BY-4.0.")
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Write an artifact, or a picture in layers, for others.
@@ -64,7 +67,7 @@ def export(
     loaded = load_artifact(artifact)
     target = picture_size(scale, size, filter_name, loaded.card.size_px)
     path = new_file(out, f"{loaded.card.kind}{EXPORT_SUFFIXES[to.value]}")
-    path = exported(loaded, to.value, path, seed=seed, like=like, size=target, has_metadata=not no_metadata)
+    path = exported(loaded, to.value, path, seed=seed, like=like, size=target, has_metadata=not no_metadata, licence=licence)
     files = sorted(file for file in path.iterdir()) if path.is_dir() else [path]
     values = {"file": str(path), "to": to.value, "bytes": sum(file.stat().st_size for file in files)}
     print_result(as_json, values, "\n".join(map(str, files)))

@@ -248,6 +248,24 @@ def test_the_tag_of_a_recipe_is_its_name_alone(artifacts: dict[str, Path]) -> No
     assert '"few-64"]' in hub_readme(artifact).split("\n---\n")[0]
 
 
+def test_an_artifact_without_a_licence_gets_one_when_it_is_exported(artifacts: dict[str, Path], tmp_path: Path) -> None:
+    artifact = mitlgan.load(artifacts["scene"])
+    assert artifact.card.licence == ""
+    folder = mitlgan.export(artifact, "hub-folder", tmp_path / "upload", licence="CC-BY-4.0")
+    assert '\nlicense: "cc-by-4.0"\n' in (folder / "README.md").read_text()
+    licensed = mitlgan.load(folder)
+    assert (licensed.card.licence, licensed.tensors_sha256) == ("CC-BY-4.0", artifact.tensors_sha256)
+    assert "| licence of the weights | CC-BY-4.0 |" in mitlgan.export(artifact, "card", tmp_path / "card.md", licence="CC-BY-4.0").read_text()
+    with pytest.raises(UsageError, match=r"^--licence MIT: the artifact has a licence already, CC-BY-4.0"):
+        mitlgan.export(licensed, "hub-folder", tmp_path / "other", licence="MIT")
+    for licence in ("", "x" * 201):
+        with pytest.raises(UsageError, match=rf"^--licence: {len(licence)} characters"):
+            mitlgan.export(artifact, "hub-folder", tmp_path / "other", licence=licence)
+    with pytest.raises(UsageError, match=r"^--licence: goes with --to hub-folder or card; leave it out$"):
+        mitlgan.export(artifact, "ora", tmp_path / "a.ora", licence="MIT")
+    assert not (tmp_path / "other").exists()
+
+
 def test_text_of_a_card_cannot_break_out_of_the_metadata(artifacts: dict[str, Path]) -> None:
     artifact = mitlgan.load(artifacts["fg"])
     artifact.card = artifact.card.model_copy(update={"licence": 'x"\n---\n# Hello: [é'})

@@ -82,6 +82,13 @@ def test_nothing_to_read_says_what_was_looked_for(tmp_path: Path, make: str) -> 
     assert str(caught.value).startswith(f"--data {place}")
 
 
+@pytest.mark.parametrize("name", ["train-00000-of-00002.parquet", "pack.npy"])
+def test_a_folder_of_packed_pictures_points_to_its_files(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(DataError, match=rf"no pictures in it; 1 other files .*; name one of its {Path(name).suffix} files$"):
+        open_data(str(tmp_path), "bg", 8)
+
+
 def test_one_picture_is_enough_for_a_pack(tmp_path: Path) -> None:
     assert len(pack_folder(images.fill(tmp_path / "in", 1), tmp_path / "one.npy", size_px=8)) == 1
 

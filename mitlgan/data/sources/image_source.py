@@ -22,6 +22,8 @@ from mitlgan.data.sources.parquet import PARQUET_SUFFIX, read_parquet_entries
 from mitlgan.data.sources.path_list import LIST_SUFFIXES, read_path_list
 from mitlgan.errors import DataError, UsageError, resource_fault
 
+PACKED_SUFFIXES = (PARQUET_SUFFIX, ".npy")
+"""Files that may hold many pictures, and are sources of their own; archives are left out by name."""
 MAX_UNREADABLE_FRACTION = 0.05  # more unreadable files than this are no accident
 
 
@@ -77,7 +79,9 @@ def open_source(spec: str | Path, option: str = "SRC") -> ImageSource:
     source = _open_folder(path, option) if path.is_dir() else _open_file(path, option)
     if not source.entries:
         rest = "; ".join(["", *source.leftovers.describe()])
-        raise DataError(f"{option} {source.spec}: no pictures in it{rest}; looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
+        packed = next((suffix for suffix in PACKED_SUFFIXES if suffix in source.leftovers.others), None)
+        way_out = f"name one of its {packed} files" if packed else f"looked for {', '.join(sorted(IMAGE_SUFFIXES))}"
+        raise DataError(f"{option} {source.spec}: no pictures in it{rest}; {way_out}")
     return source
 
 

@@ -31,3 +31,16 @@ def test_packs_are_counted_and_cleared_and_other_files_stay(command: Command, ca
     assert command("cache", "clear").out.startswith(f"{cache}: cleared ")
     assert [path.name for path in cache.rglob("*") if path.is_file()] == ["letter.txt"]
     assert open_data("demo", "bg", 8).content_sha256 == pack.content_sha256
+
+
+def test_own_packs_and_layers_in_the_folder_of_the_cache_stay(command: Command, cache: Path) -> None:
+    open_data("demo", "bg", 8)
+    own = ["mine.npy", "mine.json", "mine.sources", ".mine.npy.0123abcd.part", "layers/fg/000000.png", "features/notes.npy", "measured/table.json"]
+    kept = [f"features/{'0' * 32}.npy", f"measured/{'1' * 32}.json", f"layers/{'2' * 32}-{'3' * 16}/card.json", f"verified-packs/{'4' * 64}"]
+    kept += [f".bg-8px-{'5' * 24}.npy.0123abcd.part", f"photos-train-bg-8px-{'6' * 24}.sources"]
+    for name in own + kept:
+        (cache / name).parent.mkdir(parents=True, exist_ok=True)
+        (cache / name).write_text("x")
+    kinds = {row["kind"] for row in command("cache", "clear", "--json").json["kinds"]}
+    assert kinds == {"packs", "verified packs", "features", "measurements", "layers"}
+    assert {path.relative_to(cache).as_posix() for path in cache.rglob("*") if path.is_file()} == set(own)

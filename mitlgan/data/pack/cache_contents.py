@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from mitlgan.data.pack.verification import VERIFIED_FOLDER
 from mitlgan.runtime.files import translate_disk_errors
 
+MAX_DEPTH = 3
+"""Levels of files below the cache's folder."""
+_KEY = r"(?:[0-9a-f]{24}|[0-9a-f]{12})"
 KINDS = {
-    "packs": ("*.npy", "*.json", "*.sources", ".*.part"),
-    "features": ("features/*",),
-    "measurements": ("measured/*",),
-    "layers": ("layers/*/*",),
+    "packs": rf"[^/]+-{_KEY}\.(?:npy|json|sources)|\.[^/]+-{_KEY}\.(?:npy|json|sources)\.[0-9a-z]+\.part",
+    "verified packs": rf"{VERIFIED_FOLDER}/\.?[0-9a-f]{{64}}[^/]*",
+    "features": r"features/\.?[0-9a-f]{32}\.npy[^/]*",
+    "measurements": r"measured/\.?[0-9a-f]{32}\.json[^/]*",
+    "layers": r"layers/[0-9a-f]{32}-[0-9a-f]{16}/[^/]+",
 }
-"""Kinds of content, and the files of each."""
+"""Kinds of content, and the names of its files, which end in hashes: a user's own packs and layers may be in the folder as well."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,11 @@ class CacheKind:
 def list_cache(folder: Path) -> list[CacheKind]:
     """Return what a cache holds, each kind that there is."""
     kinds = []
-    for name, patterns in KINDS.items():
-        files = tuple(sorted(_regular_files(folder, patterns)))
+    names = [path.relative_to(folder).as_posix() for depth in range(MAX_DEPTH) for path in folder.glob("*/" * depth + "*")]
+    for kind, pattern in KINDS.items():
+        files = tuple(path for name in sorted(names) if re.fullmatch(pattern, name, re.DOTALL) and _is_own_file(path := folder / name))
         if files:
-            kinds.append(CacheKind(name, files, sum(path.lstat().st_size for path in files)))
+            kinds.append(CacheKind(kind, files, sum(path.lstat().st_size for path in files)))
     return kinds
 
 
@@ -59,6 +65,5 @@ def clear_cache(folder: Path) -> list[CacheKind]:
     return kinds
 
 
-def _regular_files(folder: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
-    for pattern in patterns:
-        yield from (path for path in folder.glob(pattern) if path.is_file() and not path.is_symlink())
+def _is_own_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()

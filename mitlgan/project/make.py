@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mitlgan.artifacts.load_save import record_metrics
@@ -131,7 +133,21 @@ class Project:
         )
         if manifest["holdout"]["note"]:
             self.say(manifest["holdout"]["note"])
+        self._note_cuts(hashlib.sha256(json.dumps(manifest["records"], sort_keys=True).encode()).hexdigest())
         self.say(f"{files['fg']:,} objects, {files['bg']:,} backgrounds, {files['scene']:,} scenes; look at the doubtful cuts in {page}")
+
+    def _note_cuts(self, cuts_sha256: str) -> None:
+        """Remember which cuts are trained on; set aside what was made from others, such as before `data split --exclude`."""
+        if self.plan.cuts_sha256 not in ("", cuts_sha256):
+            (self.out / CHECK_PAGE).unlink(missing_ok=True)
+            old = [path for path in (self.out / SHEET, self.runs) if path.exists()]
+            number = next(number for number in itertools.count(1) if not any(_numbered(path, number).exists() for path in old))
+            for path in old:
+                path.rename(_numbered(path, number))
+            self.say(f"the cuts have changed: all is trained again; what was trained before is in {self.out / RUNS}-{number}")
+        if self.plan.cuts_sha256 != cuts_sha256:
+            self.plan = replace(self.plan, cuts_sha256=cuts_sha256)
+            self.plan.write(self.out)
 
     def _check(self) -> None:
         """Say what will hurt training."""
@@ -174,6 +190,10 @@ class Project:
         self.say(f"\n== {title}")
         for words in commands:
             self.say(f"$ {command_line(words)}")
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path.with_stem(f"{path.stem}-{number}")
 
 
 def _artifact(run: Run) -> Path:

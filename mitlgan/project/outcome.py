@@ -18,13 +18,15 @@ def describe_outcome(result: ProjectResult) -> str:
     lines = [f"{name:<16} {path}" for name, path in rows.items()]
     lines.append(f"{'quality':<16} {_quality(result)}")
     steps = {
-        "play with it": ["studio", str(result.artifact)],
-        "more scenes": ["sample", str(result.artifact), "-n", "64", "--layers"],
+        "play with it": ["studio", "--runs", str(result.run.parent.parent)],
+        "more scenes": ["sample", str(result.out), "-n", "64", "--layers"],
         "better cuts": [*result.plan.split_command(result.layers), "--exclude", "exclude.txt"],
         "better pictures": ["make", photographs, "--minutes", "60", "--out", f"{result.out}-60"],
         "against a WGAN": ["compare", "--composed", str(result.run), "--out", str(result.run.parent.parent)],
     }
-    return "\n".join([*lines, "", *(f"{title:<16} {command_line(words)}" for title, words in steps.items())])
+    described = [f"{title:<16} {command_line(words)}" for title, words in steps.items()]
+    described.insert(list(steps).index("better cuts") + 1, f"{'':<16} then the same `mitlgan make` again, which trains on them")
+    return "\n".join([*lines, "", *described])
 
 
 def _quality(result: ProjectResult) -> str:

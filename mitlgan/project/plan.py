@@ -79,6 +79,7 @@ class ProjectPlan:
         family: Name of the recipe family.
         size_px: Size of the composition's pictures.
         lengths_kimg: Length of each training by its label, such as `fg-32` and `scene-64`.
+        cuts_sha256: Tells whether the cuts are still those that were trained on; empty before the photographs are cut.
     """
 
     request: ProjectRequest
@@ -87,6 +88,7 @@ class ProjectPlan:
     family: str
     size_px: int
     lengths_kimg: Mapping[str, float]
+    cuts_sha256: str = ""
 
     @property
     def recipe_family(self) -> RecipeFamily:

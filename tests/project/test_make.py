@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from PIL import Image, ImageDraw
 
 from mitlgan.artifacts.card import GeneratorSpec, read_card, read_weights_hash
 from mitlgan.cli import main
-from mitlgan.data.layers.split import SplitSettings
+from mitlgan.data.layers.split import SplitSettings, split_pictures
 from mitlgan.errors import DataError, MitlganError, ResourceError, Stopped, UsageError
 from mitlgan.project import estimate, make, plan, recipe_families, steps
 from mitlgan.project.make import ProjectResult, make_project
@@ -126,6 +127,30 @@ def test_a_finished_project_does_nothing_twice(project: tuple[ProjectResult, str
     assert _make(photographs, result.out).artifact == result.artifact
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(list_runs(result.out / "runs")) == 5
+
+
+def test_after_other_cuts_all_is_trained_again_and_the_old_is_kept(project: tuple[ProjectResult, str], photographs: Path, tmp_path: Path) -> None:
+    finished, out = project[0], tmp_path / "out"
+    shutil.copytree(finished.out, out)
+    begun = plan.read_plan(out)
+    assert begun is not None
+    context = tiny_runs.run_context(tmp_path / "unused")
+    mine = make.Project(out, begun, context, 1, lambda label, done, total: None)
+    mine._split()
+    assert (out / "runs").is_dir()
+    assert plan.read_plan(out) == begun, "the cuts are those that were trained on"
+    names = [record["name"] for record in json.loads((out / "layers" / "split.json").read_text())["records"] if record.get("files")]
+    split_pictures(str(photographs), out / "layers", replace(begun.split_settings(), exclude=names[:1]))
+    mine._split()
+    assert not (out / "runs").exists()
+    assert not (out / "scenes.png").exists()
+    assert not (out / "check.html").exists()
+    assert (out / "scenes-1.png").read_bytes() == finished.sheet.read_bytes()
+    assert len(list_runs(out / "runs-1")) == 5
+    assert f"the cuts have changed: all is trained again; what was trained before is in {out}/runs-1" in tiny_runs.said(context)
+    (out / "runs").mkdir()
+    make.Project(out, plan.read_plan(out) or begun, context, 1, lambda label, done, total: None)._split()
+    assert (out / "runs").is_dir(), "once"
 
 
 def test_the_printed_commands_do_the_same(

@@ -42,7 +42,7 @@ PAGES = ("README.md", "CONTRIBUTING.md", "pretrained/README.md", *(f"recipes/{pa
 def commands(text: str) -> list[str]:
     """What stands in sh blocks or backticks and begins with `mitlgan`."""
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    found = [line.strip() for block in blocks for part in block.splitlines() for line in part.split("&&")]
+    found = [line.strip() for block in blocks for part in block.replace("\\\n", " ").splitlines() for line in part.split("&&")]
     found += list(re.findall(r"`([^`\n]+)`", text))
     return [command for command in dict.fromkeys(found) if command.startswith("mitlgan ")]
 

@@ -128,6 +128,17 @@ def test_a_rating_or_product_that_is_none_names_its_line(command: Command, folde
     assert not Path("urls.jsonl").exists()
 
 
+@pytest.mark.parametrize("name", ["unpacked.json.gz", "packed.json"])
+def test_the_content_says_whether_a_file_is_gzip(command: Command, folder: Path, shop: str, name: str) -> None:
+    """A browser unpacks a download and keeps its name."""
+    metadata, reviews = write_files(folder, shop, json.dumps)
+    content = metadata.read_bytes()
+    Path(name).write_bytes(gzip.decompress(content) if name.startswith("unpacked") else content)
+    listed = command("data", "read", "products", name, "--reviews", reviews, "--write-urls", "urls.jsonl", "--json")
+    fetched = command("data", "fetch", name, "--url-column", "imUrl", "--key-column", "asin", "--out", "all", "--json")
+    assert (listed.json["products"], fetched.json["counts"]["asked"]) == (7, 8)  # 5 and 6 share an address
+
+
 def test_what_is_refused(command: Command, folder: Path, shop: str) -> None:
     metadata, reviews = write_files(folder, shop, json.dumps)
     Path("products.csv").write_text("asin,imUrl\nB1,http://a/1.jpg\n")

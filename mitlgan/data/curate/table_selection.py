@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import csv
-import gzip
 import itertools
 import json
 import re
@@ -12,13 +11,14 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from mitlgan.data.curate.row_filter import Condition
 from mitlgan.data.sources.entry import file_entries
 from mitlgan.data.sources.image_source import ImageSource
 from mitlgan.errors import DataError, UsageError, resource_fault
 from mitlgan.runtime.addresses import split_address
+from mitlgan.runtime.gzip_files import open_unzipped
 from mitlgan.runtime.text_files import TextError, iter_lines
 
 FUNCTIONS = ("mean", "sum", "min", "max", "count")
@@ -132,7 +132,7 @@ def read_rows(path: Path, option: str) -> Iterator[dict[str, Any]]:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     form = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else suffixes[-1] if suffixes else ""
     try:
-        with cast(BinaryIO, gzip.open(path, "rb") if suffixes[-1:] == [".gz"] else path.open("rb")) as file:
+        with open_unzipped(path) as file:
             if form in (".csv", ".tsv"):
                 yield from _csv_rows(iter_lines(file), "\t" if form == ".tsv" else None)
             elif form in (".jsonl", ".json", ".ndjson"):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +18,10 @@ from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, r
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import DataError, resource_fault
+from mitlgan.runtime.gzip_files import open_unzipped
 
 VERSION = 3  # raise it when the same files and arguments make other pixels
 MAX_BYTES = 2_000_000_000
-GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -70,13 +69,6 @@ def write_pack(
             raise DataError(f"--data {account.get('source', out)}: no picture is left to pack ({len(skipped)} skipped); choose less strictly")
         made_by = {"command": "read", "version": VERSION, "size_px": size_px, "resize": resize, **account}
         return writer.publish(resize=resize, crop="centred square", licence=str(account.get("licence", "")), made_by=made_by, skipped=skipped)
-
-
-def open_unzipped(path: Path) -> BinaryIO:
-    """Open a file to be read, unpacked when it is gzip."""
-    with path.open("rb") as raw:
-        is_gzip = raw.read(2) == GZIP
-    return cast(BinaryIO, gzip.open(path, "rb") if is_gzip else path.open("rb"))
 
 
 def read_whole_file(path: Path, where: str) -> bytes:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.data.readers.common import GZIP, Picture, read_whole_file, sha256, write_pack
+from mitlgan.data.readers.common import Picture, read_whole_file, sha256, write_pack
 from mitlgan.errors import DataError
+from mitlgan.runtime.gzip_files import GZIP_MAGIC
 
 IMAGES, LABELS = 0x803, 0x801
 WHERE = "MNIST's four files are at https://yann.lecun.com/exdb/mnist/ and https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -32,7 +33,7 @@ def is_idx(path: Path) -> bool:
             start = file.read(4)
     except OSError:
         return False
-    return start == struct.pack(">I", IMAGES) or (start[:2] == GZIP and "idx3" in path.name)
+    return start == struct.pack(">I", IMAGES) or (start[:2] == GZIP_MAGIC and "idx3" in path.name)
 
 
 def read_idx(path: Path, magic: int) -> NDArray[np.uint8]:

@@ -20,11 +20,12 @@ from mitlgan.data.curate.fetch import read_keys
 from mitlgan.data.curate.table_selection import parse_object
 from mitlgan.data.decode.image_file import UnreadableImageError, read_file
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.data.readers.common import decode_files, open_unzipped, sha256, write_pack
+from mitlgan.data.readers.common import decode_files, sha256, write_pack
 from mitlgan.data.sources.image_source import list_pictures
 from mitlgan.errors import DataError, UsageError, resource_fault
 from mitlgan.runtime.addresses import split_address
 from mitlgan.runtime.files import ensure_folder, translate_disk_errors, write_atomically
+from mitlgan.runtime.gzip_files import open_unzipped
 from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.text_files import TextError, iter_lines
 

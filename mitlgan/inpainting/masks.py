@@ -34,14 +34,15 @@ def parse_hole(spec: str, height: int, width: int) -> NDArray[np.bool_]:
         UsageError: The rectangle is malformed or leaves the picture.
         DataError: The mask cannot be read, has another size, or marks nothing or everything.
     """
+    rectangle = _RECTANGLE.fullmatch("".join(spec.split()))  # as people write it: 25%, 25%, 50%, 50%
     if spec in CENTER:
         hole = center_hole(height, width)
-    elif _RECTANGLE.fullmatch(spec):
-        hole = _rectangle(spec, height, width)
+    elif rectangle:
+        hole = _rectangle(rectangle[0], height, width)
     else:
         hole = _mask(spec, height, width)
     if not hole.any():
-        raise DataError(f"--hole {spec}: marks no pixel; paint the hole white and the rest black")
+        raise DataError(f"--hole {spec}: marks no pixel; {'give a larger one' if rectangle else 'paint the hole white and the rest black'}")
     if hole.all():
         raise DataError(f"--hole {spec}: covers the whole picture; leave a part of it visible")
     return hole

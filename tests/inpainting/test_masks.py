@@ -67,7 +67,7 @@ def test_a_mask_is_bright_where_the_hole_is(mode: str, tmp_path: Path) -> None:
         ("10%,10%,95%,10%", UsageError, "leaves the picture"),
         ("-5%,10%,10%,10%", UsageError, "leaves the picture"),
         ("0%,0%,100%,100%", DataError, "covers the whole picture"),
-        ("1%,1%,1%,1%", DataError, "marks no pixel"),
+        ("1%,1%,1%,1%", DataError, "marks no pixel; give a larger one"),
         ("-1,2,3,4", UsageError, "leaves the picture, which is 10 x 8 px"),
         ("8,0,3,4", UsageError, "leaves the picture"),
         ("0,0,10,8", DataError, "covers the whole picture"),
@@ -80,6 +80,11 @@ def test_what_is_no_hole_is_refused_in_one_line(spec: str, kind: type[MitlganErr
         parse_hole(spec, 8, 10)
     assert str(refused.value).startswith(f"--hole {spec}: ")
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("spec", ["25%, 25%, 50%, 50%", "25 %,25 %,50 %,50 %", " 2,2 , 4,4"])
+def test_a_rectangle_may_have_blanks(spec: str) -> None:
+    assert (parse_hole(spec, 8, 8) == parse_hole("2,2,4,4", 8, 8)).all()
 
 
 def test_masks_that_do_not_fit_are_refused(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def validation_message(error: Any, source: str, text: str, overrides: Sequence[s
         reason = "Input should be a table"
     dotted = ".".join(location)
     is_contradiction = error["type"] == "value_error"
-    where = error_location(_subject(location, reason) if is_contradiction else location, source, text, overrides)
+    where = error_location(_subject(location, reason, overrides) if is_contradiction else location, source, text, overrides)
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown key '{dotted}'{_closest(full_location)}"
     if error["type"] == "missing":
@@ -55,11 +55,15 @@ def error_location(location: Sequence[str], source: str, text: str, overrides: S
     return f"{source}:{_line_of(text, location)}" if text else source
 
 
-def _subject(location: Sequence[str], reason: str) -> Sequence[str]:
-    """Return the key that a contradiction is about: the first word of its message."""
-    first = re.match(r"[a-z0-9_.]+", reason)
-    keys = [*location, *first.group().split(".")] if first else [*location]
-    return keys if keys and keys[-1] in _known_keys(keys[:-1]) else location
+def _subject(location: Sequence[str], reason: str, overrides: Sequence[str]) -> Sequence[str]:
+    """Return the key that a contradiction is about: the first in its message that `--set` names, else the first word of it."""
+    words = [[*location, *word.split(".")] for word in re.findall(r"[a-z0-9_.]+", reason)]
+    settings = {setting.partition("=")[0].strip() for setting in overrides}
+    named = next((keys for keys in words if ".".join(keys) in settings), None)
+    if named is not None:
+        return named
+    first = words[0] if words and re.match(r"[a-z0-9_.]", reason) else []
+    return first if first and first[-1] in _known_keys(first[:-1]) else location
 
 
 def _closest(full_location: Sequence[str]) -> str:

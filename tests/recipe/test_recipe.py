@@ -697,3 +697,17 @@ def test_a_recipe_is_found_by_its_earlier_name_and_the_new_name_is_said_once(
     assert capsys.readouterr().err == f"note: the recipe {stem} is now called {new}\n"
     with pytest.raises(UsageError, match="the closest shipped one is"):
         find_recipe(f"{old.removesuffix('.toml')}-absent")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "start"),
+    [
+        ("classic/akel-02", ["critic.strides=[2,2]", "critic.leak=0.3"], "--set critic.strides: critic: strides has 2 values for 4 widths"),
+        ("classic/akel-02", ["critic.widths=[2,2]", "critic.leak=0.3"], "--set critic.widths: critic: strides has 4 values for 2 widths"),
+        ("classic/akel-02", ["objective.kind=wgan_gp", "seed=1"], '--set objective.kind: critic.normalisation = "batch" contradicts'),
+    ],
+)
+def test_a_contradiction_names_the_setting_that_made_it(name: str, changes: list[str], start: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_recipe(name, changes)
+    assert str(caught.value).startswith(start)

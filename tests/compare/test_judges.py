@@ -135,7 +135,7 @@ def test_sweep(packs: dict[str, Path], tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def plans(composition: Run, composed: Run, layer: Path, packs: dict[str, Path], folder: Path) -> dict[str, dict[str, Any]]:
+def plans(composition: Run, composed: Run, layers: dict[str, Path], packs: dict[str, Path], folder: Path) -> dict[str, dict[str, Any]]:
     """Comparisons in which one arm was or would be taught by the extractor's network."""
     scenes = taught(tiny_runs.recipe("scene", packs["scene"], updates=1))
     (folder / "scenes.toml").write_text(to_toml(scenes))
@@ -145,10 +145,10 @@ def plans(composition: Run, composed: Run, layer: Path, packs: dict[str, Path], 
     return {
         "finished": {"composed": composition.path},
         "baseline": {"composed": composed.path, "baselines": (str(folder / "scenes.toml"),)},
-        "layer": {"recipe": str(folder / "compose.toml"), "layers": {"fg": layer, "bg": layer}},
-        "composition": {"recipe": str(folder / "taught.toml"), "extractors": (f"{LITE0}@32",), "layers": {"fg": layer, "bg": layer}},
+        "layer": {"recipe": str(folder / "compose.toml"), "layers": layers},
+        "composition": {"recipe": str(folder / "taught.toml"), "extractors": (f"{LITE0}@32",), "layers": layers},
         "domain": {
-            "recipe": str(folder / "compose.toml"), "domains": (DomainSpec("one", str(layer), str(packs["bg"]), str(packs["scene"])),),
+            "recipe": str(folder / "compose.toml"), "domains": (DomainSpec("one", str(layers["fg"]), str(packs["bg"]), str(packs["scene"])),),
             "bg_recipe": str(folder / "bg.toml"),
         },
     }  # fmt: skip
@@ -162,12 +162,13 @@ def test_compare(
     composition: Run,
     composed: Run,
     layer: Path,
+    artifacts: dict[str, Path],
     packs: dict[str, Path],
     environment: RunContext,
     tmp_path: Path,
 ) -> None:
     (tmp_path / "bg.toml").write_text(to_toml(tiny_runs.recipe("bg", packs["bg"])))
-    plan = plans(composition, composed, layer, packs, tmp_path)[arm]
+    plan = plans(composition, composed, {"fg": layer, "bg": artifacts["bg"]}, packs, tmp_path)[arm]
     with pytest.raises(UsageError, match=JUDGED):
         measure(environment, **plan)
     assert not list(environment.root.glob("*/*")), "nothing was trained"

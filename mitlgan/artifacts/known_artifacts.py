@@ -11,7 +11,7 @@ from mitlgan.runtime.shipped_files import shipped_folder
 
 RUNS = Path("runs")
 PLAN_FILE = "make.json"
-"""In the folder of a project of `mitlgan make`: what it does."""
+"""File in the folder of a project of `mitlgan make` that holds its options and stages."""
 PRETRAINED = "pretrained"
 NETWORKS = ("composer", "generator")
 MAX_RUN_DEPTH = 4

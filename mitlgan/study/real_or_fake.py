@@ -26,6 +26,7 @@ from mitlgan.metrics.protocol import ImageSource, to_rgb
 REAL = "real"
 DEMO_SCENES = 500
 SEED_LIMIT = 2**31
+MAX_SHOWN = 500
 Z_95 = 1.959963984540054
 
 
@@ -84,15 +85,26 @@ def draw_items(arms: Mapping[str, ImageSource], real: ImagePack, each: int, rng:
     return [items[index] for index in rng.permutation(len(items))]
 
 
-def draw_secretly(source: ImageSource, real: ImagePack) -> tuple[bool, Tensor]:
+def draw_secretly(source: ImageSource, real: ImagePack, shown: list[int]) -> tuple[bool, Tensor]:
     """Draw a real or a generated image with equal chance, by the system's randomness, so that nobody can predict it.
+
+    A real image that comes a second time gives itself away: it comes only after all others, or after `MAX_SHOWN` of them.
+
+    Args:
+        source: What draws the generated ones.
+        real: The real ones.
+        shown: Indices of the real images that this player saw, the oldest first; the drawn one is added, and the oldest are forgotten.
 
     Returns:
         Whether it is real, and the image, uint8 (3, H, W).
     """
-    if secrets.randbelow(2):
-        return True, real.batch([secrets.randbelow(len(real))])[0]
-    return False, to_rgb(to_uint8(source.sample([secrets.randbelow(SEED_LIMIT)])))[0]
+    if not secrets.randbelow(2):
+        return False, to_rgb(to_uint8(source.sample([secrets.randbelow(SEED_LIMIT)])))[0]
+    del shown[: max(0, len(shown) - min(len(real) - 1, MAX_SHOWN))]
+    unseen = sorted(set(range(len(real))).difference(shown))
+    index = unseen[secrets.randbelow(len(unseen))]
+    shown.append(index)
+    return True, real.batch([index])[0]
 
 
 def uncompressed_png(image: Tensor) -> bytes:

@@ -20,6 +20,7 @@ from mitlgan.data.pack.origin import describe_origin
 from mitlgan.errors import DataError, UsageError
 from mitlgan.report.study_sheet import picture_text, write_study_sheet
 from mitlgan.study import read_pictures, score_answers, wilson_interval, write_study
+from mitlgan.study.real_or_fake import draw_secretly
 
 
 class Dark:
@@ -52,6 +53,28 @@ def test_nothing_but_pixels_tells_pictures_apart(tmp_path: Path, real: ImagePack
     for item, uri in zip(key["items"], uris(made.page), strict=True):
         assert base64.b64decode(uri.split(",")[1])[:4] == b"\x89PNG"
         assert (item["arm"] != "real") == (uri == min(uris(made.page), key=lambda known: sum(base64.b64decode(known.split(",")[1])[60:-40])))
+
+
+@pytest.mark.parametrize("known", [0, 1000])  # 1000: indices from a set that was larger
+def test_a_real_picture_comes_again_only_after_all_others(real: ImagePack, known: int) -> None:
+    shown = list(range(known))
+    drawn = []
+    while len(drawn) < 3 * len(real):
+        is_real, image = draw_secretly(Dark(), real, shown)
+        assert is_real == (bool(image.any()))
+        if is_real:
+            drawn.append(shown[-1])
+            assert torch.equal(image, real.batch([shown[-1]])[0])
+    cycle = drawn[-len(real) :]
+    assert sorted(cycle) == list(range(len(real)))
+    assert len(shown) <= len(real)
+
+
+def test_the_only_real_picture_is_drawn_again_and_again(real: ImagePack) -> None:
+    only = ImagePack(real.path, {**real.manifest, "count": 1}, real.pixels[:1])
+    shown: list[int] = []
+    assert sum(draw_secretly(Dark(), only, shown)[0] for _ in range(60)) > 1
+    assert shown == [0]
 
 
 def test_the_seed_decides_pictures_and_order(tmp_path: Path, real: ImagePack) -> None:

@@ -32,7 +32,7 @@ from mitlgan.images.resize import OWN_SIZE, PictureSize
 from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import CompositionStages
 from mitlgan.recipe import as_dict
-from mitlgan.runtime.files import ensure_folder, refuse_existing, require_suffix, write_atomically
+from mitlgan.runtime.files import refuse_existing, require_suffix, write_atomically
 from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
 MAX_DIFFERENCE = 1e-4
@@ -133,10 +133,8 @@ def export_artifact(
         samples = samples_of_seeds(artifact, [seed]) if like is None else sample_like(artifact, like)
         text = samples.texts(size, artifact.card.size_px)[0] if has_metadata else None
         content = encode_layered(layered_picture(artifact, samples.stages, size), to, text)
-        ensure_folder(path.parent)
         write_atomically(path, content)
         return path
-    ensure_folder(path.parent)
     write_atomically(path, TARGETS[to](artifact))
     return path
 
@@ -242,7 +240,6 @@ def _slim(artifact: LoadedArtifact, path: Path) -> Path:
     if artifact.card.kind != "composer":
         raise UsageError(f"to: slim is for compositions; {KIND_WITH_ARTICLE[artifact.card.kind]} has no frozen generators to leave out")
     check_generators_found(path, artifact.card)
-    ensure_folder(path.parent)
     with remove_if_failed(path, *(path.with_name(name) for name in (CARD_FILE, TIMES_FILE))):
         save_network(path, artifact.network, artifact.card, without_generators=True)
     return path

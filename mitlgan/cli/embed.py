@@ -97,9 +97,7 @@ def embed(
 
 def _write_latents(files: list[Path], paths: list[Path], result: InversionResult, loaded: LoadedArtifact) -> None:
     from mitlgan.latents import write_latent
-    from mitlgan.runtime.files import ensure_folder
 
-    ensure_folder(paths[0].parent)
     for index, path in enumerate(paths):
         origin = f"embedded {files[index].name}: {result.psnr_db[index]:.2f} dB over [0, 1]"
         write_latent(path, result.z[index], loaded.card.latent_dims, loaded.tensors_sha256, origin)

@@ -16,7 +16,7 @@ from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.images.encode import data_uri, encode_image
 from mitlgan.report.table import Table
 from mitlgan.report.templates import render
-from mitlgan.runtime.files import ensure_folder, write_atomically
+from mitlgan.runtime.files import write_atomically
 from mitlgan.version import __version__
 
 THUMBNAIL_PX, GUTTER_PX = 112, 4
@@ -98,7 +98,6 @@ def write_sheet(path: Path, page: SheetPage) -> Path:
     Raises:
         ResourceError: The file cannot be written.
     """
-    ensure_folder(path.parent)
     write_atomically(path, render("sheet.html.j2", ("page.css", "sheet.css"), page=page, made_by=f"mitlgan {__version__}"))
     return path
 

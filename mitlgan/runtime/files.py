@@ -129,13 +129,15 @@ def write_atomically(path: Path, content: bytes | str, *, root: Path | None = No
     Args:
         path: The file.
         content: Text is written as UTF-8.
-        root: Folder that the file must be in; see `open_regular`. Its own folder by default.
+        root: Folder that the file must be in; see `open_regular`. Its own folder by default, which is created if it is missing.
 
     Raises:
         ResourceError: The disk is full or the folder cannot be written; the old file is intact and no temporary file stays.
     """
     data = content.encode() if isinstance(content, str) else content
     with translate_disk_errors(path):
+        if root is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
         temporary, file = open_temporary(path, root=root or path.parent)
         try:
             with file:

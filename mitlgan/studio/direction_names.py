@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mitlgan.errors import MitlganError
-from mitlgan.runtime.files import ensure_folder, write_json
+from mitlgan.runtime.files import write_json
 from mitlgan.runtime.json_files import read_json
 from mitlgan.studio.errors import RequestRefused
 
@@ -51,7 +51,6 @@ class DirectionNames:
             everything = {key: value for key, value in everything.items() if key != artifact_id}
             everything = dict(list(everything.items())[-MAX_NAMED_ARTIFACTS + 1 :]) | {artifact_id: own}
             try:
-                ensure_folder(self._path.parent)
                 write_json(self._path, everything)
             except (MitlganError, OSError):
                 raise RequestRefused(507, "name: cannot be written to the folder of runs; make it writable") from None

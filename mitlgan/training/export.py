@@ -11,7 +11,6 @@ from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, save_network
 from mitlgan.networks import Composer, Network
 from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import Recipe
-from mitlgan.runtime.files import ensure_folder
 from mitlgan.training.counters import Counters
 from mitlgan.training.frozen_layers import verify_frozen_layers
 from mitlgan.training.run_directory import Run
@@ -50,9 +49,7 @@ def export_run(
 def export_networks(folder: Path, run: Run, recipe: Recipe, setup: TrainingSetup, state: TrainingState) -> None:
     """Write the moving average and, of a pretraining, the critic into a folder of the run; errors as of `export_run`."""
     if recipe.command == "pretrain":
-        file = folder / CRITIC_FOLDER / CRITIC_FILE
-        ensure_folder(file.parent)
-        save_network(file, state.critic, make_training_card(run, recipe, setup, state, state.critic))
+        save_network(folder / CRITIC_FOLDER / CRITIC_FILE, state.critic, make_training_card(run, recipe, setup, state, state.critic))
     network = recalibrate_batchnorm(state.ema, recipe.seed).cpu()
     save_network(folder / f"{network.kind}.safetensors", network, make_training_card(run, recipe, setup, state, network))
 

@@ -147,7 +147,7 @@ REFUSED = [
     (2, ["directions", "SCENE", "-k", "9"], "k: 9 directions of a latent of 3 numbers"),
     (2, ["export", "SCENE"], "--to: is missing; give onnx, torch-export, png-sheet, card, slim, ora, psd, hub-folder (see"),
     (5, ["export", "SCENE", "--to", "card", "--out", "good.json/x.md"], "good.json"),
-    (5, ["mix", "SCENE", "1", "2", "--out", "absent/x.png"], "absent/x.png: cannot be written"),
+    (5, ["mix", "SCENE", "1", "2", "--out", "good.json/x.png"], "good.json"),
     (4, ["export", "absent", "--to", "card"], "absent: no such artifact"),
 ]
 

@@ -76,6 +76,17 @@ def test_what_the_user_names_is_written_and_said_and_a_second_time_refused(key: 
     assert files(place) == after
 
 
+@pytest.mark.parametrize("key", NAMED)
+def test_a_folder_that_is_missing_is_made(key: str, command: Command, place: Path, artifacts: dict[str, Path]) -> None:
+    before = set(files(place))
+    moved = (f"new/deep/{word}" if isinstance(word, str) and re.match(r"[os](\.|$)", word) else word for word in words(NAMED[key], artifacts))
+    done = command(*moved)
+    assert done.code == 0, done.err
+    new = set(files(place)) - before
+    assert new
+    assert all(file.startswith("new/deep/") for file in new)
+
+
 PICTURES = {"sheet", "grid", "mix", "directions", "inpaint", "export"}
 """Commands of `NAMED` that write a picture of one format."""
 

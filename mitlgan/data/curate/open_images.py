@@ -14,7 +14,7 @@ from typing import Any
 
 from mitlgan.data.curate.table_selection import read_rows
 from mitlgan.errors import DataError, UsageError
-from mitlgan.runtime.files import ensure_folder, write_atomically
+from mitlgan.runtime.files import write_atomically
 from mitlgan.runtime.text_files import read_text
 
 MAX_CLASS_BYTES = 50_000_000
@@ -102,7 +102,6 @@ def write_addresses(addresses: list[ImageAddress], out: Path) -> int:
     lines = [f"{json.dumps(asdict(address), ensure_ascii=False)}\n" for address in addresses if address.url]
     if not lines:
         raise DataError(f"--images: none of {len(addresses)} pictures has an address; {WHERE}")
-    ensure_folder(out.parent)
     write_atomically(out, "".join(lines))
     return len(lines)
 

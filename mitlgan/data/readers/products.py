@@ -24,7 +24,7 @@ from mitlgan.data.readers.common import decode_files, sha256, write_pack
 from mitlgan.data.sources.image_source import list_pictures
 from mitlgan.errors import DataError, UsageError, resource_fault
 from mitlgan.runtime.addresses import split_address
-from mitlgan.runtime.files import ensure_folder, translate_disk_errors, write_atomically
+from mitlgan.runtime.files import write_atomically
 from mitlgan.runtime.gzip_files import open_unzipped
 from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.text_files import TextError, iter_lines
@@ -115,9 +115,7 @@ def write_product_urls(metadata: Path, out: Path, *, reviews: Path, choice: Revi
     if not urls:
         raise DataError(f"SOURCE {metadata}: none of {len(chosen)} products has the address of a picture ({', '.join(URL_KEYS)}); {WHERE}")
     lines = [json.dumps({"asin": asin, "url": url}) + "\n" for asin, url in list(urls.items())[:limit]]
-    ensure_folder(out.parent)
-    with translate_disk_errors(out):
-        write_atomically(out, "".join(lines))
+    write_atomically(out, "".join(lines))
     return {"products": len(lines), "without_url": len(chosen) - len(urls)}
 
 

@@ -198,7 +198,8 @@ def _factor_for(measured: Measurements, family: RecipeFamily, size_px: int, coun
 
     if total_s(MIN_FACTOR) > available_s:
         needed = -(-total_s(MIN_FACTOR) * SAFETY_FACTOR // 60)
-        smaller = f", or --size {family.sizes_px[0]}" if size_px > family.sizes_px[0] else ""
+        sizes = [px for px in family.sizes_px if px < size_px and _smaller_s(measured, family, px, size_px, count, jobs) <= available_s]
+        smaller = f", or --size {sizes[-1]}" if sizes else ""
         raise UsageError(f"--minutes {available_s * SAFETY_FACTOR / 60:g}: {size_px} px need at least {needed:.0f} on this machine; give more{smaller}")
     low, high = MIN_FACTOR, MAX_FACTOR
     for _ in range(40):
@@ -219,9 +220,20 @@ def _seconds(measured: Measurements, family: RecipeFamily, size_px: int, count: 
     seconds = {"cutting": count * measured.cut_s / (os.cpu_count() or 1)}
     for step in family.steps_to(size_px):
         both = [training_s(step_label(role, step.size_px)) for role in ROLES]
-        seconds[f"layers of {step.size_px} px"] = sum(both) if jobs == 1 else max(both) * PARALLEL_FACTOR
+        seconds[_layers_part(step.size_px)] = sum(both) if jobs == 1 else max(both) * PARALLEL_FACTOR
     seconds["composing"] = training_s(step_label("scene", size_px))
     return seconds | {"measuring": measured.evaluation_s + REPORT_S}
+
+
+def _smaller_s(measured: Measurements, family: RecipeFamily, smaller_px: int, size_px: int, count: int, jobs: int) -> float:
+    """Return the most that a project of smaller pictures needs; its composing, which was not measured, counts as that of the larger."""
+    seconds = _seconds(measured, family, size_px, count, MIN_FACTOR, jobs)
+    left_out = [_layers_part(step.size_px) for step in family.steps_to(size_px) if step.size_px > smaller_px]
+    return sum(seconds.values()) - sum(seconds[part] for part in left_out)
+
+
+def _layers_part(size_px: int) -> str:
+    return f"layers of {size_px} px"
 
 
 def _with_networks(recipe: Recipe, start: Path | None, before: Recipe | None) -> Recipe:

@@ -430,10 +430,28 @@ def test_without_minutes_the_recipes_own_lengths_are_taken() -> None:
 
 
 def test_too_little_time_is_refused_with_how_much_is_needed() -> None:
-    with pytest.raises(UsageError, match=r"--minutes 1: 64 px need at least (\d+) on this machine; give more, or --size 32") as refused:
+    with pytest.raises(UsageError, match=r"--minutes 1: 64 px need at least (\d+) on this machine; give more$") as refused:
         estimate.fit_lengths(_measurements(), MANY, 64, 200, 1.0, 2)
-    needed = float(str(refused.value).split("at least ")[1].split()[0])
+    needed = int(str(refused.value).split("at least ")[1].split()[0])
     estimate.fit_lengths(_measurements(), MANY, 64, 200, needed, 2)
+    with pytest.raises(UsageError, match=r"give more, or --size 32$"):
+        estimate.fit_lengths(_measurements(), MANY, 64, 200, needed - 1, 2)
+
+
+def test_a_smaller_size_is_advised_only_where_the_time_is_enough_for_it() -> None:
+    measured = _measurements(seconds_per_kimg=20.0)
+    for size in (32, 64):
+        measured.recipe_kimg[f"scene-{size}"] = 60.0
+        measured.speeds[f"scene-{size}"] = measured.speeds["fg-32"]
+    advised = set()
+    for minutes in range(1, 40):
+        try:
+            estimate.fit_lengths(measured, MANY, 64, 200, minutes, 2)
+        except UsageError as refused:
+            advised.add("--size 32" in str(refused))
+            if "--size 32" in str(refused):
+                estimate.fit_lengths(measured, MANY, 32, 200, minutes, 2)
+    assert advised == {False, True}
 
 
 def test_a_full_disk_is_refused_before_anything_is_written(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,7 +85,12 @@ class RootGroup(options.Group):
         return [name for commands in HELP_SECTIONS.values() for name in commands]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Replace old option names, with a note for each."""
+        """Replace old option names, with a note for each, and refuse empty values: as a path, one would name the current folder."""
+        for before, argument in zip(["", *args], args, strict=False):
+            name, equals, value = argument.partition("=")
+            if not argument or (name.startswith("--") and equals and not value):
+                option = name or (before if before.startswith("-") else "an argument")
+                raise UsageError(f"{option}: is empty; give a value, or leave it out")
         return super().parse_args(ctx, [_current_option(argument) for argument in args])
 
 

@@ -150,6 +150,8 @@ def find_splits(spec: str, role: str) -> DataSplits:
     Raises:
         DataError: There is no such data, or two folders mean one split.
     """
+    if not spec:
+        raise DataError("--data: is empty; name a folder of pictures, an archive, a pack, or demo")
     path = Path(spec)
     if spec == DEMO:
         splits = SPLITS if role == "scene" else LAYER_SPLITS.get(role, [TRAIN])

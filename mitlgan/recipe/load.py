@@ -132,7 +132,7 @@ def with_overrides(recipe: Recipe, **values: object) -> Recipe:
 
 def with_data_source(recipe: Recipe, data: str | None) -> Recipe:
     """Return a copy with the pictures that `--data` names; None keeps the recipe's."""
-    return recipe if data is None else with_overrides(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
+    return recipe if data is None else with_overrides(recipe, data__source=data if data in ("demo", "") else str(Path(data).resolve()))
 
 
 def diff_recipes(first: Recipe, second: Recipe) -> dict[str, tuple[Any, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -228,3 +229,16 @@ def test_check_sends_no_pack_to_a_command_that_takes_pictures(command: Command, 
     shown = command("data", "check", "few.npy").out
     assert "mitlgan data augment PICTURES --out few-more --factor 167" in shown
     assert "mitlgan data prepare few.npy" not in shown
+
+
+@pytest.mark.parametrize("named", [".", "./", "../in", "inner/..", "../in/inner/../"])
+def test_check_names_folders_next_to_what_it_checked(named: str, command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (images.fill(folder / "in", 3) / "inner").mkdir()
+    monkeypatch.chdir(folder / "in")
+    done = command("data", "check", named)
+    assert done.code == 0, done.err
+    outs = set(re.findall(r"--out (\S+)", done.out))
+    assert outs
+    for out in outs:
+        assert Path(out).resolve().parent == folder.resolve()
+        assert Path(out).name in ("in-more", "in-clean")

@@ -124,6 +124,14 @@ WRONG = {
     ("sweep", "nowhere"): (2, "RECIPE nowhere: no such file or shipped recipe"),
     ("runs", "rm", "nowhere"): (2, "nowhere: not a run directory"),
     ("data", "pack", "nowhere", "--out", "x.npy", "--size", "8"): (3, "--data nowhere: "),
+    ("make", ""): (2, "an argument: is empty; give a value, or leave it out"),
+    ("pretrain", "fg", "--data", ""): (2, "--data: is empty"),
+    ("pretrain", "fg", "--data="): (2, "--data: is empty"),
+    ("pretrain", "fg", "--licence", ""): (2, "--licence: is empty"),
+    ("evaluate", "nowhere", "--data", ""): (2, "--data: is empty"),
+    ("recipes", "cat", ""): (2, "an argument: is empty"),
+    ("data", "prepare", "", "--out", "x", "--size", "8"): (2, "an argument: is empty"),
+    ("pretrain", "fg", "--set", 'data.source=""'): (3, "--data: is empty; name a folder of pictures"),
 }
 
 

@@ -14,6 +14,7 @@ from mitlgan.data.build.notes import summarize_notes
 from mitlgan.data.layers.split_output import SplitOutput, find_split_output, is_leak
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.split_folders import TRAIN
+from mitlgan.runtime.files import sibling_path
 
 if TYPE_CHECKING:
     from mitlgan.data.curate.check import DuplicatePair, SetReport
@@ -177,4 +178,4 @@ def _split(spec: str, options: str = "", *, neighbor: str) -> str:
 
 def _sibling(spec: str, word: str) -> str:
     path = Path(spec)
-    return str(path.with_name(f"{path.stem if path.is_file() else path.name}-{word}"))
+    return str(sibling_path(path.with_suffix("") if path.is_file() else path, f"-{word}"))

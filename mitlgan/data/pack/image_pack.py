@@ -58,6 +58,8 @@ class ImagePack:
             DataError: There is no pack, it is damaged or was changed, or a newer version made it.
         """
         path = Path(path)
+        if path.is_dir():
+            raise DataError(f"{path}: a folder, not a pack (a .npy file); make one with `mitlgan data pack`")
         manifest = read_manifest(path.with_suffix(".json"))
         try:
             if path.exists() and not path.is_file():

@@ -75,6 +75,8 @@ def open_source(spec: str | Path, option: str = "SRC") -> ImageSource:
     Raises:
         DataError: The source is missing, empty, or an unsafe archive.
     """
+    if not str(spec):
+        raise DataError(f"{option}: is empty; name a folder of pictures, or an archive")
     path = Path(spec)
     source = _open_folder(path, option) if path.is_dir() else _open_file(path, option)
     if not source.entries:

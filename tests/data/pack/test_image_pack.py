@@ -259,3 +259,12 @@ def test_reading_a_manifest_takes_no_time_for_its_sources(tmp_path: Path) -> Non
         ImagePack.open(packed.path)
     assert time.process_time() - started < 0.5
     assert sum(1 for _ in packed.sources()) == 20_000
+
+
+@pytest.mark.parametrize("named", [".", "..", "/", "", "a/..", "folder.npy"])
+def test_a_folder_is_no_pack(named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("a", "folder.npy"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"a folder, not a pack"):
+        ImagePack.open(named)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -122,6 +123,17 @@ def resource_fault(error: BaseException) -> ResourceError | None:
     if number in (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT):
         return ShortageError(fault, advice, is_memory=number == errno.ENOMEM)
     return ResourceError(f"{fault}; {advice}")
+
+
+def unusable_path(error: BaseException) -> UsageError | None:
+    """Return a `UsageError` if the disk takes no such path: its name is too long, or its links lead in a circle. Return None for any other error."""
+    if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        subject, reason = str(error.filename or "path"), os.strerror(error.errno).lower()
+    elif isinstance(error, RuntimeError) and (found := re.fullmatch(r"Symlink loop from '(.*)'", str(error), re.DOTALL)):  # `Path.resolve`
+        subject, reason = found[1], os.strerror(errno.ELOOP).lower()
+    else:
+        return None
+    return UsageError(f"{subject}: {reason}; give another path")
 
 
 def raise_resource_fault(error: BaseException, subject: str, way_out: str = "") -> None:

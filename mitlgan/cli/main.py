@@ -48,7 +48,7 @@ from mitlgan.cli import (
 from mitlgan.cli.memory_advice import DEFAULT_ADVICE, describe_shortage, remember_command
 from mitlgan.cli.output import log
 from mitlgan.cli.torchrun import is_leading_process, refuse_ranks
-from mitlgan.errors import MitlganError, ResourceError, ShortageError, UsageError, resource_fault, to_one_line
+from mitlgan.errors import MitlganError, ResourceError, ShortageError, UsageError, resource_fault, to_one_line, unusable_path
 from mitlgan.runtime.child_processes import end_with_parent
 
 INTERRUPTED = 130
@@ -203,6 +203,8 @@ def _report(error: BaseException, name: str) -> int:
         return _say("stopped", INTERRUPTED)
     if (fault := resource_fault(error)) is not None:
         return _report_fault(error, fault, name)
+    if (refusal := unusable_path(error)) is not None:
+        return _say(str(refusal), refusal.exit_code)
     return _say(f"bug: {type(error).__name__}: {error}; MITLGAN_DEBUG=1 shows where", 1)
 
 

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from helpers import tiny_runs
 from helpers.commands import Command, start
 
 import mitlgan
 from mitlgan.cli.main import app, main
 from mitlgan.errors import DataError, NanError, ResourceError, Stopped, UsageError
+from mitlgan.images.encode import encode_png
 from mitlgan.stages.context import RunContext
 from mitlgan.training.run_directory import Run
 
@@ -144,6 +146,36 @@ def test_what_is_wrong_is_one_line_with_its_exit_code(arguments: tuple[str, ...]
     assert done.err.startswith(beginning), done.err
     assert done.err.count("\n") == 1
     assert list(folder.iterdir()) == []  # nothing half-written
+
+
+PATHS = {
+    "sample": ("sample", "PATH"), "out": ("sample", "FG", "-n", "1", "--out", "PATH"), "grid": ("grid", "SCENE", "--out", "PATH/grid.png"),
+    "resume": ("resume", "PATH"), "report": ("report", "PATH"), "make": ("make", "PATH"), "describe": ("describe", "PATH"), "train": ("train", "PATH"),
+    "data": ("pretrain", "fg", "--data", "PATH", "--dry-run"), "runs": ("pretrain", "fg", "--out", "PATH"),
+    "evaluate": ("evaluate", "FG", "--data", "PATH"), "compose": ("compose", "--fg", "PATH", "--bg", "BG"), "check": ("data", "check", "PATH"),
+    "prepare": ("data", "prepare", "PATH", "--out", "x", "--size", "8"), "prepared": ("data", "prepare", "in", "--out", "PATH", "--size", "8"),
+    "read": ("data", "read", "products", "PATH", "--reviews", "PATH", "--write-urls", "x.jsonl"), "fetch": ("data", "fetch", "PATH", "--out", "x"),
+    "recipe": ("recipes", "cp", "recommended/fg-32", "PATH"), "embed": ("embed", "PATH", "--artifact", "FG"),
+    "inpaint": ("inpaint", "PATH", "--method", "mean"), "hole": ("inpaint", "in/0.png", "--method", "mean", "--hole", "PATH"),
+    "study": ("study", "score", "PATH", "PATH"), "like": ("sample", "FG", "--like", "PATH"),
+}  # fmt: skip
+"""Commands with a path that no disk takes."""
+
+
+@pytest.mark.parametrize("key", PATHS)
+@pytest.mark.parametrize("path", ["a" * 300, f"{'b' * 300}/c", "loop", "loop/inside"], ids=["long", "long-folder", "loop", "in-loop"])
+def test_a_path_that_no_disk_takes_is_one_line(key: str, path: str, command: Command, folder: Path, artifacts: dict[str, Path]) -> None:
+    (folder / "loop").symlink_to("loop")
+    (folder / "in").mkdir()
+    (folder / "in" / "0.png").write_bytes(encode_png(torch.zeros(3, 8, 8, dtype=torch.uint8)))
+    before = sorted(folder.rglob("*"))
+    roles = {"FG": str(artifacts["fg"]), "BG": str(artifacts["bg"]), "SCENE": str(artifacts["scene"])}
+    done = command(*(roles.get(word, word.replace("PATH", path)) for word in PATHS[key]))
+    assert done.code in (2, 3, 4, 5)
+    lines = done.err.splitlines()
+    assert path.split("/")[0][:20] in lines[-1]
+    assert "bug" not in lines[-1]
+    assert sorted(folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize("group", [[], ["pretrain"], ["runs"], ["recipes"], ["data"]])

@@ -129,8 +129,8 @@ def unusable_path(error: BaseException) -> UsageError | None:
     """Return a `UsageError` if the disk takes no such path: its name is too long, or its links lead in a circle. Return None for any other error."""
     if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
         subject, reason = str(error.filename or "path"), os.strerror(error.errno).lower()
-    elif isinstance(error, RuntimeError) and (found := re.fullmatch(r"Symlink loop from '(.*)'", str(error), re.DOTALL)):  # `Path.resolve`
-        subject, reason = found[1], os.strerror(errno.ELOOP).lower()
+    elif isinstance(error, RuntimeError) and (match := re.fullmatch(r"Symlink loop from '(.*)'", str(error), re.DOTALL)):  # `Path.resolve`
+        subject, reason = match[1], os.strerror(errno.ELOOP).lower()
     else:
         return None
     return UsageError(f"{subject}: {reason}; give another path")

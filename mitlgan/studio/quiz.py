@@ -76,7 +76,7 @@ class _Quiz:
     client: str
     artifact: str
     truth: Truth
-    shown: list[int]  # the real pictures that its player saw
+    seen_indices: list[int]  # the real pictures that its player saw
     asked: int = 0
     right: int = 0
 
@@ -100,9 +100,8 @@ class QuizStore:
             UsageError: There are no real images to compare with.
         """
         quiz_id = secrets.token_urlsafe(12)
-        shown: list[int] = []
-        truth, picture, source = self._next_picture(active, shown)
-        quiz = _Quiz(client, active.id, truth, shown)
+        quiz = _Quiz(client, active.id, "real", seen_indices=[])
+        quiz.truth, picture, source = self._next_picture(active, quiz.seen_indices)
         with self._lock:
             self._make_room(client)
             self._quizzes[quiz_id] = quiz
@@ -122,7 +121,7 @@ class QuizStore:
         Raises:
             RequestRefused: 404, there is no such quiz.
         """
-        next_truth, picture, source = self._next_picture(active, self._quiz(quiz_id).shown)
+        next_truth, picture, source = self._next_picture(active, self._quiz(quiz_id).seen_indices)
         with self._lock:
             quiz = self._quiz(quiz_id)
             self._quizzes.move_to_end(quiz_id)
@@ -147,12 +146,12 @@ class QuizStore:
             raise RequestRefused(404, "quiz: none has this id, or it was abandoned too long ago; begin another")
         return quiz
 
-    def _next_picture(self, active: ActiveArtifact, shown: list[int]) -> tuple[Truth, str, str]:
-        """Draw the next image, no real one that was `shown`; return what it is, its data URI, and the description of the real images."""
+    def _next_picture(self, active: ActiveArtifact, seen_indices: list[int]) -> tuple[Truth, str, str]:
+        """Draw the next image, no real one that was seen; return what it is, its data URI, and the description of the real images."""
         if active.id not in self._real:
             while len(self._real) >= MAX_OPEN_PACKS:
                 self._real.popitem(last=False)
             self._real[active.id] = real_images_for(active.artifact.card)
         real, source = self._real[active.id]
-        is_real, image = draw_secretly(active.artifact, real, shown)
+        is_real, image = draw_secretly(active.artifact, real, seen_indices)
         return "real" if is_real else "fake", data_uri(uncompressed_png(image)), source

@@ -26,7 +26,7 @@ from mitlgan.metrics.protocol import ImageSource, to_rgb
 REAL = "real"
 DEMO_SCENES = 500
 SEED_LIMIT = 2**31
-MAX_SHOWN = 500
+MAX_SEEN = 500
 Z_95 = 1.959963984540054
 
 
@@ -85,25 +85,25 @@ def draw_items(arms: Mapping[str, ImageSource], real: ImagePack, each: int, rng:
     return [items[index] for index in rng.permutation(len(items))]
 
 
-def draw_secretly(source: ImageSource, real: ImagePack, shown: list[int]) -> tuple[bool, Tensor]:
+def draw_secretly(source: ImageSource, real: ImagePack, seen_indices: list[int]) -> tuple[bool, Tensor]:
     """Draw a real or a generated image with equal chance, by the system's randomness, so that nobody can predict it.
 
-    A real image that comes a second time gives itself away: it comes only after all others, or after `MAX_SHOWN` of them.
+    A real image that comes a second time gives itself away: it comes only after all others, or after `MAX_SEEN` of them.
 
     Args:
         source: What draws the generated ones.
         real: The real ones.
-        shown: Indices of the real images that this player saw, the oldest first; the drawn one is added, and the oldest are forgotten.
+        seen_indices: Indices of the real images that this player saw, the oldest first; the drawn one is added, and the oldest are forgotten.
 
     Returns:
         Whether it is real, and the image, uint8 (3, H, W).
     """
     if not secrets.randbelow(2):
         return False, to_rgb(to_uint8(source.sample([secrets.randbelow(SEED_LIMIT)])))[0]
-    del shown[: max(0, len(shown) - min(len(real) - 1, MAX_SHOWN))]
-    unseen = sorted(set(range(len(real))).difference(shown))
+    del seen_indices[: max(0, len(seen_indices) - min(len(real) - 1, MAX_SEEN))]
+    unseen = sorted(set(range(len(real))).difference(seen_indices))
     index = unseen[secrets.randbelow(len(unseen))]
-    shown.append(index)
+    seen_indices.append(index)
     return True, real.batch([index])[0]
 
 

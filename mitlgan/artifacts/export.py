@@ -120,6 +120,8 @@ def export_artifact(
         raise UsageError(f"device {artifact.device}: load the artifact on the CPU to export it")
     path = Path(out)
     refuse_existing(path, "--out")
+    if to not in LAYERED_FORMATS and (seed != 0 or like is not None or size != OWN_SIZE or not has_metadata):
+        raise UsageError(f"to: seed, like, size and metadata are of a picture in layers, {' or '.join(LAYERED_FORMATS)}; leave them out for {to}")
     if licence is not None:
         artifact = _licensed(artifact, to, licence)
     if to == "slim":

@@ -12,6 +12,7 @@ from mitlgan.cli.output import log, print_result
 
 
 def bench(
+    context: typer.Context,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer repetitions.")] = False,
     quality: Annotated[bool, typer.Option("--quality", help="Time to quality: the recommended recipes against a textbook WGAN-GP loop.")] = False,
     only: Annotated[list[str] | None, typer.Option("--only", metavar="PART", help="Measure this part alone; repeatable.")] = None,
@@ -37,7 +38,11 @@ def bench(
     named by --only. --quality trains both sides and takes long: see --minutes, --seeds, --only and --dry-run.
     """
     if quality:
+        options.refuse_given(context, ("quick", "max_pictures"), "is of the other parts, without --quality; leave one out")
         return _measure_quality(only or [], minutes, seeds, samples, data, out, threads, dry_run, as_json)
+    options.refuse_given(context, ("minutes", "seeds", "samples", "data", "out", "dry_run"), "belongs to --quality; give that, too, or leave it out")
+    if "growth" not in (only or []):
+        options.refuse_given(context, ("max_pictures",), "belongs to --only growth; give that, too, or leave it out")
     from mitlgan.bench.parts import format_parts, run_parts
 
     options.use_threads(threads)

@@ -26,6 +26,7 @@ At = Annotated[str, typer.Option("--at", metavar=POINT, help="The picture to sta
 
 
 def directions(
+    context: typer.Context,
     artifact: ArtifactPath,
     layer: Annotated[str | None, typer.Option("--layer", metavar="NAME", help="Layer to analyse. Default: the first.")] = None,
     by: Annotated[By, typer.Option("--by", help="weights: SeFa; features: principal components (GANSpace).")] = By.weights,
@@ -59,6 +60,8 @@ def directions(
     from mitlgan.runtime.files import write_atomically
     from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
+    if by is By.weights:
+        options.refuse_given(context, ("samples",), "is of --by features; give that, too, or leave it out")
     out = new_file(out, "directions.png", [".safetensors"])
     loaded = load_artifact(artifact, device)
     target = picture_size(scale, size, filter_name, loaded.card.size_px)

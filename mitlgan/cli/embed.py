@@ -35,6 +35,7 @@ Extractor = Annotated[str | None, typer.Option("--extractor", metavar="NAME", he
 
 
 def embed(
+    context: typer.Context,
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of pictures.")],
     artifact: Annotated[Path, typer.Option("--artifact", metavar="A", help=options.ARTIFACT_HELP)],
     out: Annotated[
@@ -74,9 +75,9 @@ def embed(
     from mitlgan.inversion.sheet import sheet_png
     from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR
     from mitlgan.runtime.distributed import resolve_device
-    from mitlgan.runtime.files import write_atomically
-    from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
+    if not perceptual:
+        options.refuse_given(context, ("extractor", "weights"), "is of the perceptual distance; give --perceptual a weight, or leave it out")
     options.use_threads(threads)
     settings = InversionSettings(
         seed=seed, starts=starts, restarts=restarts, attempts=attempts, steps=steps, polish_steps=polish_steps, noise=noise, prior=prior,
@@ -89,18 +90,20 @@ def embed(
     targets = torch.stack([read_target(file, loaded.card) for file in files])
     with search_progress(len(files)) as watch:
         result = embedded(loaded, targets, settings, progress=watch)
-    with remove_if_failed(*latent_paths, sheet_path):
-        _write_latents(files, latent_paths, result, loaded)
-        write_atomically(sheet_path, sheet_png(targets, result, [file.stem for file in files], target_size))
+    _write_embedding(files, latent_paths, result, loaded, sheet_path, sheet_png(targets, result, [file.stem for file in files], target_size))
     print_result(as_json, _values(files, latent_paths, sheet_path, result), _text(files, latent_paths, sheet_path, result, settings))
 
 
-def _write_latents(files: list[Path], paths: list[Path], result: InversionResult, loaded: LoadedArtifact) -> None:
+def _write_embedding(files: list[Path], paths: list[Path], result: InversionResult, loaded: LoadedArtifact, sheet_path: Path, sheet: bytes) -> None:
     from mitlgan.latents import write_latent
+    from mitlgan.runtime.files import write_atomically
+    from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
-    for index, path in enumerate(paths):
-        origin = f"embedded {files[index].name}: {result.psnr_db[index]:.2f} dB over [0, 1]"
-        write_latent(path, result.z[index], loaded.card.latent_dims, loaded.tensors_sha256, origin)
+    with remove_if_failed(*paths, sheet_path):
+        for index, path in enumerate(paths):
+            origin = f"embedded {files[index].name}: {result.psnr_db[index]:.2f} dB over [0, 1]"
+            write_latent(path, result.z[index], loaded.card.latent_dims, loaded.tensors_sha256, origin)
+        write_atomically(sheet_path, sheet)
 
 
 def _files(images: list[Path]) -> list[Path]:

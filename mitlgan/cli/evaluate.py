@@ -29,6 +29,7 @@ Swaps = Annotated[int, typer.Option("--swaps", metavar="K", help="Number of fore
 
 
 def evaluate(
+    context: typer.Context,
     artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help=options.ARTIFACT_HELP)],
     data: options.Data = None,
     extractor: options.Extractors = None,
@@ -54,6 +55,8 @@ def evaluate(
     from mitlgan.runtime.progress import ignore_message
     from mitlgan.stages.evaluate import evaluate_artifact, record_evaluation
 
+    if not separation:
+        options.refuse_given(context, ("grid", "swaps"), "belongs to --separation; give that, too, or leave it out")
     options.use_threads(threads)
     grid = new_file(grid, "separation.png", option="--grid") if separation else Path()
     with join_world(device) as world:

@@ -28,6 +28,7 @@ class Target(StrEnum):
 
 
 def export(
+    context: typer.Context,
     artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", help=options.ARTIFACT_HELP)],
     to: Annotated[
         Target,
@@ -59,13 +60,19 @@ def export(
     """
     from mitlgan.artifacts.export import EXPORT_SUFFIXES
     from mitlgan.artifacts.export import export_artifact as exported
+    from mitlgan.artifacts.layered_files import LAYERED_FORMATS
     from mitlgan.artifacts.loaded_artifact import load_artifact
     from mitlgan.runtime.files import refuse_existing
 
+    if to not in LAYERED_FORMATS:
+        reason = "is of a picture in layers, --to ora or psd; leave it out"
+        options.refuse_given(context, ("seed", "like", "scale", "size", "filter_name", "no_metadata"), reason)
+    elif like is not None:
+        options.refuse_given(context, ("seed",), "cannot go with --like, which makes one picture as it was made; leave one out")
     if out is not None:
         refuse_existing(out, "--out")
     loaded = load_artifact(artifact)
-    target = picture_size(scale, size, filter_name, loaded.card.size_px)
+    target = picture_size(scale, size, filter_name, loaded.card.size_px, has_sheet=False)
     path = new_file(out, f"{loaded.card.kind}{EXPORT_SUFFIXES[to.value]}")
     path = exported(loaded, to.value, path, seed=seed, like=like, size=target, has_metadata=not no_metadata, licence=licence)
     files = sorted(file for file in path.iterdir()) if path.is_dir() else [path]

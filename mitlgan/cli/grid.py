@@ -16,6 +16,7 @@ from mitlgan.cli.picture_options import FilterName, Scale, Size, picture_size
 
 
 def grid(
+    context: typer.Context,
     artifact: ArtifactPath,
     rows: Annotated[str | None, typer.Option("--rows", metavar="LAYER", help="Layer that each row shares. Default: the first.")] = None,
     columns: Annotated[str | None, typer.Option("--columns", metavar="LAYER", help="Layer that each column shares. Default: the second.")] = None,
@@ -39,6 +40,8 @@ def grid(
     from mitlgan.images.grid import labeled_grid_png, layer_title
     from mitlgan.runtime.files import write_atomically
 
+    if row_seeds and column_seeds:
+        options.refuse_given(context, ("seeds",), "is of both axes, and each has its own; leave it out")
     out = new_file(out, "grid.png")
     loaded = load_artifact(artifact, device)
     target = picture_size(scale, size, filter_name, loaded.card.size_px)

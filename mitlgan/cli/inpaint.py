@@ -63,7 +63,7 @@ def inpaint(
     out = new_file(out, "inpainted.png")
     refuse_picture(sheet, "--sheet", out)
     original = read_original(image)
-    target = picture_size(scale, size, filter_name, original.picture.width, original.picture.height)
+    target = picture_size(scale, size, filter_name, original.picture.width, original.picture.height, has_sheet=sheet is not None)
     where = parse_hole(hole, original.picture.height, original.picture.width)
     result = filled(original.on_white, where, make_filler(method.value, artifact))
     planes = torch.stack([torch.from_numpy(part).permute(2, 0, 1) for part in (result.masked, result.filled, result.blended)])

@@ -37,6 +37,7 @@ EasingOption = Annotated[
 
 
 def interpolate(
+    context: typer.Context,
     artifact: ArtifactPath,
     start: Annotated[str, typer.Option("--from", metavar=POINT, help="First picture: 7, fg=7,bg=3 or latent.json.")],
     end: Annotated[str, typer.Option("--to", metavar=POINT, help="Last picture.")],
@@ -64,14 +65,14 @@ def interpolate(
     All layers change, or only those that --layer names.
     """
     from mitlgan.editing import parse_latent, plan_path, render_path
-    from mitlgan.errors import UsageError
     from mitlgan.images.alpha import to_opaque_rgb
     from mitlgan.images.animation import encode_animation, validate_format
-    from mitlgan.images.grid import display_scale
     from mitlgan.images.resize import OWN_SIZE, resize_images
     from mitlgan.runtime.files import write_atomically
     from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
+    if straight:
+        options.refuse_given(context, ("easing",), "cannot go with --lerp, the straight line with the pace of sine; leave one out")
     out = new_file(out, "morph.webp")
     refuse_picture(sheet, "--sheet", out)
     form = validate_format(out.suffix.removeprefix(".").lower(), fps)
@@ -83,19 +84,32 @@ def interpolate(
         loaded, points, frames=frames, layers=layer_names(layer), easing=easing.value, straight=straight, closed=loop,
         there_and_back=there_and_back, truncation=truncation,
     )  # fmt: skip
-    if (scale, size) == (None, None):
-        target = target._replace(scale=display_scale(loaded.card.size_px))
-    px = target.target(loaded.card.size_px, loaded.card.size_px)[0]
-    if 3 * px**2 * len(way.order) > MAX_BYTES:
-        raise UsageError(f"frames: {len(way.order)} of {px} px are more than fit in memory; give fewer, or a smaller --scale or --size")
+    frame_size = _frame_size(target, loaded.card.size_px, len(way.order))
     images = render_path(loaded, way)
-    pixels = resize_images(to_opaque_rgb(images), target)
+    pixels = resize_images(to_opaque_rgb(images), frame_size)
     with remove_if_failed(*(path for path in (out, sheet) if path is not None)):
         write_atomically(out, encode_animation(pixels.permute(0, 2, 3, 1).contiguous().numpy(), form, fps))
         if sheet is not None:
             write_atomically(sheet, _sheet(images, OWN_SIZE if (scale, size) == (None, None) else target))
     values = {"file": str(out), "sheet": str(sheet) if sheet else None, "frames": len(images), "fps": fps, "size_px": pixels.shape[2]}
     print_result(as_json, values, lines_of(f"{out}: {len(images)} frames", sheet))
+
+
+def _frame_size(size: PictureSize, own_px: int, frames: int) -> PictureSize:
+    """Return the size of frames; without one, they are enlarged to be seen.
+
+    Raises:
+        UsageError: So many do not fit in memory.
+    """
+    from mitlgan.errors import UsageError
+    from mitlgan.images.grid import display_scale
+
+    if (size.scale, size.size_px) == (None, None):
+        size = size._replace(scale=display_scale(own_px))
+    px = size.target(own_px, own_px)[0]
+    if 3 * px**2 * frames > MAX_BYTES:
+        raise UsageError(f"frames: {frames} of {px} px are more than fit in memory; give fewer, or a smaller --scale or --size")
+    return size
 
 
 def _sheet(images: Tensor, size: PictureSize) -> bytes:

@@ -57,7 +57,7 @@ CHECKPOINTING = frozenset({"pretrain", "compose", "train", "resume", "make", "de
 
 # What the parser says, and the same with the option first.
 OPTION_FIRST = (
-    (r"^Invalid value for '(.+?)': (?:Value error, )?", r"\1: "),
+    (r"^Invalid value for (?:'-\w' / )?'(.+?)': (?:Value error, )?", r"\1: "),
     (r"^No such option: (\S+)", r"\1: no such option"),
     (r"^Option '(.+?)'", r"\1:"),
     (r"^Missing (?:option|argument) '(.+?)'\.?(?: Choose from:)?", r"\1: is missing; give"),

@@ -63,8 +63,10 @@ def mix(
     names = _parents(first, second, coarse, fine, from_px)
     if coarse is not None and (weight or layer or features or straight):
         raise UsageError("--coarse: mixes styles by resolution; leave away --weight, --layer, --features and --lerp")
+    if features is not None and straight:
+        raise UsageError("--lerp: is a path between latents, and --features mixes activations; leave one out")
     loaded = load_artifact(artifact, device)
-    target = picture_size(scale, size, filter_name, loaded.card.size_px)
+    target = picture_size(scale, size, filter_name, loaded.card.size_px, has_sheet=sheet is not None)
     parents = [parse_latent(loaded, text, name) for name, text in names.items()]
     if coarse is not None:
         child = mix_styles(loaded, *parents, from_px=from_px, truncation=truncation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -41,7 +41,9 @@ Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Parent folder o
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Device to compute on.")]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Random seed. Default: from the recipe.")]
 Licence = Annotated[str | None, typer.Option("--licence", metavar="TEXT", help="Licence of the artifact, for its card, such as CC-BY-4.0.")]
-Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="CPU threads. The same N gives the same result, bit for bit.", min=1)]
+Threads = Annotated[
+    int | None, typer.Option("--threads", metavar="N", help="CPU threads. The same N gives the same result, bit for bit.", min=1, max=1024)
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, measure a few steps, print time, memory and disk; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, all else on stderr.")]
 Extractor = Annotated[
@@ -181,6 +183,31 @@ def layers_from(layers: list[str] | None, fg: Path | None, bg: Path | None) -> d
             raise UsageError(f"--layer {text}: {name} is given twice; give each layer a name of its own")
         paths[name] = Path(path)
     return {name: artifact_path(path) for name, path in paths.items()}
+
+
+def is_given(context: typer.Context, name: str) -> bool:
+    """Return whether a parameter was given on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def refuse_given(context: typer.Context, names: Iterable[str], reason: str) -> None:
+    """Refuse options that would have no effect here.
+
+    Args:
+        context: The command's.
+        names: Names of the parameters.
+        reason: Why, and what to do instead.
+
+    Raises:
+        UsageError: One of them was given; the message begins with it.
+    """
+    from mitlgan.errors import UsageError
+
+    for name in names:
+        if is_given(context, name):
+            option = max(next(parameter.opts for parameter in context.command.params if parameter.name == name), key=len)
+            raise UsageError(f"{option}: {reason}")
 
 
 def use_threads(threads: int | None) -> None:

@@ -26,15 +26,27 @@ FilterName = Annotated[Filter | None, typer.Option("--filter", help="How picture
 NoMetadata = Annotated[bool, typer.Option("--no-metadata", help="Leave out of the files how their pictures were made.")]
 
 
-def picture_size(scale: int | None, size: int | None, filter_name: Filter | None, width: int, height: int | None = None) -> PictureSize:
+def picture_size(
+    scale: int | None, size: int | None, filter_name: Filter | None, width: int, height: int | None = None, *, has_sheet: bool = True
+) -> PictureSize:
     """Return the size that options ask for, checked for pictures of `width` x `height` px.
 
+    Args:
+        scale: Of --scale.
+        size: Of --size.
+        filter_name: Of --filter.
+        width: Own width, px.
+        height: Own height, px. None: as the width.
+        has_sheet: Whether a sheet is written, which enlarges small pictures also without a size.
+
     Raises:
-        UsageError: They exclude each other, or the result would be too large.
+        UsageError: They exclude each other, or the result would be too large, or a filter has nothing to resize.
     """
     from mitlgan.errors import UsageError
     from mitlgan.images.resize import PictureSize
 
+    if filter_name is not None and (scale, size) == (None, None) and not has_sheet:
+        raise UsageError("--filter: pictures keep their size; give --scale or --size, too, or leave it out")
     requested = PictureSize(scale, size, None if filter_name is None else filter_name.value)
     try:
         requested.target(width, height or width)

@@ -81,7 +81,7 @@ def sample(
     from mitlgan.artifacts.samples import sample_like, samples_of_files, samples_of_seeds
     from mitlgan.runtime.files import write_atomically
 
-    _check_exclusive(context, like, latent, lock)
+    _check_exclusive(context, like, latent, lock, sheet)
     locks, stands = _locks(lock or []), _stands(stand or [])
     if form in LAYERED_FORMATS:
         check_layered_format(form.value, "--format")
@@ -90,7 +90,7 @@ def sample(
     loaded = _load(artifact, like, device)
     for name in stands:
         loaded.check_movable(name, f"--transform {name}")
-    target = picture_size(scale, size, filter_name, loaded.card.size_px)
+    target = picture_size(scale, size, filter_name, loaded.card.size_px, has_sheet=sheet is not None)
     if like is not None:
         samples = sample_like(loaded, like, stands)
         target = target if (scale, size) != (None, None) else samples.records[0].size
@@ -118,19 +118,20 @@ def _written(out: Path, files: Sequence[Path]) -> str:
     return f"{out}: {len(names)} picture{'s' if len(names) > 1 else ''}, {listed}"
 
 
-def _check_exclusive(context: typer.Context, like: Path | None, latent: list[Path] | None, lock: list[str] | None) -> None:
-    """Refuse options that exclude each other: seeds, latent files and a picture each say which pictures to make."""
+def _check_exclusive(context: typer.Context, like: Path | None, latent: list[Path] | None, lock: list[str] | None, sheet: Path | None) -> None:
+    """Refuse options that exclude each other: seeds, latent files and a picture each say which pictures to make, and a sheet is all that is written."""
     from mitlgan.errors import UsageError
 
     if latent and lock:
         raise UsageError("--lock: holds a layer's seed, but --latent gives latents in place of seeds; leave one out")
-    if like is None:
-        return
-    excluded = {"latent": "--latent", "lock": "--lock", "seed": "--seed", "count": "--count", "truncation": "--truncation"}
-    for name, option in excluded.items():
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            raise UsageError(f"{option}: cannot go with --like, which makes one picture as it was made; leave one out")
+    if like is not None:
+        reason = "cannot go with --like, which makes one picture as it was made; leave one out"
+        options.refuse_given(context, ("latent", "lock", "seed", "count", "truncation"), reason)
+    if latent:
+        options.refuse_given(context, ("seed", "count"), "cannot go with --latent, which gives latents in place of seeds; leave one out")
+    if sheet is not None:
+        reason = "cannot go with --sheet, which writes nothing but one PNG; leave one out"
+        options.refuse_given(context, ("out", "layers", "form", "no_metadata"), reason)
 
 
 def _load(artifact: str | None, like: Path | None, device: str) -> LoadedArtifact:

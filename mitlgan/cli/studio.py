@@ -37,7 +37,7 @@ def studio(
     device: options.Device = "auto",
     threads: Annotated[
         int | None,
-        typer.Option("--threads", metavar="N", help="CPU threads. One is enough at 32 px.", min=1),
+        typer.Option("--threads", metavar="N", help="CPU threads. One is enough at 32 px.", min=1, max=1024),
     ] = None,
 ) -> None:
     """Open the studio: sample, edit, train in a browser.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,17 +47,25 @@ class ArmSpec:
     notes: tuple[str, ...] = ()
 
 
-def resolve_arms(baselines: Sequence[str], recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> list[ArmSpec]:
+def resolve_arms(baselines: Sequence[str], recipe: Recipe, layers: Mapping[str, GeneratorSpec], trials: Iterable[str] = ()) -> list[ArmSpec]:
     """Return the composition's arm and those of its baselines.
 
+    Args:
+        baselines: Values of `--baseline`.
+        recipe: The composition's.
+        layers: Its layers' networks.
+        trials: Names of arms whose number of trials was declared.
+
     Raises:
-        UsageError: Two arms have the same name.
+        UsageError: Two arms have the same name, or a declared one does not exist.
     """
     arms = [composed_arm(recipe), *(resolve_baseline(name, recipe, layers) for name in baselines)]
     names = [arm.name for arm in arms]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"--baseline: two arms are called {twice}; give each once, and give recipes different names")
+    if unknown := next((name for name in trials if name not in names), None):
+        raise UsageError(f"--trials {unknown}: no arm has this name; they are {', '.join(names)}")
     return arms
 
 

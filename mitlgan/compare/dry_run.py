@@ -105,7 +105,9 @@ def _baselines(plan: ComparisonPlan, setup: DomainSetup, context: RunContext, es
     """Return the trainings of a finished composition's baselines."""
     composition = open_composition(plan, setup, context)
     specs = composition.card.generator_specs()
-    arms = [arm for arm in resolve_arms(plan.baselines, composition.recipe, specs)[1:] if arm.recipe is not None and plan.baseline_run is None]
+    arms = [
+        arm for arm in resolve_arms(plan.baselines, composition.recipe, specs, plan.trials)[1:] if arm.recipe is not None and plan.baseline_run is None
+    ]
     trainings = [(arm, composition.training(arm)) for arm in arms]
     return [[
         estimator.training(arm.label, training.recipe, specs if arm.uses_layers else None)
@@ -120,7 +122,7 @@ def _trained_here(plan: ComparisonPlan, setup: DomainSetup, context: RunContext,
     needed = [training for seed in range(first, first + plan.seeds) for training in setup.pretrainings_for_seed(seed, plan.pretrain_seeds).values()]
     layers = [estimator.training(chain.label, recipe) for chain in needed if chain.find_artifact(root) is None for recipe in chain.recipes]
     specs = {**generator_specs(setup.layers), **{name: _spec(one.recipe) for name, one in setup.pretrainings.items()}}
-    arms = [arm for arm in resolve_arms(plan.baselines, setup.recipe, specs) if arm.recipe is not None]
+    arms = [arm for arm in resolve_arms(plan.baselines, setup.recipe, specs, plan.trials) if arm.recipe is not None]
     resource = resolve_resource(plan, read_cards(setup.layers).values(), context) if plan.equal == TIME else plan.equal
     costs = {} if resource == KIMG and plan.count_pretraining is None else _pretraining_costs(plan, setup, resource, context, estimator)
 

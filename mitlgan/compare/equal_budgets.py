@@ -69,7 +69,7 @@ def train_for_budgets(plan: ComparisonPlan, setup: DomainSetup, evaluator: Cache
     layers = _train_layers(plan, setup, context)
     seed = setup.recipe.seed
     specs = generator_specs(layers[seed])
-    arms = resolve_arms(plan.baselines, setup.recipe, specs)
+    arms = resolve_arms(plan.baselines, setup.recipe, specs, plan.trials)
     macs = {arm.name: step_macs(arm.recipe, specs if arm.uses_layers else {}) for arm in arms if arm.recipe is not None}
     resource = resolve_resource(plan, read_cards(layers[seed]).values(), context)
     costs = pretraining_costs(layers[seed], resource, plan.count_pretraining, context.reporter.say)

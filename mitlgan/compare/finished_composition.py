@@ -66,7 +66,7 @@ def compare_with_finished(plan: ComparisonPlan, setup: DomainSetup, context: Run
     if warning := held_out_training_warning(composition.recipe.data.source, composition.recipe.role, composition.card.data):
         context.reporter.say(warning)
     specs = composition.card.generator_specs()
-    ours, *baselines = resolve_arms(plan.baselines, composition.recipe, specs)
+    ours, *baselines = resolve_arms(plan.baselines, composition.recipe, specs, plan.trials)
     ready = {arm.name: load_baseline_run(plan.baseline_run, composition.card) for arm in baselines if plan.baseline_run and arm.name in WGAN_ARMS}
     trainings = {arm.name: composition.training(arm) for arm in baselines if arm.recipe is not None and arm.name not in ready}
     for arm in baselines:

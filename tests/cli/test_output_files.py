@@ -18,7 +18,7 @@ NAMED = {
     "sample": ("sample", "SCENE", "-n", 1, "--layers", "--out", "o"), "sheet": ("sample", "SCENE", "-n", 1, "--sheet", "o.png"),
     "grid": ("grid", "SCENE", "--seeds", "0,1", "--out", "o.png"), "mix": ("mix", "SCENE", 1, 2, "--out", "o.png", "--sheet", "s.png"),
     "interpolate": ("interpolate", "SCENE", "--from", 1, "--to", 2, "--frames", 2, "--out", "o.webp", "--sheet", "s.png"),
-    "directions": ("directions", "SCENE", "--samples", 16, "-k", 1, "--out", "o.png"),
+    "directions": ("directions", "SCENE", "-k", 1, "--out", "o.png"),
     "inpaint": ("inpaint", "photo.png", "--method", "mean", "--out", "o.png", "--sheet", "s.png"),
     "embed": ("embed", "small.png", "--artifact", "BG", "--starts", 4, "--restarts", 1, "--max-attempts", 1, "--steps", 1, "--polish-steps", 1,
               "--out", "o.json"),

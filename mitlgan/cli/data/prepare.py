@@ -28,6 +28,7 @@ Against = Annotated[list[str] | None, typer.Option("--against", metavar="SET", h
 
 
 def prepare(
+    context: typer.Context,
     source: Source,
     out: OutFolder,
     size: Annotated[int, typer.Option("--size", metavar="N", help="Height and width in px.", min=4, max=1024)],
@@ -68,6 +69,10 @@ def prepare(
     gc.freeze()  # what was loaded stays: it need not be looked through again and again
     if metadata is None and (join or on or aggregates or where):
         raise UsageError("--metadata: --join, --on, --agg and --where choose rows of a table; name it")
+    if metadata is None:
+        options.refuse_given(context, ("image_column",), "is a column of --metadata; give that, too, or leave it out")
+    if keep_alpha:
+        options.refuse_given(context, ("backdrop",), "cannot go with --keep-alpha, under which nothing is put behind; leave one out")
     settings = PrepareSettings(
         size_px=size, resize=resize, crop=crop, keep_alpha=keep_alpha, backdrop=parse_color("--backdrop", backdrop), blur_px=blur,
         min_size_px=min_size, max_aspect=max_aspect, dedupe=dedupe, placeholder_copies=placeholder_copies, keep_blank=keep_blank,

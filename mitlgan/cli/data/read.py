@@ -104,9 +104,8 @@ def _check_options(context: typer.Context, form: Format, *, has_model_alone: boo
     from mitlgan.errors import UsageError
 
     for name, formats in FORMATS_OF.items():
-        parameter_source = context.get_parameter_source(name)
-        if parameter_source is not None and parameter_source.name == "COMMANDLINE" and form not in formats:
-            raise UsageError(f"--{name.replace('_', '-')}: of {' and '.join(formats)}, and does nothing for {form}; leave it away")
+        if form not in formats:
+            options.refuse_given(context, [name], f"of {' and '.join(formats)}, and does nothing for {form}; leave it away")
     if has_model_alone:
         raise UsageError("--face-model: belongs to --faces; give that, too")
 

@@ -21,10 +21,11 @@ from mitlgan.compare.finished_composition import open_composition
 from mitlgan.compare.open_evaluator import open_evaluator
 from mitlgan.compare.plan import KIMG, TIME, ComparisonPlan
 from mitlgan.compare.pretraining import extra_budget, pretraining_costs, resolve_resource
-from mitlgan.data.recipe_data import note_demo_data
+from mitlgan.data.recipe_data import note_demo_data, open_recipe_data
 from mitlgan.recipe import Recipe, with_overrides
+from mitlgan.recipe.advice import training_advice
 from mitlgan.runtime.distributed import World
-from mitlgan.runtime.progress import SilentReporter
+from mitlgan.runtime.progress import Say, SilentReporter
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.estimate import TrainingEstimate, WorkEstimate, estimate_run
 
@@ -40,16 +41,22 @@ class Estimator:
 
     Attributes:
         world: Device to compute on.
+        say: Receives advice on the recipes; None gives none.
     """
 
     world: World
+    say: Say | None = None
     _measured: dict[str, TrainingEstimate] = dataclasses.field(default_factory=dict)
 
     def training(self, label: str, recipe: Recipe, layers: Specs | None = None) -> TrainingEstimate:
         """Return what a training takes; see `estimate_run`."""
         key = f"{with_overrides(recipe, seed=0)!r} {layers!r}"
         if key not in self._measured:
-            self._measured[key] = estimate_run(recipe, self.world, layers=layers)
+            pack = None if self.say is None else open_recipe_data(recipe)
+            if self.say is not None and pack is not None:
+                for line in training_advice(recipe, len(pack)):
+                    self.say(f"{label}: {line}")
+            self._measured[key] = estimate_run(recipe, self.world, layers=layers, pack=pack)
         return dataclasses.replace(self._measured[key], label=label)
 
 
@@ -61,7 +68,7 @@ def estimate_comparison(plan: ComparisonPlan, context: RunContext) -> WorkEstima
     """
     for baseline in plan.baselines:
         check_baseline_name(baseline)
-    estimator, steps, measuring_s = Estimator(context.world), list[list[TrainingEstimate]](), 0.0
+    estimator, steps, measuring_s = Estimator(context.world, context.reporter.say), list[list[TrainingEstimate]](), 0.0
     setups = resolve_domains(plan, context.root)
     check_pictures(setups, context.reporter.say)
     for setup in setups:

@@ -151,6 +151,11 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     compared = command("compare", *composition, "--baseline", "plain-wgan", "--equal", "kimg", "--dry-run", "--json")
     assert compared.code == 0, compared.err
     assert [one["updates"] for one in compared.json["estimate"]["trainings"]] == [3, 3]
+    assert "advice" not in compared.err
+    wide = command(
+        "compare", *composition, "--set", "critic.widths=[256]", "--set", "critic.dropout=0", "--baseline", "plain-wgan", "--equal", "kimg", "--dry-run"
+    )
+    assert "advice: 12 pictures are few for a critic of 256 channels" in wide.err
     assert list(folder.iterdir()) == []
 
 

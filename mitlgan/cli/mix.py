@@ -124,6 +124,8 @@ def _weights(texts: list[str] | None) -> float | dict[str, float]:
     shares: dict[str, float] = {}
     for text in texts or []:
         name, _, number = text.rpartition("=")
+        if name in shares:
+            raise UsageError(f"--weight {text}: {name or 'one for all'} is given twice; give each once")
         try:
             shares[name] = float(number)
         except ValueError:

@@ -174,12 +174,14 @@ def parse_trials(texts: tuple[str, ...]) -> dict[str, int]:
     """Parse `--trials`, each ARM=N.
 
     Raises:
-        UsageError: A text has another form.
+        UsageError: A text has another form, or an arm is given twice.
     """
-    trials = {}
+    trials: dict[str, int] = {}
     for text in texts:
         arm, equals, count = text.partition("=")
         if not equals or not count.isdecimal() or int(count) < 1:
             raise UsageError(f"--trials {text}: write it as ARM=N, such as wgan=3")
+        if arm in trials:
+            raise UsageError(f"--trials {text}: {arm} is given twice; give each arm once")
         trials[arm] = int(count)
     return trials

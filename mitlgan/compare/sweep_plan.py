@@ -60,17 +60,20 @@ def plan_recipes(plan: SweepPlan) -> list[Recipe]:
     if not plan.recipes:
         raise UsageError("RECIPES: none given; name some, such as classic/akel-01")
     recipes: list[Recipe] = []
+    data, scale = _Rules("--data", plan.data), _Rules("--scale", plan.scale)
     for name in _matching_names(plan.recipes):
         for suffix, settings in _variations(plan.vary):
             recipe = load_recipe(name, [*plan.settings, *settings, *_stretched_lists(name, [*plan.settings, *settings])], "RECIPE")
             if recipe.generator is None:
                 raise UsageError(f"{name}: is for `{recipe.command}`; a sweep trains recipes with a [generator]")
-            source = _value_for(plan.data, recipe.name, "--data")
+            source = data.value_for(recipe.name)
             if source is not None:
                 recipe = with_overrides(recipe, data__source=source if source == "demo" else str(Path(source).resolve()))
-            factor = _value_for(plan.scale, recipe.name, "--scale")
+            factor = scale.value_for(recipe.name)
             recipe = scale_length(recipe, _parse_factor(factor)) if factor is not None else recipe
             recipes.append(with_overrides(recipe, name=_short_name(f"{recipe.name}{suffix}")))
+    for rules in (data, scale):
+        rules.refuse_unused()
     names = [recipe.name for recipe in recipes]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -159,17 +162,35 @@ def _slug(text: str) -> str:
     return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_") else "_" for letter in text.lower()).replace('"', "")
 
 
-def _value_for(rules: Sequence[str], name: str, option: str) -> str | None:
-    """Return the value of the first rule that matches a recipe; a value without a pattern matches all."""
-    for rule in rules:
-        pattern, equals, value = rule.partition("=")
-        if not equals or Path(rule).exists():
-            return rule
-        if fnmatch.fnmatchcase(name, pattern):
-            return value
-    if rules:
-        raise UsageError(f"{option}: none of {', '.join(rules)} is for {name}; add one, or one without a pattern")
-    return None
+class _Rules:
+    """Values of an option, each for all recipes or for those whose name matches its pattern."""
+
+    def __init__(self, option: str, texts: Sequence[str]) -> None:
+        self._option, self._texts, self._used = option, texts, set[str]()
+
+    def value_for(self, name: str) -> str | None:
+        """Return the value of the first rule that matches a recipe; a value without a pattern matches all."""
+        for text in self._texts:
+            pattern, equals, value = text.partition("=")
+            is_for_all = not equals or Path(text).exists()
+            if is_for_all or fnmatch.fnmatchcase(name, pattern):
+                self._used.add(text)
+                return text if is_for_all else value
+        if self._texts:
+            raise UsageError(f"{self._option}: none of {', '.join(self._texts)} is for {name}; add one, or one without a pattern")
+        return None
+
+    def refuse_unused(self) -> None:
+        """Refuse a rule that decided nothing: its pattern is misspelt, or an earlier rule matches all that it would.
+
+        Raises:
+            UsageError: Names the rule.
+        """
+        for text in self._texts:
+            if text not in self._used:
+                raise UsageError(
+                    f"{self._option} {text}: is for no recipe, or an earlier {self._option} is for the same ones; the first that matches counts"
+                )
 
 
 def _parse_factor(text: str) -> float:

@@ -149,6 +149,8 @@ REFUSED = [
     (2, ["sample", "SCENE", "--latent", "good.json", "--latent", "./good.json"], "--latent: two files have one name"),
     (2, ["mix", "SCENE", "1", "2", "--weight", "2"], "--weight 2: is not a share"),
     (2, ["mix", "SCENE", "1", "2", "--weight", "fg=x"], "--weight fg=x: write it as W or LAYER=W"),
+    (2, ["mix", "SCENE", "1", "2", "--weight", "fg=0.1", "--weight", "fg=1"], "--weight fg=1: fg is given twice"),
+    (2, ["mix", "SCENE", "1", "2", "--weight", "0.1", "--weight", "0.2"], "--weight 0.2: one for all is given twice"),
     (2, ["mix", "SCENE", "1", "2", "--weight", "0.1", "--weight", "fg=1"], "--weight: one for all and some by layer"),
     (2, ["mix", "SCENE", "1", "2", "--features", "9"], "features 9: choose a stage before the image: 1 (base)"),
     (2, ["grid", "SCENE", "--rows", "sky"], "rows: there is no layer 'sky'"),

@@ -149,8 +149,9 @@ def test_triples_and_trials() -> None:
     with pytest.raises(UsageError, match="--domain"):
         ComparisonPlan(domains=(triple, triple))
     assert parse_trials(("wgan=3", "composed=1")) == {"wgan": 3, "composed": 1}
-    with pytest.raises(UsageError, match="--trials"):
-        parse_trials(("wgan=0",))
+    for texts in (("wgan=0",), ("wgan=1", "wgan=2")):
+        with pytest.raises(UsageError, match="--trials"):
+            parse_trials(texts)
 
 
 def test_a_domain_has_any_number_of_layers() -> None:

@@ -131,6 +131,8 @@ def test_keys_may_vary_together() -> None:
         (SweepPlan(["thesis-32/compose"]), "thesis-32/compose: is for `compose`"),
         (SweepPlan(["classic/akel-01", "classic/akel-01"]), "RECIPES: two are named akel-01"),
         (SweepPlan(["classic/akel-01"], data=["akel-2*=x"]), "--data: none of"),
+        (SweepPlan(["classic/akel-01"], data=["akel-2*=x", "demo"]), "--data akel-2*=x: is for no recipe"),
+        (SweepPlan(["classic/akel-01"], scale=["0.1", "akel-01=0.5"]), "--scale akel-01=0.5: is for no recipe, or an earlier --scale is for the same"),
         (SweepPlan(["classic/akel-01"], scale=["-1"]), "--scale -1"),
         (SweepPlan(["classic/akel-01"], vary=["critic.leak"]), "--vary critic.leak"),
         (SweepPlan(["classic/akel-01"], vary=["critic.kernel=3,5"]), "--set critic.kernel"),

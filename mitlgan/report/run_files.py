@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,16 @@ import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from mitlgan.artifacts.card import GeneratorSpec, read_card
+from mitlgan.artifacts.card import GeneratorSpec, LayerCard, read_card
+from mitlgan.artifacts.safetensors_io import read_header
 from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.artifacts.times import add_times
-from mitlgan.errors import to_one_line
+from mitlgan.errors import MitlganError, to_one_line
 from mitlgan.recipe import Recipe, as_dict, display_name
 from mitlgan.report.structure_diagram import structure_diagram
 from mitlgan.runtime.files import is_regular, write_atomically
 from mitlgan.runtime.json_files import read_json, read_log
+from mitlgan.training.checkpoint import list_checkpoints
 from mitlgan.training.run_directory import Run
 
 LOSSES = (("critic_loss", "critic"), ("generator_loss", "generator"))
@@ -44,7 +48,7 @@ def write_run_files(run: Run) -> list[Path]:
         ResourceError: A file cannot be written.
     """
     recipe = run.load_recipe()
-    description = describe_recipe(recipe, _layers_of(run))
+    description = describe_recipe(recipe, run_layers(run, recipe))
     card = read_json(run.path / "card.json")
     card = add_times(card, run.path / "card.json", str(card.get("tensors_sha256")))
     texts = {
@@ -68,11 +72,15 @@ def list_run_files(run: Run) -> list[Path]:
     return [path for name in RUN_FILES if is_regular(path := run.path / name, root=run.path)]
 
 
-def _layers_of(run: Run) -> Mapping[str, GeneratorSpec] | None:
-    """Return the generators of a composition's layers; None if the run made none yet, or something else."""
-    if run.artifact_file is None:
-        return None
-    return read_card(run.artifact_file).generator_specs() or None
+def run_layers(run: Run, recipe: Recipe) -> Mapping[str, GeneratorSpec] | None:
+    """Return the generators of a composition's layers, before it has an artifact by its newest checkpoint; None if it has neither, or no layers."""
+    if run.artifact_file is not None:
+        return read_card(run.artifact_file).generator_specs() or None
+    with suppress(MitlganError, ValueError, LookupError, AttributeError):  # damage is for `resume` to report
+        header = read_header(list_checkpoints(run.path)[-1], root=run.path)
+        layers = {name: LayerCard.model_validate_json(json.dumps(card)) for name, card in header["layers"].items()}
+        return {name: layer.generator_spec(recipe.size_px) for name, layer in layers.items()} or None
+    return None
 
 
 def network_summary(description: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.recipe import Recipe, display_name
 from mitlgan.report.diagnosis import Diagnosis, diagnose
 from mitlgan.report.html import ReportPaths, write_report
+from mitlgan.report.run_files import run_layers
 from mitlgan.report.sample_pictures import PICTURES, evenly_chosen, stage_pictures
 from mitlgan.report.schema import ArmResult, Comparison, Cost, Pixels, StageCost
 from mitlgan.report.verdict import MIN_PICTURES
@@ -52,7 +53,7 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
         name=recipe.name, label=display_name(recipe),
         role="composed" if recipe.composer is not None else "baseline", run_dir=str(run.path), stats=stats,
         timing=list(read_log(run.timing_file)), evaluations=evaluations,
-        cost=_cost(run.read_status(), recipe, card), layers=layers, samples=samples,
+        cost=_cost(run, run.read_status(), recipe), layers=layers, samples=samples,
         metrics=flat_metrics(figures) if "frechet" in figures else {}, seeds=(recipe.seed,), notes=[card.notes] if card and card.notes else [],
         progress=encode_progress(run),
     )  # fmt: skip
@@ -154,7 +155,7 @@ def _real_pictures(recipe: Recipe) -> Pixels | None:
         return None
 
 
-def _cost(status: dict[str, Any], recipe: Recipe, card: Card | None) -> Cost:
-    total = describe_recipe(recipe, None if card is None else card.generator_specs())["total"]
+def _cost(run: Run, status: dict[str, Any], recipe: Recipe) -> Cost:
+    total = describe_recipe(recipe, run_layers(run, recipe))["total"]
     stage = StageCost(recipe.command, status.get("kimg"), status.get("seconds"))
     return Cost([stage], total["trainable"], total["parameters"], total["multiply_accumulates"])

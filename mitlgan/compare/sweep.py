@@ -24,6 +24,7 @@ from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics, measu
 from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import Recipe, as_dict, changes_from_shipped, ladder_steps, require_generator_learns
 from mitlgan.recipe.advice import training_advice
+from mitlgan.recipe.display_name import shipped_of_name
 from mitlgan.recipe.schema.judges import critic_networks
 from mitlgan.report.ranking import RankedRun, Ranking, RankingPaths, write_ranking
 from mitlgan.report.run_files import write_run_files
@@ -169,15 +170,17 @@ def _ranked_run(
     settings = ", ".join(f"{key}={value}" for key, value in changes_from_shipped(recipe).items())
     notes = (f"changed: {settings}" if settings else "", problem, _collapse_note(status), "" if diagnosis in problem else diagnosis)
     data = figures.get("data", {})
+    steps = int(status.get("iteration") or 0) if iterations is None else iterations
     assert recipe.generator is not None
     return RankedRun(
         name=recipe.name, size_px=recipe.size_px, channels=recipe.generator.image_channels,
         data=str(data.get("name") or Path(recipe.data.source).name), objective=recipe.objective.kind,
         networks=f"{recipe.generator.kind} / {recipe.critic.kind}", batch=recipe.training.batch,
-        iterations=int(status.get("iteration") or 0) if iterations is None else iterations,
+        iterations=steps,
         seconds=float(status.get("seconds") or 0.0), trained=figures.get("trained", {}), untrained=figures.get("untrained", {}),
         real_halves=figures.get("real_halves", {}), by_extractor={str(further["extractor"]): _distances(further) for further in measured[1:]},
-        printed=PUBLISHED_FIGURES.get(recipe.name, ""), notes=[note for note in notes if note],
+        printed=PUBLISHED_FIGURES.get(recipe.name, ""), is_whole=steps in map(count_generator_updates, shipped_of_name(recipe.name)),
+        notes=[note for note in notes if note],
         split=str(data.get("split", "")), real=int(data.get("real", 0)),
         diverged=status.get("diverged_at_kimg") is not None, run_dir=str(run.path) if run is not None else "",
         grid=read_bytes(snapshots[-1], root=run.path) if run is not None and snapshots else None,

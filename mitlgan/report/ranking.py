@@ -22,8 +22,8 @@ from mitlgan.runtime.progress import finite
 
 CAVEAT = (
     "The published figures are the sources' own. They cannot be compared with ours, or across sets: they use another feature network (FID is measured "
-    "with Inception), other and more pictures, another number of samples, the full length of training, and, for Akel's two sets, two scales. They are "
-    "here only to compare their order with ours."
+    "with Inception), other and more pictures, another number of samples,{shortened} and, for Akel's two sets, two scales. They are here only to "
+    "compare their order with ours."
 )
 READING = (
     "KID is the kernel distance: it is 0 for two equal distributions, and its spread is over subsets. The KID of each row should be read between that "
@@ -69,6 +69,7 @@ class RankedRun:
         real_halves: The same for two halves of the real pictures.
         by_extractor: The same three of each further extractor, by its name and theirs.
         printed: What the recipe's source published for its own run.
+        is_whole: Whether its training was as long as its source's.
         notes: What went wrong, with dates.
         run_dir: Its run.
         grid: PNG of its last samples.
@@ -91,6 +92,7 @@ class RankedRun:
     real_halves: Mapping[str, float]
     by_extractor: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
     printed: str = ""
+    is_whole: bool = False
     notes: Sequence[str] = ()
     run_dir: str = ""
     grid: bytes | None = None
@@ -150,6 +152,12 @@ class Ranking:
     def groups(self) -> list[tuple[str, list[RankedRun]]]:
         """Return rows by set of pictures: the best first, then those that diverged, then those that were not measured."""
         return [(name, rows_in_order([row for row in self.rows if row.group == name])) for name in dict.fromkeys(row.group for row in self.rows)]
+
+    @property
+    def caveat(self) -> str:
+        """What the published figures are worth here; they are of the full length of training, which rows may not have."""
+        is_whole = all(row.is_whole for row in self.rows if row.printed)
+        return CAVEAT.format(shortened="" if is_whole else " the full length of training,")
 
     @property
     def extractors(self) -> list[str]:
@@ -254,7 +262,7 @@ def ranking_summary(ranking: Ranking) -> dict[str, Any]:
         "protocol": dict(ranking.protocol),
         "command": ranking.command,
         "made_by": ranking.made_by,
-        "caveat": CAVEAT,
+        "caveat": ranking.caveat,
     }
 
 
@@ -266,7 +274,7 @@ def _row_summary(row: RankedRun, rank: int) -> dict[str, Any]:
 
 def ranking_markdown(ranking: Ranking) -> str:
     """Return the tables as Markdown."""
-    lines = ["# Ranking", "", READING, "", CAVEAT, ""]
+    lines = ["# Ranking", "", READING, "", ranking.caveat, ""]
     for name, rows in ranking.groups():
         lines += [f"## {name}", ""]
         for heading, table, sentence in _tables(ranking, rows):
@@ -293,7 +301,7 @@ def _protocol_sentence(ranking: Ranking) -> str:
 def _html(ranking: Ranking) -> str:
     groups = [(name, _tables(ranking, rows), [(row.name, _grid_uri(row)) for row in rows]) for name, rows in ranking.groups()]
     return render(
-        "ranking.html.j2", groups=groups, reading=READING, caveat=CAVEAT, measured=_protocol_sentence(ranking), command=ranking.command,
+        "ranking.html.j2", groups=groups, reading=READING, caveat=ranking.caveat, measured=_protocol_sentence(ranking), command=ranking.command,
         made_by=ranking.made_by,
     )  # fmt: skip
 

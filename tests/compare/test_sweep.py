@@ -311,7 +311,9 @@ def test_a_ranking_puts_each_kid_between_its_ends() -> None:
     assert "88%" in first
     assert "| 2 | akel-01 | minimax | mlp / mlp | 3,000 x 32 |" in second
     assert "| 0.500 ± 0.010 | 2.000 | 0.000 | 75% | FID 53.70 |" in second
-    assert CAVEAT in text
+    assert CAVEAT.format(shortened=" the full length of training,") in text
+    whole = RankedRun(**{**row.__dict__, "is_whole": True})
+    assert CAVEAT.format(shortened="") in ranking_markdown(Ranking([whole, other], protocol, "mitlgan sweep", "mitlgan"))
     wild = RankedRun(**{**row.__dict__, "name": "wild", "trained": {"kid": 0.01, "fd": 1.0}, "diverged": True, "notes": ["diverged at iteration 5"]})
     ranking = Ranking([wild, row, other], protocol, "mitlgan sweep", "mitlgan")
     (last,) = [line for line in ranking_markdown(ranking).splitlines() if "wild" in line]
@@ -319,3 +321,8 @@ def test_a_ranking_puts_each_kid_between_its_ends() -> None:
     assert last.endswith("| diverged at iteration 5 |")
     (rows,) = ranking_summary(ranking)["groups"].values()
     assert [(found["name"], found["place"]) for found in rows] == [("a|b", 1), ("akel-01", 2), ("wild", None)]
+
+
+@pytest.mark.parametrize(("iterations", "is_whole"), [(30_000, True), (3_000, False), (None, False)])
+def test_a_row_of_its_sources_length_is_whole(iterations: int | None, is_whole: bool) -> None:
+    assert sweep._ranked_run(load_recipe("classic/akel-01"), None, [], "", iterations).is_whole == is_whole

@@ -103,6 +103,21 @@ def resolve_domains(plan: ComparisonPlan, root: Path) -> list[DomainSetup]:
     return [DomainSetup("", recipe, layers, {})]
 
 
+def generator_spec(recipe: Recipe) -> GeneratorSpec:
+    """Return how the generator of a recipe is built."""
+    assert recipe.generator is not None
+    return GeneratorSpec(recipe.generator, recipe.size_px)
+
+
+def planned_specs(setup: DomainSetup) -> dict[str, GeneratorSpec]:
+    """Return how each layer's generator is built, before those that are missing are trained.
+
+    Raises:
+        ArtifactError: A layer is not a generator.
+    """
+    return {**generator_specs(setup.layers), **{name: generator_spec(chain.recipe) for name, chain in setup.pretrainings.items()}}
+
+
 def generator_specs(layers: Mapping[str, Path]) -> dict[str, GeneratorSpec]:
     """Return how each layer's generator is built.
 

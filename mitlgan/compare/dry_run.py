@@ -14,7 +14,7 @@ from mitlgan.compare.arms import COMPOSED, ArmSpec, check_baseline_name, compose
 from mitlgan.compare.budgets import measurement_points, step_macs, training_macs, with_equal_length, with_schedule
 from mitlgan.compare.critic_networks import domain_critic_networks
 from mitlgan.compare.demo import JOBS, demo_recipes, find_shipped_layers
-from mitlgan.compare.domains import DomainSetup, check_pictures, generator_specs, read_cards, resolve_domains
+from mitlgan.compare.domains import DomainSetup, check_pictures, generator_spec, generator_specs, planned_specs, read_cards, resolve_domains
 from mitlgan.compare.equal_budgets import ARMS_FOLDER
 from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.finished_composition import open_composition
@@ -91,7 +91,7 @@ def estimate_demo(*, quick: bool = False, pretrained: bool = False) -> WorkEstim
     small = [estimator.training(f"pretrain {role}", recipes.layers[role]) for role in trained]
     larger = [estimator.training(f"enlarge {role}", recipes.larger[role]) for role in trained if role in recipes.larger]
     last = {role: recipes.larger.get(role, recipe) for role, recipe in recipes.layers.items()}
-    specs = {role: _spec(last[role]) if path is None else generator_specs({role: path})[role] for role, path in shipped.items()}
+    specs = {role: generator_spec(last[role]) if path is None else generator_specs({role: path})[role] for role, path in shipped.items()}
     composition = estimator.training("compose", recipes.composition, specs)
     extra_s = sum(layer.cpu_seconds for layer in [*small, *larger]) if len(trained) == len(shipped) else 0.0
     wgan = resolve_baseline("wgan", recipes.composition, specs).recipe
@@ -128,7 +128,7 @@ def _trained_here(plan: ComparisonPlan, setup: DomainSetup, context: RunContext,
     root, first = context.root / ARMS_FOLDER, setup.recipe.seed
     needed = [training for seed in range(first, first + plan.seeds) for training in setup.pretrainings_for_seed(seed, plan.pretrain_seeds).values()]
     layers = [estimator.training(chain.label, recipe) for chain in needed if chain.find_artifact(root) is None for recipe in chain.recipes]
-    specs = {**generator_specs(setup.layers), **{name: _spec(one.recipe) for name, one in setup.pretrainings.items()}}
+    specs = planned_specs(setup)
     arms = [arm for arm in resolve_arms(plan.baselines, setup.recipe, specs, plan.trials) if arm.recipe is not None]
     resource = resolve_resource(plan, read_cards(setup.layers).values(), context) if plan.equal == TIME else plan.equal
     costs = {} if resource == KIMG and plan.count_pretraining is None else _pretraining_costs(plan, setup, resource, context, estimator)
@@ -163,11 +163,6 @@ def _pretraining_costs(plan: ComparisonPlan, setup: DomainSetup, resource: str, 
         macs = sum(recipe.training.kimg * training_macs(recipe, {}) for recipe in chain.recipes) if resource == "macs" else 0.0
         costs[name] = known.get(resource, macs)
     return costs if len(costs) == len(setup.layers) + len(setup.pretrainings) else {}
-
-
-def _spec(recipe: Recipe) -> GeneratorSpec:
-    assert recipe.generator is not None
-    return GeneratorSpec(recipe.generator, recipe.size_px)
 
 
 def _measuring_seconds(evaluator: CachedEvaluator, size_px: int, arms: int, points: int) -> float:

@@ -116,7 +116,7 @@ WRONG = {
     ("resume", "nowhere", "--kimg", "+-5"): (2, "--kimg +-5: write it as +N"),
     ("sample", "nowhere"): (4, "nowhere: no such artifact"),
     ("sample", "."): (4, ".: holds no artifact yet"),
-    ("sample", "nowhere", "-n", "0"): (2, "-n"),
+    ("sample", "nowhere", "-n", "0"): (2, "--count: Input should be greater"),
     ("sample",): (2, "ARTIFACT: is missing; give one (see"),
     ("evaluate", "nowhere"): (4, "nowhere: no such artifact"),
     ("embed-score", "nowhere"): (4, "nowhere: no such artifact"),

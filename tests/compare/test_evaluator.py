@@ -213,7 +213,7 @@ def test_layers_of_a_composition_are_the_artifacts_they_came_from(composed: Run,
 
 
 def test_each_seed_can_have_its_own_layers(plan: ComparisonPlan, environment: RunContext) -> None:
-    result = run_comparison(replace(plan, baselines=("paste",), budgets=(PER_UPDATE,), pretrain_seeds=True), environment)
+    result = run_comparison(replace(plan, baselines=("paste",), trials={}, budgets=(PER_UPDATE,), pretrain_seeds=True), environment)
     made = [read_card(run.artifact_file) for run in run_directory.list_runs(environment.root / "arms", "pretrain") if run.artifact_file]
     assert sorted((card.role, card.recipe["seed"]) for card in made) == [("bg", 5), ("bg", 6), ("fg", 5), ("fg", 6)]
     composers = [read_card(run.artifact_file) for run in run_directory.list_runs(environment.root / "arms", "compose") if run.artifact_file]
@@ -223,7 +223,7 @@ def test_each_seed_can_have_its_own_layers(plan: ComparisonPlan, environment: Ru
     first, second = pasted.budget_results[0]["values"]
     assert first != second  # each seed's own layers were pasted
     assert pasted.metrics["fd"] == pytest.approx((first + second) / 2)
-    alone = run_comparison(replace(plan, baselines=("paste",), budgets=(PER_UPDATE,), pretrain_seeds=True, seeds=1), environment)
+    alone = run_comparison(replace(plan, baselines=("paste",), trials={}, budgets=(PER_UPDATE,), pretrain_seeds=True, seeds=1), environment)
     assert alone.comparison.arms[1].metrics["fd"] == first
     ratio, *_ = json.loads(result.paths.json.read_text())["kid_ratios"]  # by the first extractor
     assert ratio["ratio"] == pytest.approx(composed.budget_results[0]["kid"] / pasted.budget_results[0]["kid"])
@@ -241,3 +241,9 @@ def test_contradictions_are_told_before_any_training(plan: ComparisonPlan, envir
     ):
         with pytest.raises(UsageError, match=message):
             run_comparison(wrong, environment)
+
+
+def test_trials_of_an_arm_that_is_not_compared_are_refused_before_a_layer_is_trained(plan: ComparisonPlan, environment: RunContext) -> None:
+    with pytest.raises(UsageError, match=r"^--trials wgan: no arm has this name; they are composed, paste$"):
+        run_comparison(replace(plan, baselines=("paste",), pretrain_seeds=True), environment)
+    assert not list((environment.root / "arms").glob("*/*"))

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +19,12 @@ import mitlgan
 from mitlgan.artifacts import export as exports
 from mitlgan.artifacts import hub_folder, load_save
 from mitlgan.artifacts.export import ExportableNetwork, export_artifact
-from mitlgan.artifacts.loaded_artifact import LoadedArtifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact
 from mitlgan.artifacts.markdown_card import escape_markdown, markdown_card
 from mitlgan.artifacts.sample_files import stages_sheet_png
 from mitlgan.artifacts.times import TIME_KEYS
 from mitlgan.errors import ArtifactError, UsageError
+from mitlgan.images.resize import PictureSize
 from mitlgan.latents import split_by_layer
 
 
@@ -157,3 +159,13 @@ def test_fields_of_a_card_are_text(fg: LoadedArtifact) -> None:
     assert "\n# Title" not in text
     assert all(len(line) < 800 for line in text.splitlines())
     assert escape_markdown("a|b\n*c*") == r"a\|b \*c\*"
+
+
+@pytest.mark.parametrize(
+    "unused", [{"seed": 3}, {"like": Path("x.png")}, {"size": PictureSize(scale=2)}, {"has_metadata": False}], ids=lambda values: next(iter(values))
+)
+@pytest.mark.parametrize("to", ["card", "png-sheet", "slim", "hub-folder"])
+def test_what_is_of_a_picture_in_layers_is_refused_elsewhere(to: str, unused: dict[str, Any], artifacts: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"^to: seed, like, size and metadata are of a picture in layers, ora or psd; leave them out for {to}$"):
+        export_artifact(load_artifact(artifacts["scene"]), to, tmp_path / "out.png", **unused)
+    assert not list(tmp_path.iterdir())

@@ -6,9 +6,10 @@ import ast
 import csv
 import itertools
 import json
+import math
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from mitlgan.data.curate.row_filter import Condition
 from mitlgan.data.sources.entry import file_entries
 from mitlgan.data.sources.image_source import ImageSource
-from mitlgan.errors import DataError, UsageError, resource_fault
+from mitlgan.errors import DataError, UsageError, resource_fault, to_one_line
 from mitlgan.runtime.addresses import split_address
 from mitlgan.runtime.gzip_files import open_unzipped
 from mitlgan.runtime.text_files import TextError, iter_lines
@@ -60,27 +61,34 @@ class Aggregate:
     column: str
 
 
-def select_rows(selection: Selection) -> Iterator[dict[str, Any]]:
+def select_rows(selection: Selection, say: Callable[[str], None] = lambda line: None) -> Iterator[dict[str, Any]]:
     """Yield the rows of the metadata that meet the condition, with the aggregated columns, in their order.
+
+    Args:
+        selection: Which rows.
+        say: Receives at the end a line for each kind of cell that was compared or averaged as a number and is none.
 
     Raises:
         DataError: A table cannot be read.
-        UsageError: A column, function or condition does not exist.
+        UsageError: A column, function or condition does not exist. Rows without a header, as JSON lines, tell only at the end.
     """
     aggregates = parse_aggregates(selection.aggregates)
     if (selection.join is None) != (not selection.on) or (aggregates and selection.join is None):
         raise UsageError("--join: a second table needs --on COLUMN, and --agg needs a second table")
-    joined = _aggregate_rows(selection.join, selection.on, aggregates) if selection.join else {}
-    condition: Condition | None = None
+    condition = Condition(selection.where) if selection.where else None
+    joined = _aggregate_rows(selection.join, selection.on, aggregates, say) if selection.join else {}
+    required = [("--image-column", selection.image), *([("--on", selection.on)] if selection.on else [])]
+    columns: dict[str, None] = {}  # in the order of their appearance
+
+    def check_columns() -> None:
+        _require_columns(columns, required, selection.metadata)
+        if condition is not None:
+            condition.require_columns([*columns, *(aggregate.name for aggregate in aggregates)])
+
     for number, row in enumerate(read_rows(selection.metadata, "--metadata")):
-        if number == 0:
-            _require_column(row, selection.image, "--image-column", selection.metadata)
-            if selection.on:
-                _require_column(row, selection.on, "--on", selection.metadata)
-            names = {*row, *(aggregate.name for aggregate in aggregates)}
-            condition = (
-                Condition(selection.where, names if selection.metadata.suffix.lower() in (".csv", ".tsv") else None) if selection.where else None
-            )
+        columns.update(dict.fromkeys(row))
+        if number == 0 and _has_header(selection.metadata):
+            check_columns()
         if selection.join:
             stats = joined.get(str(row.get(selection.on)))
             row |= {aggregate.name: _result(aggregate, stats[index] if stats else None) for index, aggregate in enumerate(aggregates)}
@@ -88,6 +96,10 @@ def select_rows(selection: Selection) -> Iterator[dict[str, Any]]:
                 continue  # a join without aggregates keeps the rows that have a partner
         if condition is None or condition(row):
             yield row
+    if columns:
+        check_columns()
+    if condition is not None and (text := condition.describe_text()):
+        say(text)
 
 
 def select_pictures(selection: Selection, folder: Path) -> ImageSource:
@@ -97,13 +109,22 @@ def select_pictures(selection: Selection, folder: Path) -> ImageSource:
         DataError: No picture is chosen, or a row names a picture outside the folder.
     """
     names: dict[str, None] = {}
-    for row in select_rows(selection):
+    remarks: list[str] = []
+    nameless = 0
+    for row in select_rows(selection, remarks.append):
         value = str(row.get(selection.image) or "").strip()
         if value:
             names[_safe_path(value, selection.metadata)] = None
+        nameless += not value
+    if nameless:
+        remarks.append(f"--image-column {selection.image}: chosen rows that name no picture: {nameless:,}")
     if not names:
-        raise DataError(f"--where {selection.where!r}: chooses no picture of {selection.metadata}; loosen it")
-    return ImageSource(str(folder), file_entries(folder, names))
+        reasons = f" ({'; '.join(remarks)})" if remarks else ""
+        if not selection.where:
+            raise DataError(f"--metadata {selection.metadata}: chooses no picture{reasons}")
+        raise DataError(f"--where {selection.where!r}: chooses no picture of {selection.metadata}; loosen it{reasons}")
+    source = ImageSource(str(folder), file_entries(folder, names))
+    return source.subset(source.entries, remarks=remarks)
 
 
 def parse_aggregates(text: str) -> list[Aggregate]:
@@ -129,12 +150,13 @@ def read_rows(path: Path, option: str) -> Iterator[dict[str, Any]]:
     Raises:
         DataError: The file cannot be read; the message names the line.
     """
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    form = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else suffixes[-1] if suffixes else ""
+    form = _form(path)
     try:
         with open_unzipped(path) as file:
-            if form in (".csv", ".tsv"):
-                yield from _csv_rows(iter_lines(file), "\t" if form == ".tsv" else None)
+            if form == ".csv":
+                yield from _csv_rows(iter_lines(file), f"{option} {path}")
+            elif form == ".tsv":
+                yield from _tsv_rows(iter_lines(file), f"{option} {path}")
             elif form in (".jsonl", ".json", ".ndjson"):
                 yield from _json_rows(iter_lines(file), path, option)
             else:
@@ -147,15 +169,44 @@ def read_rows(path: Path, option: str) -> Iterator[dict[str, Any]]:
         ) from None
 
 
-def _csv_rows(lines: Iterator[str], delimiter: str | None) -> Iterator[dict[str, Any]]:
+def _form(path: Path) -> str:
+    """Return the suffix of a table in lower case, without `.gz`."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    return suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else suffixes[-1] if suffixes else ""
+
+
+def _has_header(path: Path) -> bool:
+    return _form(path) in (".csv", ".tsv")
+
+
+def _csv_rows(lines: Iterator[str], label: str) -> Iterator[dict[str, Any]]:
     header = next(lines, "")
-    delimiter = delimiter or max(",;\t", key=header.count)
+    delimiter = max(",;\t", key=header.count)
     ended = (f"{line}\n" for line in itertools.chain([header], lines))  # a quoted cell may contain line breaks
-    rows = csv.reader(ended, delimiter=delimiter)
+    rows = csv.reader(ended, delimiter=delimiter, strict=True)
     names = next(rows, [])
     for values in rows:
         if values:
-            yield dict(zip(names, values, strict=False))
+            yield _make_row(names, values, f"{label}: line {rows.line_num}", f'a cell that contains "{delimiter}" needs quotes')
+
+
+def _tsv_rows(lines: Iterator[str], label: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table with tabs: a line is a row, and quotes are characters, unless they enclose a whole cell."""
+    names = [_unquote(cell) for cell in next(lines, "").split("\t")]
+    for number, line in enumerate(lines, start=2):
+        if line:
+            yield _make_row(names, [_unquote(cell) for cell in line.split("\t")], f"{label}: line {number}", "a cell cannot contain a tab")
+
+
+def _unquote(cell: str) -> str:
+    return cell[1:-1].replace('""', '"') if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell
+
+
+def _make_row(names: Sequence[str], values: Sequence[str], label: str, advice: str) -> dict[str, Any]:
+    """Return a row as an object; cells that are missing at its end are absent, as spreadsheets leave them out."""
+    if any(values[len(names) :]):
+        raise DataError(f"{label} has {len(values)} cells, and the header {len(names)}; {advice}")
+    return dict(zip(names, values, strict=False))
 
 
 def _json_rows(lines: Iterator[str], path: Path, option: str) -> Iterator[dict[str, Any]]:
@@ -180,27 +231,43 @@ def parse_object(line: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _aggregate_rows(path: Path, on: str, aggregates: Sequence[Aggregate]) -> dict[str, list[list[float]]]:
-    """Return count, sum, minimum and maximum for each key and aggregate."""
+def _aggregate_rows(path: Path, on: str, aggregates: Sequence[Aggregate], say: Callable[[str], None]) -> dict[str, list[list[float]]]:
+    """Return count, sum, minimum and maximum for each key and aggregate; empty cells and `nan` are absent values."""
+    required = [("--on", on), *(("--agg", aggregate.column) for aggregate in aggregates if aggregate.column)]
     stats: dict[str, list[list[float]]] = {}
+    columns: dict[str, None] = {}  # in the order of their appearance
+    unreadable: dict[str, tuple[int, str]] = {}  # number of cells, and the first
     for number, row in enumerate(read_rows(path, "--join")):
-        if number == 0:
-            _require_column(row, on, "--on", path)
-            for aggregate in aggregates:
-                if aggregate.column:
-                    _require_column(row, aggregate.column, "--agg", path)
+        columns.update(dict.fromkeys(row))
+        if number == 0 and _has_header(path):
+            _require_columns(columns, required, path)
         key = str(row.get(on))
         if key not in stats:
             stats[key] = [[0.0, 0.0, float("inf"), float("-inf")] for _ in aggregates]
         for sums, aggregate in zip(stats[key], aggregates, strict=True):
-            try:
-                value = float(row[aggregate.column]) if aggregate.column else 0.0
-            except (KeyError, TypeError, ValueError):
+            cell = row.get(aggregate.column) if aggregate.column else 0.0
+            value = _finite_number(cell)
+            if value is None:
+                if str(cell).strip().lower() not in ("", "none", "nan"):
+                    count, first = unreadable.get(aggregate.column, (0, str(cell)))
+                    unreadable[aggregate.column] = (count + 1, first)
                 continue
             sums[0] += 1
             sums[1] += value
             sums[2], sums[3] = min(sums[2], value), max(sums[3], value)
+    if columns:
+        _require_columns(columns, required, path)
+    for column, (count, first) in unreadable.items():
+        say(to_one_line(f"--join {path}: rows with no number as {column}: {count:,}, such as {first[:40]!r}; they do not count there"))
     return stats
+
+
+def _finite_number(cell: Any) -> float | None:
+    try:
+        value = float(cell)
+    except (TypeError, ValueError):
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _result(aggregate: Aggregate, sums: Sequence[float] | None) -> float | None:
@@ -210,9 +277,11 @@ def _result(aggregate: Aggregate, sums: Sequence[float] | None) -> float | None:
     return {"count": count, "sum": total, "mean": total / count, "min": lowest, "max": highest}[aggregate.function]
 
 
-def _require_column(row: dict[str, Any], column: str, option: str, path: Path) -> None:
-    if column not in row:
-        raise UsageError(f"{option} {column}: {path} has no such column; it has {', '.join(map(str, list(row)[:12]))}")
+def _require_columns(columns: Collection[str], required: Sequence[tuple[str, str]], path: Path) -> None:
+    """Check that a table has the columns that options name."""
+    for option, column in required:
+        if column not in columns:
+            raise UsageError(f"{option} {column}: {path} has no such column; it has {', '.join(map(str, list(columns)[:12]))}")
 
 
 def _safe_path(value: str, metadata: Path) -> str:

@@ -16,7 +16,7 @@ from mitlgan.data.curate.row_filter import Condition
 from mitlgan.data.curate.table_selection import Selection, parse_aggregates, select_pictures, select_rows
 from mitlgan.errors import DataError, UsageError
 
-ROW: dict[str, Any] = {"rating": 4.5, "reviews": 12, "name": "Blue shoe", "price": "12.50", "none": None}
+ROW: dict[str, Any] = {"rating": 4.5, "reviews": 12, "name": "Blue shoe", "price": "12.50", "none": None, "gap": "NaN"}
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,14 @@ ROW: dict[str, Any] = {"rating": 4.5, "reviews": 12, "name": "Blue shoe", "price
         ("'SHOE' in lower(name)", False),
         ("name in ('Blue shoe', 'Red shoe')", True),
         ("name not in ['Red shoe']", True),
+        ("price in (12.5, 13)", True),
+        ("price not in (12.5, 13)", False),
+        ("price in ('12.50', 3)", True),
+        ("rating in ('4.5', 'x')", True),
+        ("name in (1, 2)", False),
+        ("name not in (1, 2)", True),
+        ("none in (1, None) or none not in (1, 2)", False),
+        ("gap > 1 or gap < 1 or gap == gap + 0", False),
         ("price > 12 and price < 13", True),
         ("rating * 2 - 1 == 8", True),
         ("length(name) == 9", True),
@@ -183,3 +191,71 @@ def test_separators_and_tabs(tmp_path: Path) -> None:
 def test_aggregates_are_read() -> None:
     assert [(one.name, one.function, one.column) for one in parse_aggregates(" a = mean( b ) ,c=count()")] == [("a", "mean", "b"), ("c", "count", "")]
     assert parse_aggregates("") == []
+
+
+NUMBERS = ["1", "2.0", "4,5", "x", "", "nan", "-3"]
+
+
+@pytest.mark.parametrize("condition", ["n > 1", "n >= 2 or n < 0", "n == 2", "n != 2", "n in (1, 2)", "n not in (1, 2)", "n + 1 > 2", "not n > 1"])
+@pytest.mark.parametrize("form", [".csv", ".tsv", ".csv.gz", ".jsonl", ".jsonl.gz"])
+def test_each_form_of_a_table_gives_the_same_rows(tmp_path: Path, condition: str, form: str) -> None:
+    """`!=` and `not in` are the opposite of `==` and `in`, for all rows that have a value."""
+    path = tmp_path / f"a{form}"
+    if "jsonl" in form:
+        text = "".join(json.dumps({"image": f"{index}.png", "n": number}) + "\n" for index, number in enumerate(NUMBERS))
+    else:
+        text = "image\tn\n" + "".join(f"{index}.png\t{number}\n" for index, number in enumerate(NUMBERS))
+    path.write_bytes(gzip.compress(text.encode()) if form.endswith(".gz") else text.encode())
+    chosen = [int(row["image"][0]) for row in select_rows(Selection(path, where=condition))]
+    expected = {"n > 1": [1], "n >= 2 or n < 0": [1, 6], "n == 2": [1], "n != 2": [0, 2, 3, 4, 5, 6], "n in (1, 2)": [0, 1],
+                "n not in (1, 2)": [2, 3, 4, 5, 6], "n + 1 > 2": [1], "not n > 1": [0, 2, 3, 4, 5, 6]}  # fmt: skip
+    assert chosen == expected[condition]
+
+
+@pytest.mark.parametrize("form", [".csv", ".tsv", ".csv.gz", ".TSV", ".jsonl", ".jsonl.gz", ".ndjson"])
+def test_an_unknown_column_is_refused_in_each_form(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"a{form}"
+    text = '{"image": "a.png"}\n{"image": "b.png", "color": "red"}\n' if "son" in form else "image\tcolor\na.png\tblue\nb.png\tred\n"
+    path.write_bytes(gzip.compress(text.encode()) if form.endswith(".gz") else text.encode())
+    with pytest.raises(UsageError, match="no column colour; did you mean color"):
+        select_pictures(Selection(path, where="colour != 'red'"), tmp_path)
+    assert len(select_pictures(Selection(path, where="color != 'red'"), tmp_path).entries) == 1  # also where the first row lacks it
+
+
+def test_cells_that_are_no_numbers_are_said(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("image;n;k\na.png;4,5;1\nb.png;4;2\n;5;3\nc.png;;4\n")
+    (tmp_path / "b.csv").write_text("k,stars\n1,NaN\n1,4\n2,\n2,good\n2,inf\n3,2\n")
+    source = select_pictures(Selection(tmp_path / "a.csv", where="n >= 4"), tmp_path)
+    assert [entry.name for entry in source.entries] == ["b.png"]
+    said = list(source.leftovers.remarks)
+    assert len(said) == 2
+    assert "rows with text in place of a number: 1, such as '4,5'" in said[0]
+    assert "decimals with a point" in said[0]
+    assert "--image-column image: chosen rows that name no picture: 1" in said[1]
+    lines: list[str] = []
+    selection = Selection(tmp_path / "a.csv", tmp_path / "b.csv", "k", "stars=mean(stars), n_stars=count()")
+    rows = list(select_rows(selection, lines.append))
+    assert [(row["stars"], row["n_stars"]) for row in rows] == [(4.0, 2.0), (None, 3.0), (2.0, 1.0), (None, 0.0)]
+    assert lines == [f"--join {tmp_path / 'b.csv'}: rows with no number as stars: 2, such as 'good'; they do not count there"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("a.csv", "image,n\na.png,1\nb.png,2,3\n", 3),
+        ("a.csv", 'image,n\na.png,"1\n2"\nred, b.png,2\n', 4),
+        ("a.tsv", "image\tn\na.png\t1\t2\n", 2),
+        ("a.csv", 'image,n\n"a.png,1\n"b.png",2\n', None),
+    ],
+)
+def test_a_row_that_does_not_fit_its_header_is_refused(tmp_path: Path, name: str, text: str, line: int | None) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=rf"line {line} has 3 cells, and the header 2" if line else "cannot be read as a table"):
+        list(select_rows(Selection(tmp_path / name)))
+
+
+def test_quotes_in_a_table_with_tabs_are_characters(tmp_path: Path) -> None:
+    rows = ['5" disc', '"5 inch', '"whole ""cell"""', '""', '"']
+    (tmp_path / "a.tsv").write_text("image\ttitle\n" + "".join(f"{index}.png\t{title}\n" for index, title in enumerate(rows)) + "9.png\n")
+    chosen = [row.get("title") for row in select_rows(Selection(tmp_path / "a.tsv"))]
+    assert chosen == ['5" disc', '"5 inch', 'whole "cell"', "", '"', None]

@@ -19,7 +19,7 @@ from mitlgan.report.sample_pictures import evenly_chosen
 from mitlgan.report.schema import Anchor, DomainPictures, Picture
 
 ANCHORS = {
-    "real_halves": ("Real halves", "two halves of the real scenes: the best possible score"),
+    "real_halves": ("Real halves", "two halves of the real scenes, as alike as real pictures are"),
     "real_pasted": ("Real layers, pasted", "real objects on real backgrounds, from the generators' training pictures: perfect layers, no composition"),
     "bare_backgrounds": ("Bare real backgrounds", "no object at all: what a composition must beat"),
 }
@@ -37,10 +37,15 @@ def measure_anchors(domain: DomainRun, evaluator: CachedEvaluator) -> list[Ancho
     if backgrounds is not None:
         packs["bare_backgrounds"] = backgrounds
     secondary = {one.extractor.name: one.evaluate_anchors(packs) for one in evaluator.secondary}
-    return [
-        Anchor(name, ANCHORS[name][0], flat_metrics(metrics), ANCHORS[name][1], {other: flat_metrics(rows[name]) for other, rows in secondary.items()})
-        for name, metrics in evaluator.evaluate_anchors(packs).items()
-    ]
+    anchors = []
+    for name, metrics in evaluator.evaluate_anchors(packs).items():
+        label, meaning = ANCHORS[name]
+        by_extractor = {other: flat_metrics(rows[name]) for other, rows in secondary.items()}
+        counts = int(metrics["frechet"]["generated"]), int(metrics["frechet"]["real"])
+        if counts != (evaluator.protocol.samples, evaluator.real_count):
+            label += " ({:,} against {:,})".format(*counts)
+        anchors.append(Anchor(name, label, flat_metrics(metrics), meaning, by_extractor, counts))
+    return anchors
 
 
 def domain_pictures(domain: DomainRun) -> DomainPictures:

@@ -39,15 +39,27 @@ def caveats(comparison: Comparison) -> list[str]:
         sentences.append(f"{' and '.join(names)} {start} only with numbers of the same extractor, sample count, resizing and split.")
     samples, real = finite(comparison.protocol.get("samples")), finite(comparison.protocol.get("real"))
     if samples is not None and samples < MIN_UNBIASED_SAMPLES:
-        halves = next((finite(anchor.metrics.get("fd")) for anchor in comparison.anchors if anchor.name == "real_halves"), None)
-        example = f"; two halves of the real pictures, which are equally good, score {number(halves)}" if halves is not None else ""
+        halves = next((anchor for anchor in comparison.anchors if anchor.name == "real_halves" and finite(anchor.metrics.get("fd")) is not None), None)
+        sizes = "" if halves is None or halves.counts is None else " ({:,} against {:,})".format(*halves.counts)
+        example = "" if halves is None else f"; two halves of the real pictures{sizes}, which are equally good, score {number(halves.metrics['fd'])}"
         counts = f"{samples:,.0f} pictures per set" if real in (None, samples) else f"{samples:,.0f} generated pictures against {real:,.0f} real ones"
         sentences.append(f"{counts}: with so few, a Fréchet distance is too high{example}. KID has no such bias.")
-    seeds = [len(arm.seeds) for arm in comparison.arms if arm.seeds]
-    if seeds and min(seeds) > 1:
-        sentences.append("The ± of an arm is the standard deviation over its seeds; for rows without training it is KID's spread over subsets.")
-    elif any(finite(arm.metrics.get("kid_std")) is not None for arm in comparison.arms):
+    return [*sentences, *_seed_caveats(comparison), *comparison.trust]
+
+
+def _seed_caveats(comparison: Comparison) -> list[str]:
+    """Return what the ± after a figure is, and which arms were trained once; arms that diverged have no figures."""
+    arms = [arm for arm in comparison.arms if not arm.diverged]
+    once, often = [arm for arm in arms if len(arm.seeds) == 1], [arm for arm in arms if len(arm.seeds) > 1]
+    sentences = []
+    if often:
+        others = " and for rows of one training" if once else ""
+        sentences.append(
+            f"The ± of an arm is the standard deviation over its seeds; for rows without training{others} it is KID's spread over subsets."
+        )
+    elif any(finite(arm.metrics.get("kid_std")) is not None for arm in arms):
         sentences.append("The ± after KID is its spread over subsets of one set of samples; it says nothing about another training run.")
-    if seeds and min(seeds) < 2:
-        sentences.append("Each arm was trained once. Treat small differences as ties until more seeds are trained.")
-    return [*sentences, *comparison.trust]
+    if once:
+        who = f"Only one training of {' and of '.join(arm.label for arm in once)} was measured" if often else "Each arm was trained once"
+        sentences.append(f"{who}. Treat small differences as ties until more seeds are trained.")
+    return sentences

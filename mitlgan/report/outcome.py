@@ -125,6 +125,19 @@ class BaselineOutcome:
 
 
 @dataclass(frozen=True)
+class BareOutcome:
+    """The arms against bare backgrounds, by one extractor.
+
+    Attributes:
+        beaten: Whether any arm is closer to real scenes.
+        figure: The figure of bare backgrounds that decided, in words: their distance, or KID if they are more or fewer than the pictures of an arm.
+    """
+
+    beaten: bool
+    figure: str
+
+
+@dataclass(frozen=True)
 class ExtractorOutcome:
     """The composition compared with all baselines, by one extractor.
 
@@ -132,15 +145,17 @@ class ExtractorOutcome:
         extractor: Its name.
         best: Against the baseline with the lowest distance; if any trained for as long as all stages, among those.
         others: Against the other baselines.
-        beats_bare: Whether any arm is closer to real scenes than bare backgrounds are; None if these were not measured.
-        bare: Distance of bare backgrounds.
+        bare: The arms against bare backgrounds; None if these were not measured.
     """
 
     extractor: str
     best: BaselineOutcome
     others: Sequence[BaselineOutcome]
-    beats_bare: bool | None
-    bare: float | None
+    bare: BareOutcome | None
+
+    def against(self, baseline: ArmResult) -> BaselineOutcome | None:
+        """Return the outcome against one baseline; None if this extractor did not measure it."""
+        return next((outcome for outcome in (self.best, *self.others) if outcome.baseline is baseline), None)
 
     @property
     def distance(self) -> str:
@@ -148,7 +163,9 @@ class ExtractorOutcome:
         return distance_name(self.extractor)
 
 
-def compare_by_extractor(arms: Sequence[ArmResult], anchors: Sequence[Anchor], extractor: str, *, first: bool) -> ExtractorOutcome | None:
+def compare_by_extractor(
+    arms: Sequence[ArmResult], anchors: Sequence[Anchor], extractor: str, protocol: Mapping[str, Any], *, first: bool
+) -> ExtractorOutcome | None:
     """Compare the first composed arm with every baseline; None if it, or all of them, were not measured by the extractor."""
     composed = next((arm for arm in arms if arm.role == "composed"), None)
     if composed is None:
@@ -160,6 +177,21 @@ def compare_by_extractor(arms: Sequence[ArmResult], anchors: Sequence[Anchor], e
         return None
     # Baselines as long as all stages count. Those as long as the last stage alone are compared below, unless there are no others.
     best = min([outcome for outcome in outcomes if outcome.baseline.length != "stage"] or outcomes, key=lambda outcome: outcome.pair[1])
-    bare = next((scores_by(row, extractor, first=first).fd for row in anchors if row.name == "bare_backgrounds"), None)
-    beats = None if bare is None else min(ours.fd, *(outcome.pair[1] for outcome in outcomes)) < bare
-    return ExtractorOutcome(extractor, best, [outcome for outcome in outcomes if outcome is not best], beats, bare)
+    bare = next((anchor for anchor in anchors if anchor.name == "bare_backgrounds"), None)
+    sides = [ours, *(outcome.theirs for outcome in outcomes)]
+    against_bare = None if bare is None else _compare_with_bare(sides, bare, scores_by(bare, extractor, first=first), extractor, protocol)
+    return ExtractorOutcome(extractor, best, [outcome for outcome in outcomes if outcome is not best], against_bare)
+
+
+def _compare_with_bare(
+    sides: Sequence[ExtractorScores], anchor: Anchor, bare: ExtractorScores, extractor: str, protocol: Mapping[str, Any]
+) -> BareOutcome | None:
+    """Compare the arms with bare backgrounds; by KID, which has no bias, if there were more or fewer backgrounds than pictures of an arm."""
+    if bare.fd is None:
+        return None
+    kid, kids = finite(bare.metrics.get("kid")), [finite(side.metrics.get("kid")) for side in sides]
+    if anchor.has_counts_of(protocol) or kid is None or None in kids:
+        return BareOutcome(min(side.fd for side in sides if side.fd is not None) < bare.fd, f"{distance_name(extractor)} {number(bare.fd)}")
+    name = f"KID ({extractor})" if extractor else "KID"
+    assert anchor.counts is not None  # or nothing would be known of another number
+    return BareOutcome(min(one for one in kids if one is not None) < kid, f"{name} {number(kid)} of {anchor.counts[0]:,} backgrounds")

@@ -155,6 +155,8 @@ class Anchor:
         metrics: As in `Arm`.
         meaning: One clause on what this anchor stands for.
         by_extractor: As in `Arm`.
+        counts: Number of pictures in its place of the generated ones, and of real ones; none if unknown, as in records of earlier versions. A Fréchet
+            distance falls with both.
     """
 
     name: str
@@ -162,6 +164,14 @@ class Anchor:
     metrics: Mapping[str, Any]
     meaning: str = ""
     by_extractor: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    counts: tuple[int, int] | None = None
+
+    def has_counts_of(self, protocol: Mapping[str, Any]) -> bool:
+        """Return whether it was measured with as many pictures as the arms, as far as is known, so that Fréchet distances can be compared."""
+        if self.counts is None:
+            return True
+        arms = (protocol.get("samples"), protocol.get("real"))
+        return all(of_arms is None or of_arms == own for of_arms, own in zip(arms, self.counts, strict=True))
 
 
 @dataclass(frozen=True)

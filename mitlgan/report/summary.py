@@ -24,7 +24,8 @@ def report_summary(comparison: Comparison) -> dict[str, Any]:
         "verdict": verdict and {"outcome": verdict.outcome, "headline": verdict.headline, "reasons": verdict.reasons},
         "arms": [_arm_summary(arm) for arm in comparison.arms],
         "anchors": [
-            {"name": a.name, "label": a.label, "meaning": a.meaning, "metrics": a.metrics, "by_extractor": a.by_extractor} for a in comparison.anchors
+            {"name": a.name, "label": a.label, "meaning": a.meaning, "metrics": a.metrics, "by_extractor": a.by_extractor, "counts": a.counts}
+            for a in comparison.anchors
         ],
         "equal_unit": comparison.resource,
         "budget_unit": comparison.budget_unit,

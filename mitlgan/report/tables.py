@@ -52,8 +52,11 @@ def metrics_table(comparison: Comparison) -> Table:
     secondary = comparison.extractors[1:]
     arms = [TableRow(arm.label, "", _metric_cells(arm, metrics, secondary), index) for index, arm in enumerate(comparison.arms)]
     anchors = [TableRow(anchor.label, anchor.meaning, _metric_cells(anchor, metrics, secondary), None, True) for anchor in comparison.anchors]
-    caption = f"Measured by {comparison.extractors[0]}, unless a heading names another extractor." if comparison.extractors else ""
-    return Table("arm", _metric_headings(metrics, comparison.extractors), arms + anchors, caption)
+    captions = [f"Measured by {comparison.extractors[0]}, unless a heading names another extractor."] if comparison.extractors else []
+    if any(not anchor.has_counts_of(comparison.protocol) for anchor in comparison.anchors):
+        distance = distance_name(comparison.protocol.get("extractor"))
+        captions.append(f"Where a row names its numbers of pictures, arms have others: compare KID, as {distance} falls with them.")
+    return Table("arm", _metric_headings(metrics, comparison.extractors), arms + anchors, " ".join(captions))
 
 
 def cost_columns(comparison: Comparison) -> Table:
@@ -76,9 +79,7 @@ def numbers_table(comparison: Comparison) -> Table:
     """Return the main table of a page, without costs if these have a table of their own."""
     table = metrics_table(comparison) if _has_cost_table(comparison) else summary_table(comparison)
     distance = distance_name(comparison.protocol.get("extractor"))
-    caption = (
-        "All rows are measured in the same way; anchors show what a number means." if comparison.anchors else f"{distance} and KID: lower is better."
-    )
+    caption = "Anchors show what a number means." if comparison.anchors else f"{distance} and KID: lower is better."
     return dataclasses.replace(table, caption=" ".join(filter(None, (caption, table.caption))))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mitlgan.report.formatting import distance_name, duration, number, one_digit
+from mitlgan.report.formatting import duration, number, one_digit
 from mitlgan.report.outcome import BaselineOutcome, ExtractorOutcome, compare_by_extractor
 from mitlgan.report.schema import Anchor, ArmResult, Verdict, extractors_of
 from mitlgan.runtime.progress import finite
@@ -46,18 +46,18 @@ def decide_verdict(
     if refusal := _divergence(arms, composed):
         return Verdict("unmeasured", refusal, _excluded(arms))
     names = extractors_of(protocol) or ("",)
-    first, *others = (compare_by_extractor(arms, anchors, name, first=index == 0) for index, name in enumerate(names))
+    first, *others = (compare_by_extractor(arms, anchors, name, protocol, first=index == 0) for index, name in enumerate(names))
     if composed is None or first is None:
         missing = "the composed arm" if composed is None or finite(composed.metrics.get("fd")) is None else "the baseline"
         return Verdict("unmeasured", f"No verdict: {missing} was not measured.")
     outcomes = [first, *(outcome for outcome in others if outcome is not None)]
     best = first.best
     reasons = [*_reasons(composed, outcomes, anchors, resource), *_advice(outcomes, protocol), *_excluded(arms)]
-    obstacles = [*_measurement_obstacles(protocol), *_number_obstacles(outcomes)]
+    obstacles = [*_measurement_obstacles(protocol), *_number_obstacles(outcomes, best.baseline)]
     basis = _basis(best, composed, protocol)
     if obstacles:
         return Verdict("not comparable", f"Not comparable yet: {'; '.join(obstacles)} ({basis}).", reasons)
-    return Verdict(best.side, f"{_headline(best, first)}{_equal_length(best.baseline, resource)}: {basis}.", reasons)
+    return Verdict(best.side, f"{_headline(best, outcomes)}{_equal_length(best.baseline, resource)}: {basis}.", reasons)
 
 
 def _divergence(arms: Sequence[ArmResult], composed: ArmResult | None) -> str:
@@ -72,15 +72,20 @@ def _excluded(arms: Sequence[ArmResult]) -> list[str]:
     return [f"{arm.label}: its training diverged, so its numbers are not compared." for arm in arms if arm.diverged]
 
 
-def _headline(best: BaselineOutcome, first: ExtractorOutcome) -> str:
+def _headline(best: BaselineOutcome, outcomes: Sequence[ExtractorOutcome]) -> str:
+    first = outcomes[0]
     name = first.distance.split(" ", maxsplit=1)[0]
     if best.side == "close":
         disagree = abs(best.pair[0] - best.pair[1]) > best.noise
         return f"Too close to call against {best.baseline.label} ({f'{name} and KID disagree' if disagree else f'{best.difference} {name} apart'})"
-    rivals = [outcome for outcome in first.others if outcome.baseline.length != "stage" or best.baseline.length == "stage"]
-    every = "every baseline, the best of which is " if best.side == "won" and rivals else ""
-    preposition = "against" if best.side == "won" else "to"
-    return f"Composition {best.side} by {best.difference} {name} ({best.relative:.0%}) {preposition} {every}{best.baseline.label}"
+    result = f"Composition {best.side} by {best.difference} {name} ({best.relative:.0%})"
+    if best.side == "lost":
+        return f"{result} to {best.baseline.label}"
+    rivals = [outcome.baseline for outcome in first.others if outcome.baseline.length != "stage" or best.baseline.length == "stage"]
+    undecided = [rival.label for rival in rivals if any(pair.side != "won" for one in outcomes if (pair := one.against(rival)))]
+    every = "every baseline, the best of which is " if rivals and not undecided else ""
+    but = f", though not against {' or '.join(undecided)} (below)" if undecided else ""
+    return f"{result} against {every}{best.baseline.label}{but}"
 
 
 def _equal_length(baseline: ArmResult, resource: str) -> str:
@@ -98,18 +103,26 @@ def _basis(best: BaselineOutcome, composed: ArmResult, protocol: Mapping[str, An
     if samples is not None:
         against = f" against {'' if real is None else f'{real:,.0f} '}{split} pictures" if split else ""
         parts.append(f"{samples:,.0f} samples{against}")
-    seeds, noise = _seeds(composed, best.baseline), one_digit(best.noise)
-    if seeds > 1:
+    ours, theirs = _seeds(composed, best.baseline)
+    assumed, noise = "" if best.measured_noise is not None else " assumed to be", one_digit(best.noise)
+    if max(ours, theirs) > 1:
         stds = [finite(side.metrics.get("fd_std")) for side in (best.ours, best.theirs)]
         spread = " and ".join(f"±{number(std)}" for std in stds if std is not None)
-        parts.append(f"{f'{spread} over ' if spread else ''}{seeds} seeds, noise about {noise}")
+        seeds = f"{ours} seeds" if ours == theirs else f"{_trainings(ours)} against {_trainings(theirs)}"
+        parts.append(f"{f'{spread} over ' if spread else ''}{seeds}, noise{assumed} about {noise}")
     else:
-        parts.append(f"one seed per arm, noise assumed to be about {noise}")
+        parts.append(f"one seed per arm, noise{assumed} about {noise}")
     return ", ".join(parts)
 
 
-def _seeds(composed: ArmResult, baseline: ArmResult) -> int:
-    return min(len(arm.seeds) for arm in (composed, baseline) if arm.seeds or arm is composed)  # an arm without seeds trains nothing
+def _seeds(composed: ArmResult, baseline: ArmResult) -> tuple[int, int]:
+    """Return the number of trainings of both arms; an arm without seeds trains nothing, and counts as the other."""
+    ours, theirs = max(1, len(composed.seeds)), len(baseline.seeds)
+    return ours, theirs or ours
+
+
+def _trainings(seeds: int) -> str:
+    return "one training" if seeds == 1 else f"{seeds} seeds"
 
 
 def _measurement_obstacles(protocol: Mapping[str, Any]) -> Iterator[str]:
@@ -123,13 +136,24 @@ def _measurement_obstacles(protocol: Mapping[str, Any]) -> Iterator[str]:
             yield f"only {count:,.0f} {subject} measured, and {MIN_PICTURES} are needed"
 
 
-def _number_obstacles(outcomes: Sequence[ExtractorOutcome]) -> Iterator[str]:
+def _number_obstacles(outcomes: Sequence[ExtractorOutcome], baseline: ArmResult) -> Iterator[str]:
     """Yield why the numbers allow no verdict."""
-    behind = [f"{outcome.distance} {number(outcome.bare)}" for outcome in outcomes if outcome.beats_bare is False]
+    behind = [outcome.bare.figure for outcome in outcomes if outcome.bare is not None and not outcome.bare.beaten]
     if behind:
         yield f"no arm beats real backgrounds without any object ({'; '.join(behind)})"
-    if len({outcome.best.side for outcome in outcomes}) > 1:
-        yield f"the extractors disagree ({_clauses(outcomes)})"
+    if not _agree(outcomes, baseline):
+        yield f"the extractors disagree ({_clauses(outcomes, baseline)})"
+
+
+def _pairs(outcome: ExtractorOutcome, baseline: ArmResult) -> list[BaselineOutcome]:
+    """Return the outcome of an extractor against the headline's baseline, and against its own best one if that is another."""
+    pair = outcome.against(baseline)
+    return [outcome.best] if pair is None or pair is outcome.best else [pair, outcome.best]
+
+
+def _agree(outcomes: Sequence[ExtractorOutcome], baseline: ArmResult) -> bool:
+    """Return whether all extractors say the same about the headline's baseline, and about their own best ones."""
+    return len({pair.side for outcome in outcomes for pair in _pairs(outcome, baseline)}) == 1
 
 
 def _advice(outcomes: Sequence[ExtractorOutcome], protocol: Mapping[str, Any]) -> Iterator[str]:
@@ -141,7 +165,7 @@ def _advice(outcomes: Sequence[ExtractorOutcome], protocol: Mapping[str, Any]) -
         yield f"To measure more samples, use `-n {MIN_PICTURES}`, or better 2000."
     if real is not None and real < MIN_PICTURES and split in HELD_OUT:
         yield f"To measure against more pictures, hold out {MIN_PICTURES} scenes in all."
-    if any(outcome.beats_bare is False for outcome in outcomes):
+    if any(outcome.bare is not None and not outcome.bare.beaten for outcome in outcomes):
         yield "To beat bare backgrounds, train longer."
 
 
@@ -152,54 +176,71 @@ def _reasons(composed: ArmResult, outcomes: Sequence[ExtractorOutcome], anchors:
     of_stage = [outcome.sentence(name) for outcome in first.others if outcome.baseline.length == "stage"]
     others = [outcome.sentence(name) for outcome in first.others if outcome.baseline.length != "stage"]
     return [
-        *(_numbers(composed, outcome) for outcome in outcomes),
+        *(_numbers(composed, outcome, pair) for outcome in outcomes for pair in _pairs(outcome, best.baseline)),
         *(stage_only + sentence[:1].lower() + sentence[1:] for sentence in of_stage),
         *others,
+        *_other_opinions(outcomes, best.baseline),
         _noise(composed, best),
-        _extractors(outcomes),
+        _extractors(outcomes, best.baseline),
         *_bare_backgrounds(first, anchors),
         *_training_time(composed, best.baseline),
     ]
 
 
-def _numbers(composed: ArmResult, outcome: ExtractorOutcome) -> str:
-    best = outcome.best
-    ours, theirs = best.pair
-    text = f"{outcome.distance} {number(ours)} for {composed.label}, {number(theirs)} for {best.baseline.label} (lower is better)"
+def _numbers(composed: ArmResult, outcome: ExtractorOutcome, pair: BaselineOutcome) -> str:
+    ours, theirs = pair.pair
+    text = f"{outcome.distance} {number(ours)} for {composed.label}, {number(theirs)} for {pair.baseline.label} (lower is better)"
     verbs = {"with": "agrees", "against": "says the opposite", "silent": "does not separate them"}
-    if best.kid in verbs:
-        kids = f"{number(best.ours.metrics.get('kid'))} against {number(best.theirs.metrics.get('kid'))}"
-        text += f"; KID {verbs[best.kid]}: {kids}" + (f", ratio {number(best.kid_ratio)}" if best.kid_ratio is not None else "")
+    if pair.kid in verbs:
+        kids = f"{number(pair.ours.metrics.get('kid'))} against {number(pair.theirs.metrics.get('kid'))}"
+        text += f"; KID {verbs[pair.kid]}: {kids}" + (f", ratio {number(pair.kid_ratio)}" if pair.kid_ratio is not None else "")
     return text + "."
 
 
+def _other_opinions(outcomes: Sequence[ExtractorOutcome], baseline: ArmResult) -> Iterator[str]:
+    """Yield where a further extractor judges a baseline otherwise than the first, unless that is among the numbers already."""
+    for outcome in outcomes[1:]:
+        for pair in outcome.others:
+            by_first = outcomes[0].against(pair.baseline)
+            if pair.baseline is not baseline and by_first is not None and by_first.side != pair.side:
+                yield f"By {outcome.extractor}: {pair.sentence(outcome.distance)}"
+
+
 def _noise(composed: ArmResult, best: BaselineOutcome) -> str:
-    seeds, is_assumed = _seeds(composed, best.baseline), best.measured_noise is None
-    if seeds > 1 and not is_assumed:
-        return f"Means over {seeds} seeds per arm; differences below about {one_digit(best.noise)} are noise."
-    origin = "an assumption, not a measurement" if is_assumed else "measured over the seeds of one arm"
-    how_many = "One seed" if seeds <= 1 else f"{seeds} seeds"
-    return f"{how_many} per arm: another seed could change either number by about {one_digit(best.noise)} ({origin})."
+    ours, theirs = _seeds(composed, best.baseline)
+    noise = one_digit(best.noise)
+    if best.measured_noise is None:
+        how_many = "One seed per arm" if max(ours, theirs) == 1 else f"{_trainings(ours).capitalize()} against {_trainings(theirs)}"
+        return f"{how_many}: another seed could change either number by about {noise} (an assumption, not a measurement)."
+    if ours == theirs:
+        return f"Means over {ours} seeds per arm; differences below about {noise} are noise."
+    return f"{_trainings(ours).capitalize()} against {_trainings(theirs)}: differences below about {noise} are noise (measured over the seeds at hand)."
 
 
-def _extractors(outcomes: Sequence[ExtractorOutcome]) -> str:
+def _extractors(outcomes: Sequence[ExtractorOutcome], baseline: ArmResult) -> str:
     if len(outcomes) == 1:
         name = outcomes[0].extractor
         return f"Only one extractor was used{f', {name}' if name else ''}; another might disagree (name several with `--extractor`)."
-    agree = len({outcome.best.side for outcome in outcomes}) == 1
-    return f"{len(outcomes)} extractors were used, and they {'agree' if agree else 'disagree'} ({_clauses(outcomes)})."
+    verb = "agree" if _agree(outcomes, baseline) else "disagree"
+    return f"{len(outcomes)} extractors were used, and they {verb} ({_clauses(outcomes, baseline)})."
 
 
-def _clauses(outcomes: Sequence[ExtractorOutcome]) -> str:
-    return "; ".join(f"{outcome.extractor}: {outcome.best.clause()}" for outcome in outcomes)
+def _clauses(outcomes: Sequence[ExtractorOutcome], baseline: ArmResult) -> str:
+    """Return what each extractor says; baselines are named where an extractor has another best one."""
+    clauses = []
+    for outcome in outcomes:
+        pairs = _pairs(outcome, baseline)
+        is_plain = len(pairs) == 1 and pairs[0].baseline is baseline
+        words = [pair.clause() if is_plain else f"{pair.clause()} against {pair.baseline.label}" for pair in pairs]
+        clauses.append(f"{outcome.extractor}: {', '.join(words)}")
+    return "; ".join(clauses)
 
 
 def _bare_backgrounds(first: ExtractorOutcome, anchors: Sequence[Anchor]) -> list[str]:
-    if first.beats_bare is None and anchors:
+    if first.bare is None and anchors:
         return ["Bare backgrounds were not available, so it is unknown whether any arm is better than no object at all."]
-    if first.beats_bare is False:
-        distance = f"{distance_name(first.extractor).split(' ', maxsplit=1)[0]} {number(first.bare)}"
-        return [f"No arm beats real backgrounds without any object ({distance}): all are still far from real pictures."]
+    if first.bare is not None and not first.bare.beaten:
+        return [f"No arm beats real backgrounds without any object ({first.bare.figure}): all are still far from real pictures."]
     return []
 
 

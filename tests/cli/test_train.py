@@ -66,6 +66,12 @@ def test_the_four_commands_work_bare_in_an_empty_folder(command: Command, folder
     assert [arm["length"] for arm in report["arms"]] == ["", "total", "stage"]
     assert report["arms"][0]["cost"]["kimg_stage"] == 0.024
     assert {anchor["name"] for anchor in report["anchors"]} == {"real_halves", "real_pasted", "bare_backgrounds"}
+    arms_counts = [report["protocol"]["samples"], report["protocol"]["real"]]
+    for anchor in report["anchors"]:  # the numbers of pictures are in the label where they are not those of the arms
+        assert anchor["label"].endswith(f" ({anchor['counts'][0]:,} against {anchor['counts'][1]:,})") == (anchor["counts"] != arms_counts)
+    counts = {anchor["name"]: anchor["counts"] for anchor in report["anchors"]}
+    assert counts["real_halves"][0] == counts["real_halves"][1]
+    assert counts["real_pasted"] == arms_counts
     page = Path(report["report"]).read_text()
     assert report["verdict"]["headline"].split(":")[0] in page
     for reference in ("<script src", "<link", 'src="http', "@import"):

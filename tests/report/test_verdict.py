@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from mitlgan.report.schema import Anchor, ArmResult, Cost, StageCost
+from mitlgan.report.caveats import caveats
+from mitlgan.report.schema import Anchor, ArmResult, Comparison, Cost, StageCost
+from mitlgan.report.tables import numbers_table
 from mitlgan.report.verdict import decide_verdict
 
 FIRST, SECOND = "efficientnet-lite0@96", "mobilenet-v2@96"
@@ -138,6 +140,96 @@ def test_seeds_give_the_spread_and_the_noise() -> None:
     assert apart.outcome == "close"
     one = decide_verdict(AHEAD, bare(900), ONE)
     assert "One seed per arm: another seed could change either number by about 30 (an assumption, not a measurement)." in one.reasons
+
+
+def other(name: str, fd: float, second: float | None = None, *, values: list[float] | None = None, kid: float | None = None) -> ArmResult:
+    by_extractor = {} if second is None else {SECOND: numbers(second)}
+    return ArmResult(name, name, "baseline", metrics=numbers(fd, kid), seeds=range(len(values or [0])), by_extractor=by_extractor,
+                     values={FIRST: values} if values else {})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rivals", "words"),
+    [
+        ([other("A", 600.0), other("B", 700.0)], "against every baseline, the best of which is A: "),
+        ([other("A", 600.0), other("B", 610.0, kid=0.4)], "against A, though not against B (below): "),  # KID says the opposite
+        ([other("A", 600.0), other("B", 620.0, values=[300.0, 600.0, 960.0])], "against A, though not against B (below): "),  # within noise
+        ([other("A", 600.0, 600.0), other("B", 700.0, 505.0)], "against A, though not against B (below): "),  # by the other extractor
+        ([other("A", 600.0)], "against A: "),
+    ],
+)
+def test_every_baseline_is_said_only_of_those_that_are_beaten(rivals: list[ArmResult], words: str) -> None:
+    protocol = BOTH if rivals[0].by_extractor else ONE
+    verdict = decide_verdict([composed(500.0, 500.0, kid=0.9), *rivals], [], protocol)
+    assert words in verdict.headline or (verdict.outcome == "not comparable" and rivals[0].by_extractor)
+    assert ("though not" in verdict.headline) <= any("too close to call" in reason for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize(
+    ("rivals", "clauses"),
+    [
+        # Each extractor finds another baseline the best one, and says the opposite of either.
+        ([other("A", 400.0, 750.0), other("B", 750.0, 400.0)], f"{FIRST}: lost by 25%; {SECOND}: won by 33% against A, lost by 25% against B"),
+        ([other("A", 600.0, 800.0), other("B", 800.0, 400.0)], f"{FIRST}: won by 17%; {SECOND}: won by 38% against A, lost by 25% against B"),
+        ([other("A", 600.0, 800.0), other("B", 800.0, 700.0)], ""),
+        ([other("A", 600.0, 490.0), other("B", 800.0, 700.0)], f"{FIRST}: won by 17%; {SECOND}: too close to call"),
+    ],
+)
+def test_extractors_agree_on_the_same_baseline(rivals: list[ArmResult], clauses: str) -> None:
+    verdict = decide_verdict([composed(500.0, 500.0), *rivals], [], BOTH)
+    assert (verdict.outcome == "not comparable") == bool(clauses)
+    assert (f"the extractors disagree ({clauses})" in verdict.headline) == bool(clauses)
+    assert any(f"and they {'disagree' if clauses else 'agree'} (" in reason for reason in verdict.reasons)
+    if not clauses:
+        assert f"2 extractors were used, and they agree ({FIRST}: won by 17%; {SECOND}: won by 38% against A, won by 29% against B)." in verdict.reasons
+
+
+def test_bare_backgrounds_of_another_number_are_compared_by_kid() -> None:
+    """A Fréchet distance falls with the number of pictures, so that few backgrounds would be beaten too easily."""
+    few = Anchor("bare_backgrounds", "Bare", {"fd": 900.0, "kid": 0.8, "kid_std": 0.01}, "no object", counts=(87, 1500))
+    behind = decide_verdict([composed(500.0, kid=1.0), baseline(600.0)], [few], ONE)
+    assert behind.outcome == "not comparable"
+    assert f"no arm beats real backgrounds without any object (KID ({FIRST}) 0.800 of 87 backgrounds)" in behind.headline
+    ahead = decide_verdict([composed(500.0, kid=0.7), baseline(600.0)], [few], ONE)
+    assert ahead.outcome == "won"
+    many = Anchor("bare_backgrounds", "Bare", {"fd": 400.0, "kid": 5.0, "kid_std": 0.01}, counts=(2000, 1500))
+    assert f"without any object (FD ({FIRST}) 400)" in decide_verdict(AHEAD, [many], ONE).headline
+
+
+def test_other_numbers_of_pictures_are_named() -> None:
+    halves = Anchor("real_halves", "Real halves", numbers(661.0), "two halves", counts=(366, 366))
+    pasted = Anchor("real_pasted", "Pasted", numbers(300.0), "perfect layers", counts=(2000, 1500))
+    sentence = f"compare KID, as FD ({FIRST}) falls with them."
+    assert numbers_table(Comparison("t", AHEAD, protocol=ONE, anchors=[halves, pasted])).caption.endswith(sentence)
+    assert sentence not in numbers_table(Comparison("t", AHEAD, protocol=ONE, anchors=[pasted])).caption
+    said = caveats(Comparison("t", AHEAD, protocol=ONE, anchors=[halves]))
+    assert any("two halves of the real pictures (366 against 366), which are equally good, score 661" in one for one in said)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "basis", "noise", "trust"),
+    [
+        ([480.0, 500.0, 520.0], None, "±22.0 over 3 seeds against one training, noise about 50",
+         "3 seeds against one training: differences below about 50 are noise (measured over the seeds at hand).",
+         ["seeds; for rows without training and for", "Only one training of A was"]),
+        ([480.0, 500.0, 520.0], [570.0, 600.0, 630.0], "±22.0 over 3 seeds, noise about 70",
+         "Means over 3 seeds per arm; differences below about 70 are noise.", ["seeds; for rows without training it"]),
+        (None, None, "one seed per arm, noise assumed to be about 30",
+         "One seed per arm: another seed could change either number by about 30 (an assumption, not a measurement).",
+         ["its spread over subsets of one set", "Each arm was trained once."]),
+    ],
+)  # fmt: skip
+def test_headline_reasons_and_caveats_count_seeds_alike(
+    ours: list[float] | None, theirs: list[float] | None, basis: str, noise: str, trust: list[str]
+) -> None:
+    diverged = ArmResult("C", "C (diverged)", "baseline", diverged=True, seeds=[2])
+    arms = [composed(500.0, values=ours), other("A", 600.0, values=theirs), diverged]
+    verdict = decide_verdict(arms, [], ONE)
+    assert verdict.headline.endswith(f"{basis}.")
+    assert noise in verdict.reasons
+    said = [one for one in caveats(Comparison("t", arms, protocol=ONE)) if "±" in one or "trained once" in one or "one training of" in one]
+    assert len(said) == len(trust)
+    assert all(part in sentence for part, sentence in zip(trust, said, strict=True))
 
 
 def test_the_stage_alone_stands_below_the_headline() -> None:

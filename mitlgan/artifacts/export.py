@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,12 +28,13 @@ from mitlgan.artifacts.published_card import published_card, with_licence
 from mitlgan.artifacts.sample_files import stages_sheet_png
 from mitlgan.artifacts.samples import sample_like, samples_of_seeds
 from mitlgan.artifacts.times import TIMES_FILE, split_times
-from mitlgan.errors import ArtifactError, UsageError, raise_resource_fault
+from mitlgan.errors import ArtifactError, MitlganError, UsageError, raise_resource_fault
 from mitlgan.images.resize import OWN_SIZE, PictureSize
 from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import CompositionStages
 from mitlgan.recipe import as_dict
 from mitlgan.runtime.files import refuse_existing, require_suffix, write_atomically
+from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
 MAX_DIFFERENCE = 1e-4
@@ -87,7 +89,7 @@ def export_artifact(
     out: str | Path,
     *,
     seed: int = 0,
-    like: Path | None = None,
+    like: str | Path | None = None,
     size: PictureSize = OWN_SIZE,
     has_metadata: bool = True,
     licence: str | None = None,
@@ -102,7 +104,7 @@ def export_artifact(
         out: File or folder to write; it must not exist.
         seed: Seed of the picture in layers.
         like: A picture of this artifact to write in layers instead; see `mitlgan.artifacts.samples.sample_like`.
-        size: Size of the picture in layers.
+        size: Size of the picture in layers; by default its own, or that of `like`.
         has_metadata: Whether the merged image of an OpenRaster says how it was made; see `mitlgan.artifacts.picture_record`.
         licence: Licence of an artifact that has none yet, for `card` and `hub-folder`.
 
@@ -133,6 +135,7 @@ def export_artifact(
     if to in LAYERED_FORMATS:
         check_layered_format(to, "--to")
         samples = samples_of_seeds(artifact, [seed]) if like is None else sample_like(artifact, like)
+        size = samples.records[0].size if like is not None and size == OWN_SIZE else size
         text = samples.texts(size, artifact.card.size_px)[0] if has_metadata else None
         content = encode_layered(layered_picture(artifact, samples.stages, size), to, text)
         write_atomically(path, content)
@@ -242,9 +245,26 @@ def _slim(artifact: LoadedArtifact, path: Path) -> Path:
     if artifact.card.kind != "composer":
         raise UsageError(f"to: slim is for compositions; {KIND_WITH_ARTICLE[artifact.card.kind]} has no frozen generators to leave out")
     check_generators_found(path, artifact.card)
-    with remove_if_failed(path, *(path.with_name(name) for name in (CARD_FILE, TIMES_FILE))):
+    companions = slim_companions(path)
+    for file in companions:
+        if os.path.lexists(file) and not _is_of(file, artifact):
+            raise UsageError(f"--out {path}: {file.name} next to it is of something else and would be overwritten; name a file in a folder of its own")
+    with remove_if_failed(path, *companions):
         save_network(path, artifact.network, artifact.card, without_generators=True)
     return path
+
+
+def slim_companions(path: Path) -> list[Path]:
+    """Return the files that a composition without its generators has next to it."""
+    return [path.with_name(CARD_FILE), path.with_name(TIMES_FILE)]
+
+
+def _is_of(file: Path, artifact: LoadedArtifact) -> bool:
+    """Return whether a card or a file of times is of an artifact's tensors."""
+    try:
+        return bool(read_json(file).get("tensors_sha256") == artifact.tensors_sha256)
+    except (MitlganError, RecursionError):
+        return False
 
 
 def _png_sheet(artifact: LoadedArtifact) -> bytes:

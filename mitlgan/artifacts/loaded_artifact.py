@@ -60,8 +60,10 @@ class LoadedArtifact:
 
         If seeds are given by layer without one for the placement, the frontmost layer's seeds are used for it, so that an object keeps its place.
         """
-        if isinstance(seeds, Mapping) and self.composer and PLACEMENT_LATENT in self.card.latent_dims and PLACEMENT_LATENT not in seeds:
-            seeds = {**seeds, PLACEMENT_LATENT: seeds.get(self.composer.frontmost_layer, ())}
+        if isinstance(seeds, int):
+            raise UsageError(f"seeds: {seeds} is one number; give a list, such as [{seeds}], or range({seeds})")
+        if isinstance(seeds, Mapping) and self.composer and self.composer.frontmost_layer in seeds and PLACEMENT_LATENT in self.card.latent_dims:
+            seeds = {PLACEMENT_LATENT: seeds[self.composer.frontmost_layer], **seeds}
         return latents_from_seeds(seeds, self.card.latent_dims)
 
     def sample(self, seeds: Seeds, transforms: LayerTransforms | None = None) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from torch import Tensor
 
 from mitlgan.artifacts.layered_files import LAYERED_FORMATS, encode_layered, layered_picture
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
+from mitlgan.artifacts.samples import Samples
 from mitlgan.images.alpha import unpremultiply
 from mitlgan.images.encode import encode_png, encode_with_text
-from mitlgan.images.grid import contact_sheet_png, layer_title, titled_grids_png
+from mitlgan.images.grid import captioned_cells_png, layer_title, sheet_cells, sheet_columns, titled_grids_png
 from mitlgan.images.resize import OWN_SIZE, PictureSize, resize_images
 from mitlgan.networks import CompositionStages
 from mitlgan.runtime.files import ensure_folder, sibling_path, translate_disk_errors, write_atomically
@@ -22,6 +24,8 @@ from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
 PICTURE_FORMATS = {"png": "PNG", "webp": "WEBP"}
 """Formats of plain pictures by their suffix, with Pillow's name. WebP is lossless."""
+MAX_OVERVIEW = 4096
+"""Images of a contact sheet, at most."""
 MIN_SHEET_COLUMNS = 4
 """Images per row of each grid of a sheet of stages, at least."""
 
@@ -32,7 +36,7 @@ class SampleFiles:
 
     Attributes:
         pictures: One file per image, alone in their folder.
-        overview: A grid of all images, next to the folder.
+        overview: A grid of all images, or the first `MAX_OVERVIEW`, next to the folder.
         stages: Folder of each stage of a composition, such as `fg` and `fused`; its files have the same names.
     """
 
@@ -42,44 +46,56 @@ class SampleFiles:
 
 
 def write_sample_files(
-    stages: CompositionStages,
-    names: Sequence[str],
+    samples: Iterable[Samples],
+    count: int,
     out: Path,
     *,
     every_layer: bool = False,
     form: str = "png",
     size: PictureSize = OWN_SIZE,
-    texts: Sequence[str] = (),
+    has_metadata: bool = True,
     artifact: LoadedArtifact | None = None,
 ) -> SampleFiles:
-    """Write one file per image, a contact sheet of all images, and optionally every stage of a composition; alpha is written straight.
+    """Write one file per image, a contact sheet of the images, and optionally every stage of a composition; alpha is written straight.
 
     Args:
-        stages: As `LoadedArtifact.layers` returns them.
-        names: File names without ending, one per image.
+        samples: The images in batches, so that any number needs little memory; an error in the first one leaves nothing.
+        count: Number of images in all batches. The contact sheet has the first `MAX_OVERVIEW`.
         out: Folder `OUT`; the sheet is `OUT-grid.png`, stages are in `OUT-layers/NAME/`.
         every_layer: Also write each layer, the fused image, the mattes, and each placed layer.
         form: `png`, `webp`, or a layered format: `ora` or `psd`.
         size: Size of pictures and stages.
-        texts: Text of each file, see `mitlgan.artifacts.picture_record`; none: no texts.
-        artifact: The artifact of the stages, for a layered format.
+        has_metadata: Whether files say how they were made, if that is known; see `mitlgan.artifacts.picture_record`.
+        artifact: The artifact of the samples, for a layered format.
 
     Raises:
         ResourceError: A folder cannot be written; nothing stays, as after an interrupt.
     """
     overview, stages_folder = sibling_path(out, "-grid.png"), sibling_path(out, "-layers")
-    files = SampleFiles([out / f"{name}.{form}" for name in names], overview, {})
+    files = SampleFiles([], overview, {})
+    names: list[str] = []
+    cells: list[Tensor] = []
+    columns = sheet_columns(min(count, MAX_OVERVIEW))
+    batches = iter(samples)
+    first = next(batches)
     with remove_if_failed(out, overview, stages_folder), translate_disk_errors(out):
         ensure_folder(out)
-        write_atomically(overview, contact_sheet_png(stages.output, [_caption(name) for name in names]))
-        encode = _encoder(stages, form, size, artifact)
-        for index, file in enumerate(files.pictures):
-            write_atomically(file, encode(index, texts[index] if texts else None))
-        if every_layer and len(stages.layers) > 1:
-            for stage, images in _images_by_stage(stages).items():
-                files.stages[stage] = stages_folder / stage
-                ensure_folder(files.stages[stage])
-                _write_each(images, [files.stages[stage] / f"{name}.png" for name in names], size)
+        for batch in itertools.chain([first], batches):
+            texts = batch.texts(size, max(batch.stages.output.shape[2:])) if has_metadata and batch.records else None
+            encode = _encoder(batch.stages, form, size, artifact)
+            for index, name in enumerate(batch.names):
+                files.pictures.append(out / f"{name}.{form}")
+                write_atomically(files.pictures[-1], encode(index, texts[index] if texts else None))
+            room = MAX_OVERVIEW - len(names)
+            if room > 0:
+                cells.append(sheet_cells(batch.stages.output[:room], columns))
+                names += batch.names[:room]
+            if every_layer and len(batch.stages.layers) > 1:
+                for stage, images in _images_by_stage(batch.stages).items():
+                    files.stages[stage] = stages_folder / stage
+                    ensure_folder(files.stages[stage])
+                    _write_each(images, [files.stages[stage] / f"{name}.png" for name in batch.names], size)
+        write_atomically(overview, captioned_cells_png(torch.cat(cells), [_caption(name) for name in names], columns))
     return files
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.images.resize import PictureSize
 from mitlgan.latents import read_latent, truncate
 from mitlgan.networks import CompositionStages
+
+SAMPLES_PER_BATCH = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +68,30 @@ def samples_of_seeds(
     return Samples([f"{seed:06d}" for seed in seeds], stages, records)
 
 
+def batches_of_seeds(
+    artifact: LoadedArtifact,
+    seeds: Sequence[int],
+    locks: Mapping[str, int] | None = None,
+    transforms: LayerTransforms | None = None,
+    truncation: float = 1.0,
+    *,
+    one: bool = False,
+) -> Iterator[Samples]:
+    """Yield the pictures of seeds as `samples_of_seeds` returns them, to the bit, some at a time: the stages of thousands do not fit into memory.
+
+    Args:
+        artifact: See `samples_of_seeds`, as of what follows.
+        seeds: One per picture.
+        locks: Seeds of layers.
+        transforms: Of layers.
+        truncation: Of latents.
+        one: Yield all in one batch.
+    """
+    step = max(1, len(seeds)) if one else SAMPLES_PER_BATCH
+    for start in range(0, len(seeds), step):
+        yield samples_of_seeds(artifact, seeds[start : start + step], locks, transforms, truncation)
+
+
 def samples_of_files(
     artifact: LoadedArtifact, paths: Sequence[Path], transforms: LayerTransforms | None = None, truncation: float = 1.0
 ) -> Samples:  # fmt: skip
@@ -83,7 +109,7 @@ def samples_of_files(
     return Samples(names, render_evenly(artifact, truncate(z, truncation), transforms), records)
 
 
-def sample_like(artifact: LoadedArtifact, path: Path, transforms: LayerTransforms | None = None) -> Samples:
+def sample_like(artifact: LoadedArtifact, path: str | Path, transforms: LayerTransforms | None = None) -> Samples:
     """Render the picture of a PNG or WebP again, from the record in its file.
 
     Args:
@@ -96,6 +122,7 @@ def sample_like(artifact: LoadedArtifact, path: Path, transforms: LayerTransform
         ArtifactError: Another artifact made it.
         UsageError: The artifact cannot take these transforms.
     """
+    path = Path(path)
     record = read_record(path, "--like").with_transforms(transforms or {})
     return Samples([path.stem], render_record(artifact, record, f"--like {path}"), [record])
 

@@ -44,7 +44,9 @@ def describe(
         to_one_line(f"{values['name']}: {values['kind']}, {values['size_px']} px"),
         f"{'':<12}{'parameters':>14}{'trainable':>14}{'multiply-accumulates':>24}",
     ]
-    for name, part in [*values["networks"].items(), ("total", values["total"])]:
+    critic = {name: part for name, part in values["networks"].items() if name == "critic"}
+    parts = {name: part for name, part in values["networks"].items() if name not in critic}
+    for name, part in {**parts, "total": values["total"], **critic}.items():  # the total is of what makes a picture
         lines.append(f"{name:<12}{part['parameters']:>14,}{part['trainable']:>14,}{part['multiply_accumulates']:>24,}")
     thesis = "like the thesis' generator of this size"
     lines += [f"layer {name}: {f'as {recipe} makes it' if recipe else thesis}" for name, recipe in values.get("layers", {}).items()]

@@ -58,7 +58,7 @@ def export(
     Exported programs are checked to give the same pictures. In ora and psd, the background and each object are layers, under a correction that makes
     them the composed picture to the last bit.
     """
-    from mitlgan.artifacts.export import EXPORT_SUFFIXES
+    from mitlgan.artifacts.export import EXPORT_SUFFIXES, slim_companions
     from mitlgan.artifacts.export import export_artifact as exported
     from mitlgan.artifacts.layered_files import LAYERED_FORMATS
     from mitlgan.artifacts.loaded_artifact import load_artifact
@@ -69,12 +69,15 @@ def export(
         options.refuse_given(context, ("seed", "like", "scale", "size", "filter_name", "no_metadata"), reason)
     elif like is not None:
         options.refuse_given(context, ("seed",), "cannot go with --like, which makes one picture as it was made; leave one out")
+    if to == Target.psd:
+        options.refuse_given(context, ("no_metadata",), "is of OpenRaster; a PSD never says how it was made")
     if out is not None:
         refuse_existing(out, "--out")
     loaded = load_artifact(artifact)
-    target = picture_size(scale, size, filter_name, loaded.card.size_px, has_sheet=False)
+    target = picture_size(scale, size, filter_name, loaded.card.size_px, like=like, has_sheet=False)
     path = new_file(out, f"{loaded.card.kind}{EXPORT_SUFFIXES[to.value]}")
     path = exported(loaded, to.value, path, seed=seed, like=like, size=target, has_metadata=not no_metadata, licence=licence)
     files = sorted(file for file in path.iterdir()) if path.is_dir() else [path]
+    files += [file for file in slim_companions(path) if file.exists()] if to == Target.slim else []
     values = {"file": str(path), "to": to.value, "bytes": sum(file.stat().st_size for file in files)}
     print_result(as_json, values, "\n".join(map(str, files)))

@@ -9,7 +9,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.edit_options import ArtifactPath, Layer, layer_names, load_artifact
-from mitlgan.cli.output import print_result
+from mitlgan.cli.output import log, print_result
 from mitlgan.cli.output_files import lines_of, new_file, refuse_picture
 from mitlgan.cli.picture_options import FilterName, NoMetadata, Scale, Size, picture_size
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from mitlgan.images.resize import PictureSize
 
 
+Weight = Annotated[list[str] | None, typer.Option("--weight", metavar="[LAYER=]W", help="Share of B, from 0 to 1; repeatable by layer. Default: 0.5.")]
+
+
 def mix(
     artifact: ArtifactPath,
     first: Annotated[str | None, typer.Argument(metavar="A", help="First parent: a seed, fg=7,bg=3 or latent.json.")] = None,
@@ -28,9 +31,7 @@ def mix(
     coarse: Annotated[str | None, typer.Option("--coarse", metavar="A", help="Style generators, instead of A and B: layout of this one.")] = None,
     fine: Annotated[str | None, typer.Option("--fine", metavar="B", help="Texture and colour of this one.")] = None,
     from_px: Annotated[int | None, typer.Option("--from-px", metavar="N", help="Size from which --fine counts.", min=4)] = None,
-    weight: Annotated[
-        list[str] | None, typer.Option("--weight", metavar="[LAYER=]W", help="Share of B, from 0 to 1; repeatable by layer. Default: 0.5.")
-    ] = None,
+    weight: Weight = None,
     layer: Layer = None,
     features: Annotated[str | None, typer.Option("--features", metavar="K|NAME", help="Mix activations after this stage instead of latents.")] = None,
     straight: Annotated[bool, typer.Option("--lerp", help="Take the straight line between latents: a more average child.")] = False,
@@ -41,7 +42,11 @@ def mix(
     no_metadata: NoMetadata = False,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="The child's picture, a new file; its latent is written next to it, as .json. Default: child.png."),
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="The child's picture, a new file; its latent, if any, is written next to it, as .json. Default: child.png.",
+        ),
     ] = None,
     sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also write parents and child in one PNG.")] = None,
     device: options.Device = "auto",
@@ -53,7 +58,6 @@ def mix(
     """
     from mitlgan.editing import mix as mixed
     from mitlgan.editing import mix_styles, parse_latent
-    from mitlgan.errors import UsageError
     from mitlgan.latents import write_latent
     from mitlgan.runtime.files import write_atomically
     from mitlgan.runtime.unfinished_outputs import remove_if_failed
@@ -61,10 +65,7 @@ def mix(
     out = new_file(out, "child.png", [".json"])
     refuse_picture(sheet, "--sheet", out)
     names = _parents(first, second, coarse, fine, from_px)
-    if coarse is not None and (weight or layer or features or straight):
-        raise UsageError("--coarse: mixes styles by resolution; leave away --weight, --layer, --features and --lerp")
-    if features is not None and straight:
-        raise UsageError("--lerp: is a path between latents, and --features mixes activations; leave one out")
+    _check_exclusive(coarse is not None, features is not None, bool(weight or layer), straight)
     loaded = load_artifact(artifact, device)
     target = picture_size(scale, size, filter_name, loaded.card.size_px, has_sheet=sheet is not None)
     parents = [parse_latent(loaded, text, name) for name, text in names.items()]
@@ -79,8 +80,20 @@ def mix(
             write_latent(latent_path, child.z, loaded.card.latent_dims, loaded.tensors_sha256, f"child of {' and '.join(names.values())}")
         if sheet is not None:
             _write_sheet(sheet, loaded, parents, child, target, truncation)
+    if latent_path is None:
+        log(f"{out}: activations were mixed, so there is no latent of the child, and `sample --like` cannot make it again")
     values = {"picture": str(out), "latent": str(latent_path) if latent_path else None, "sheet": str(sheet) if sheet else None}
     print_result(as_json, values, lines_of(out, latent_path, sheet))
+
+
+def _check_exclusive(by_style: bool, by_features: bool, shares: bool, straight: bool) -> None:
+    """Refuse options that exclude each other."""
+    from mitlgan.errors import UsageError
+
+    if by_style and (shares or by_features or straight):
+        raise UsageError("--coarse: mixes styles by resolution; leave away --weight, --layer, --features and --lerp")
+    if by_features and straight:
+        raise UsageError("--lerp: is a path between latents, and --features mixes activations; leave one out")
 
 
 def _write_sheet(path: Path, loaded: LoadedArtifact, parents: list[Tensor], child: MixResult, size: PictureSize, truncation: float) -> None:

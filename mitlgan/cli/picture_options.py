@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,7 +28,14 @@ NoMetadata = Annotated[bool, typer.Option("--no-metadata", help="Leave out of th
 
 
 def picture_size(
-    scale: int | None, size: int | None, filter_name: Filter | None, width: int, height: int | None = None, *, has_sheet: bool = True
+    scale: int | None,
+    size: int | None,
+    filter_name: Filter | None,
+    width: int,
+    height: int | None = None,
+    *,
+    like: Path | None = None,
+    has_sheet: bool = True,
 ) -> PictureSize:
     """Return the size that options ask for, checked for pictures of `width` x `height` px.
 
@@ -37,6 +45,7 @@ def picture_size(
         filter_name: Of --filter.
         width: Own width, px.
         height: Own height, px. None: as the width.
+        like: A picture whose recorded size is the default.
         has_sheet: Whether a sheet is written, which enlarges small pictures also without a size.
 
     Raises:
@@ -45,6 +54,12 @@ def picture_size(
     from mitlgan.errors import UsageError
     from mitlgan.images.resize import PictureSize
 
+    if like is not None and (scale, size) == (None, None):
+        from mitlgan.artifacts.picture_record import read_record
+
+        recorded = read_record(like, "--like").size
+        scale, size = recorded.scale, recorded.size_px
+        filter_name = Filter(recorded.filter) if filter_name is None and recorded.filter is not None else filter_name
     if filter_name is not None and (scale, size) == (None, None) and not has_sheet:
         raise UsageError("--filter: pictures keep their size; give --scale or --size, too, or leave it out")
     requested = PictureSize(scale, size, None if filter_name is None else filter_name.value)

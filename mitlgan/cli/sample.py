@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mitlgan.cli import options
-from mitlgan.cli.output import print_result
+from mitlgan.cli.output import log, print_result
 from mitlgan.cli.output_files import new_folder, refuse_picture
 from mitlgan.cli.picture_options import FilterName, NoMetadata, Scale, Size, picture_size
 
@@ -77,11 +77,12 @@ def sample(
 ) -> None:
     """Write images of an artifact as PNG, WebP or layers."""
     from mitlgan.artifacts.layered_files import LAYERED_FORMATS, check_layered_format
-    from mitlgan.artifacts.sample_files import stages_sheet_png, write_sample_files
-    from mitlgan.artifacts.samples import sample_like, samples_of_files, samples_of_seeds
+    from mitlgan.artifacts.sample_files import MAX_OVERVIEW, stages_sheet_png, write_sample_files
+    from mitlgan.artifacts.samples import batches_of_seeds, sample_like, samples_of_files
+    from mitlgan.errors import UsageError
     from mitlgan.runtime.files import write_atomically
 
-    _check_exclusive(context, like, latent, lock, sheet)
+    _check_exclusive(context, like, latent, lock, sheet, form)
     locks, stands = _locks(lock or []), _stands(stand or [])
     if form in LAYERED_FORMATS:
         check_layered_format(form.value, "--format")
@@ -90,25 +91,25 @@ def sample(
     loaded = _load(artifact, like, device)
     for name in stands:
         loaded.check_movable(name, f"--transform {name}")
-    target = picture_size(scale, size, filter_name, loaded.card.size_px, has_sheet=sheet is not None)
+    if layers and loaded.composer is None:
+        raise UsageError("--layers: a generator has one layer, the picture itself; leave it out")
+    target = picture_size(scale, size, filter_name, loaded.card.size_px, like=like, has_sheet=sheet is not None)
+    count = 1 if like is not None else len(latent) if latent else count
     if like is not None:
-        samples = sample_like(loaded, like, stands)
-        target = target if (scale, size) != (None, None) else samples.records[0].size
+        samples = iter([sample_like(loaded, like, stands)])
     elif latent:
-        samples = samples_of_files(loaded, latent, stands, truncation)
+        samples = iter([samples_of_files(loaded, latent, stands, truncation)])
     else:
-        samples = samples_of_seeds(loaded, range(seed, seed + count), locks, stands, truncation)
+        samples = batches_of_seeds(loaded, range(seed, seed + count), locks, stands, truncation, one=sheet is not None)
     if sheet is not None:
-        write_atomically(sheet, stages_sheet_png(samples.stages, picture_size(scale, size, filter_name, loaded.card.size_px)))
+        write_atomically(sheet, stages_sheet_png(next(samples).stages, picture_size(scale, size, filter_name, loaded.card.size_px)))
         return print_result(as_json, {"sheet": str(sheet)}, f"{sheet}")
-    texts = [] if no_metadata else samples.texts(target, loaded.card.size_px)
-    files = write_sample_files(samples.stages, samples.names, out, every_layer=layers, form=form.value, size=target, texts=texts, artifact=loaded)
-    values = {
-        "grid": str(files.overview),
-        "files": [str(file) for file in files.pictures],
-        "stages": {name: str(folder) for name, folder in files.stages.items()},
-    }
-    return print_result(as_json, values, "\n".join([_written(out, files.pictures), *map(str, files.stages.values()), str(files.overview)]))
+    files = write_sample_files(samples, count, out, every_layer=layers, form=form.value, size=target, has_metadata=not no_metadata, artifact=loaded)
+    if count > MAX_OVERVIEW:
+        log(f"{files.overview}: has the first {MAX_OVERVIEW:,} of the {count:,} pictures")
+    stages = {name: str(folder) for name, folder in files.stages.items()}
+    values = {"grid": str(files.overview), "files": [str(file) for file in files.pictures], "stages": stages}
+    return print_result(as_json, values, "\n".join([_written(out, files.pictures), *stages.values(), str(files.overview)]))
 
 
 def _written(out: Path, files: Sequence[Path]) -> str:
@@ -118,7 +119,9 @@ def _written(out: Path, files: Sequence[Path]) -> str:
     return f"{out}: {len(names)} picture{'s' if len(names) > 1 else ''}, {listed}"
 
 
-def _check_exclusive(context: typer.Context, like: Path | None, latent: list[Path] | None, lock: list[str] | None, sheet: Path | None) -> None:
+def _check_exclusive(
+    context: typer.Context, like: Path | None, latent: list[Path] | None, lock: list[str] | None, sheet: Path | None, form: Format
+) -> None:
     """Refuse options that exclude each other: seeds, latent files and a picture each say which pictures to make, and a sheet is all that is written."""
     from mitlgan.errors import UsageError
 
@@ -132,6 +135,8 @@ def _check_exclusive(context: typer.Context, like: Path | None, latent: list[Pat
     if sheet is not None:
         reason = "cannot go with --sheet, which writes nothing but one PNG; leave one out"
         options.refuse_given(context, ("out", "layers", "form", "no_metadata"), reason)
+    if form == Format.psd:
+        options.refuse_given(context, ("no_metadata",), "is of PNG, WebP and OpenRaster; a PSD never says how it was made")
 
 
 def _load(artifact: str | None, like: Path | None, device: str) -> LoadedArtifact:

@@ -54,6 +54,7 @@ def make(
 
 @app.command()
 def score(
+    context: typer.Context,
     key: Annotated[Path, typer.Argument(metavar="KEY", help="The study's key.json.")],
     answers: Annotated[list[Path], typer.Argument(metavar="ANSWERS...", help="Files that participants saved.")],
     sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also write a page of all pictures with their realness.")] = None,
@@ -68,10 +69,12 @@ def score(
     from mitlgan.study import read_pictures, score_answers
 
     refuse_file(sheet, "--sheet")
+    if sheet is None:
+        options.refuse_given(context, ("page",), "is for --sheet; give that, too, or leave it out")
     scores = score_answers(key, answers)
     values = scores.as_json()
     if scores.repeated:
-        log(f"{scores.repeated} files left out: a later one is of the same participant")
+        log(f"files left out: {scores.repeated}, each with a later one of the same participant")
     if sheet is not None:
         values["sheet"] = str(write_study_sheet(sheet, scores, read_pictures(page or key.parent / "study.html", key)))
     lines = [f"{'arm':<24}{'realness':>10}{'95 % interval':>18}{'answers':>10}"]
@@ -82,5 +85,5 @@ def score(
     lines += [
         f"{index:<3} {picture['arm']:<20}{picture['source']:<20}{picture_text(picture)}" for index, picture in enumerate(scores.pictures, start=1)
     ]
-    lines.append(f"{scores.participants} participants; the intervals take answers for independent, which those of one person are not quite")
+    lines.append(f"participants: {scores.participants}; the intervals take answers for independent, which those of one person are not quite")
     print_result(as_json, values, "\n".join(lines + ([str(sheet)] if sheet else [])))

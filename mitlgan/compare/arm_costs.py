@@ -9,9 +9,9 @@ import numpy as np
 from mitlgan.artifacts.card import Card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.artifacts.summary import describe
+from mitlgan.artifacts.training_records import pretraining_records
 from mitlgan.compare.arms import finetune_layer
 from mitlgan.compare.budgets import records_macs
-from mitlgan.compare.pretraining import uncounted_records
 from mitlgan.compare.trained_arms import DomainRun, TrainedArm
 from mitlgan.report.schema import Cost, StageCost
 
@@ -44,9 +44,8 @@ def arm_cost(trained: TrainedArm, domain: DomainRun, loaded: LoadedArtifact, pat
 
 def pretraining_stages(card: Card) -> dict[str, StageCost]:
     """Return the cost of pretraining each layer of a composition; a generator that several layers are, or grew from, counts for the first of them."""
-    stages, counted = {}, set[str]()
-    for name, layer in card.layers.items():
-        records = uncounted_records(layer.sha256_before, layer.training_records(), counted)
+    stages = {}
+    for name, records in pretraining_records(card).items():
         kimg, seconds, cpu_seconds = (sum(float(record.get(key) or 0.0) for record in records) for key in ("kimg", "seconds", "cpu_seconds"))
         stages[name] = StageCost(
             LAYER_LABELS.get(name, name), kimg, seconds, pretraining=True, macs=records_macs(records, {}), cpu_seconds=cpu_seconds or None

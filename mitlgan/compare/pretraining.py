@@ -8,6 +8,7 @@ from typing import Any
 
 from mitlgan.artifacts.card import Card, read_weights_hash
 from mitlgan.artifacts.times import TIMES_FILE
+from mitlgan.artifacts.training_records import uncounted_records
 from mitlgan.compare.arms import ArmSpec, finetune_layer
 from mitlgan.compare.budgets import records_macs
 from mitlgan.compare.domains import read_cards
@@ -67,20 +68,6 @@ def pretraining_costs(layers: Mapping[str, Path], resource: str, is_required: bo
             return {}
         costs[name] = cost
     return costs
-
-
-def uncounted_records(weights_sha256: str, records: Sequence[Mapping[str, Any]], counted: set[str]) -> list[Mapping[str, Any]]:
-    """Return the training records of a layer whose generators are not counted yet, and count them.
-
-    Args:
-        weights_sha256: Hash of the layer's weights.
-        records: Its own record, then those of the generators that it grew from.
-        counted: Hashes of the generators that are counted.
-    """
-    hashes = [weights_sha256, *(str(record.get("tensors_sha256") or "") for record in records[1:])][: len(records)]
-    uncounted = [record for sha256, record in zip(hashes, records, strict=True) if not sha256 or sha256 not in counted]
-    counted |= set(filter(None, hashes))
-    return uncounted
 
 
 def _records_cost(records: Sequence[Mapping[str, Any]], name: str, resource: str) -> tuple[float, str]:

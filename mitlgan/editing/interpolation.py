@@ -50,8 +50,10 @@ def plan_path(
     """
     if closed and there_and_back:
         raise UsageError("--ping-pong: cannot be combined with --loop; choose one of them")
-    if frames * len(points) > MAX_FRAMES:
-        raise UsageError(f"frames: {frames} between {len(points)} points are more than {MAX_FRAMES}; give fewer")
+    legs = len(points) - (0 if closed else 1)
+    total = (frames - 1) * legs + 1
+    if total > MAX_FRAMES:
+        raise UsageError(f"frames: {frames} for each way are {total:,} in all, more than {MAX_FRAMES:,}; give fewer")
     stops = [truncate(to_latent(artifact, point), truncation) for point in points]
     stacked = torch.stack([*stops, stops[0]] if closed else stops)
     z, at = interpolate_path(stacked, frames, artifact.card.latent_dims, layers=layers, easing=easing, straight=straight)

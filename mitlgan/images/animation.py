@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from importlib.util import find_spec
@@ -33,7 +34,7 @@ def encode_animation(frames: Frames, extension: str, fps: float) -> bytes:
     Args:
         frames: (F, H, W, 3) RGB.
         extension: `gif` (256 colors for all frames together), `webp`, `png` (APNG) or `mp4`. WebP and APNG are lossless.
-        fps: Frames per second, from 1 to 120; GIFs round the frame time to hundredths of a second.
+        fps: Frames per second, from 1 to 120; frames of a GIF end at hundredths of a second.
 
     Raises:
         UsageError: The extension is unknown, fps is out of range, or mp4 lacks the extra `video`.
@@ -78,7 +79,13 @@ def _gif(frames: Frames, fps: float) -> bytes:
     pictures = [Image.fromarray(picture, "P") for picture in indices]
     for picture in pictures:
         picture.putpalette(colors.tobytes())
-    return _save(pictures, "GIF", fps, duration=round(GIF_TICKS_PER_S / fps) * 1000 // GIF_TICKS_PER_S, optimize=False, disposal=1)
+    return _save(pictures, "GIF", fps, duration=_gif_durations_ms(len(pictures), fps), optimize=False, disposal=1)
+
+
+def _gif_durations_ms(count: int, fps: float) -> list[int]:
+    """Return the time of each frame of a GIF: it ends at the tick of a GIF's clock that is nearest to its end, so that the mean rate is right."""
+    ends = [round(GIF_TICKS_PER_S * number / fps) for number in range(count + 1)]
+    return [(end - start) * 1000 // GIF_TICKS_PER_S for start, end in itertools.pairwise(ends)]
 
 
 def _quantize(frames: Frames) -> tuple[Frames, Frames]:

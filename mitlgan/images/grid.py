@@ -94,13 +94,27 @@ def contact_sheet_png(images: Tensor, captions: Sequence[str], columns: int | No
         columns: Images per row; None: a sheet about as wide as high.
         size: Size of each image. By default see `cell_size`, or smaller where the sheet would exceed 4096 px.
     """
-    count, own_px = len(images), max(images.shape[2:])
-    columns = columns or max(1, math.ceil(count**0.5))
+    columns = columns or sheet_columns(len(images))
+    return captioned_cells_png(sheet_cells(images, columns, size), captions, columns)
+
+
+def sheet_columns(count: int) -> int:
+    """Return the number of images per row of a sheet about as wide as high."""
+    return max(1, math.ceil(math.sqrt(count)))
+
+
+def sheet_cells(images: Tensor, columns: int, size: PictureSize = OWN_SIZE) -> Tensor:
+    """Return images as the cells of a contact sheet, (N, 3, H', W') uint8; see `contact_sheet_png`."""
     if size.scale is None and size.size_px is None:
+        own_px = max(images.shape[2:])
         scale = min(cell_size(own_px).scale or 1, max(1, MAX_SIZE_PX // (columns * own_px)))
         size = PictureSize(scale=scale, filter=size.filter)
-    cells = _to_rgb(resize_images(images, size))  # (N, 3, H', W')
-    height, width = cells.shape[2:]
+    return _to_rgb(resize_images(images, size))
+
+
+def captioned_cells_png(cells: Tensor, captions: Sequence[str], columns: int) -> bytes:
+    """Return cells of a contact sheet, (N, 3, H, W) uint8, in rows of `columns` as PNG, with a caption under each if there is room."""
+    count, (height, width) = len(cells), cells.shape[2:]
     caption_px = TEXT_PX + MARGIN_PX if width >= MIN_CAPTION_CELL_PX else 0
     pitch = width + MARGIN_PX, height + caption_px + MARGIN_PX
     sheet = Image.new("RGB", (columns * pitch[0] + MARGIN_PX, math.ceil(count / columns) * pitch[1] + MARGIN_PX), "white")

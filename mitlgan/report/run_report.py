@@ -11,6 +11,7 @@ from mitlgan.artifacts.card import Card, read_card
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.run_steps import list_steps, nearest_step
 from mitlgan.artifacts.summary import describe_recipe
+from mitlgan.artifacts.training_records import pretraining_records
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.data.sources.split_folders import TRAIN, with_correct_splits
 from mitlgan.errors import ArtifactError, MitlganError
@@ -53,7 +54,7 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
         name=recipe.name, label=display_name(recipe),
         role="composed" if recipe.composer is not None else "baseline", run_dir=str(run.path), stats=stats,
         timing=list(read_log(run.timing_file)), evaluations=evaluations,
-        cost=_cost(run, run.read_status(), recipe), layers=layers, samples=samples,
+        cost=_cost(run, run.read_status(), recipe, card), layers=layers, samples=samples,
         metrics=flat_metrics(figures) if "frechet" in figures else {}, seeds=(recipe.seed,), notes=[card.notes] if card and card.notes else [],
         progress=encode_progress(run),
     )  # fmt: skip
@@ -105,6 +106,8 @@ def _step_sentences(run: Run, diagnosis: Diagnosis) -> list[str]:
     if best is None or not steps:
         return []
     step = nearest_step(steps, best.iteration)
+    if diagnosis.measured_best is None and step.iteration in (0, steps[-1].iteration):
+        return []  # the untrained network, or where the run is anyway
     away = "" if step.iteration == best.iteration else f" (the nearest step that was kept, {abs(step.iteration - best.iteration):,} iterations away)"
     return [f"Go back to the best step by `mitlgan sample {shlex.quote(f'{run.path}@{step.iteration}')}`{away}; `evaluate` and `export` take it, too."]
 
@@ -155,7 +158,14 @@ def _real_pictures(recipe: Recipe) -> Pixels | None:
         return None
 
 
-def _cost(run: Run, status: dict[str, Any], recipe: Recipe) -> Cost:
+def _cost(run: Run, status: dict[str, Any], recipe: Recipe, card: Card | None) -> Cost:
+    """Return what a training cost, with the pretrainings of a composition's layers; these are unknown as long as it has no artifact."""
     total = describe_recipe(recipe, run_layers(run, recipe))["total"]
-    stage = StageCost(recipe.command, status.get("kimg"), status.get("seconds"))
-    return Cost([stage], total["trainable"], total["parameters"], total["multiply_accumulates"])
+    stages = []
+    for name, records in ({} if card is None else pretraining_records(card)).items():
+        kimg, seconds = (sum(float(record.get(key) or 0.0) for record in records) for key in ("kimg", "seconds"))
+        stages.append(StageCost(name, kimg, seconds, pretraining=True))
+    if card is None and recipe.composer is not None:
+        stages.append(StageCost("layers", None, None, pretraining=True))
+    stages.append(StageCost(recipe.command, status.get("kimg"), status.get("seconds")))
+    return Cost(stages, total["trainable"], total["parameters"], total["multiply_accumulates"])

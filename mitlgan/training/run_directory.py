@@ -287,6 +287,8 @@ def remove_run(run: Run) -> None:
     Raises:
         ResourceError: It cannot be deleted.
     """
+    if run.path.is_symlink():
+        raise ResourceError(f"{run.path}: is a link to {run.path.resolve()}; remove the link yourself, or name the run itself")
     with translate_disk_errors(run.path):
         shutil.rmtree(run.path)
 

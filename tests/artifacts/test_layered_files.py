@@ -19,6 +19,7 @@ import mitlgan
 from mitlgan.artifacts.layered_files import check_layered_format, encode_layered, layered_picture
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.artifacts.sample_files import write_sample_files
+from mitlgan.artifacts.samples import Samples
 from mitlgan.errors import UsageError
 from mitlgan.images.alpha import unpremultiply
 from mitlgan.images.layered_picture import CORRECTION
@@ -112,7 +113,7 @@ def test_a_generator_alone_is_one_layer() -> None:
 def test_the_layers_are_those_that_sample_writes(tmp_path: Path) -> None:
     artifact = mitlgan.load(shipped_folder("pretrained") / "modern-32")
     stages = artifact.layers([5])
-    files = write_sample_files(stages, ["000005"], tmp_path / "samples", every_layer=True)
+    files = write_sample_files([Samples(["000005"], stages, [])], 1, tmp_path / "samples", every_layer=True)
     with Image.open(files.stages["fg-placed"] / "000005.png") as image:
         written = np.asarray(image)
     assert np.array_equal(layered_picture(artifact, stages).layers[1].pixels.permute(1, 2, 0).numpy(), written)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ from PIL import Image
 
 import mitlgan
 from mitlgan import networks
-from mitlgan.artifacts import sample_files
+from mitlgan.artifacts import sample_files, samples
 from mitlgan.artifacts.card import Card, GeneratorSpec, LayerCard
 from mitlgan.artifacts.loaded_artifact import BATCH, LoadedArtifact, artifact_path, load_artifact, run_network
 from mitlgan.artifacts.sample_files import stages_sheet_png, write_sample_files
+from mitlgan.artifacts.samples import Samples
 from mitlgan.data.sources.image_source import list_pictures
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
 from mitlgan.images.alpha import on_checkerboard, split_premultiplied, unpremultiply
@@ -116,6 +118,8 @@ def test_seeds_that_cannot_be(fg: LoadedArtifact, scene: LoadedArtifact) -> None
         scene.sample({"fg": [1]})
     with pytest.raises(UsageError, match="none given"):
         fg.layers([])
+    with pytest.raises(UsageError, match=r"^seeds: 3 is one number; give a list, such as \[3\], or range\(3\)$"):
+        fg.sample(3)  # type: ignore[arg-type]
 
 
 def test_loads_from_a_file_and_from_a_run(artifacts: dict[str, Path], tmp_path: Path) -> None:
@@ -162,7 +166,7 @@ def test_grid_takes_floats_and_bytes_alike() -> None:
 
 def test_samples_are_written_one_by_one_and_as_a_grid(fg: LoadedArtifact, tmp_path: Path) -> None:
     out = tmp_path / "new" / "folder"
-    written = write_sample_files(fg.layers([3, 1_234_567]), ["000003", "1234567"], out)
+    written = write_sample_files([Samples(["000003", "1234567"], fg.layers([3, 1_234_567]), [])], 2, out)
     assert written.pictures == [out / "000003.png", out / "1234567.png"]
     assert sorted(out.iterdir()) == written.pictures
     assert written.overview == tmp_path / "new" / "folder-grid.png"
@@ -173,12 +177,12 @@ def test_samples_are_written_one_by_one_and_as_a_grid(fg: LoadedArtifact, tmp_pa
 
 
 def test_every_layer_is_written_on_request(scene: LoadedArtifact, fg: LoadedArtifact, tmp_path: Path) -> None:
-    written = write_sample_files(scene.layers([0, 1]), ["000000", "000001"], tmp_path / "out", every_layer=True)
+    written = write_sample_files([Samples(["000000", "000001"], scene.layers([0, 1]), [])], 2, tmp_path / "out", every_layer=True)
     assert written.stages == {name: tmp_path / "out-layers" / name for name in ("fg", "bg", "fused")}
     for place in (tmp_path / "out", *written.stages.values()):
         assert sorted(path.name for path in place.iterdir()) == ["000000.png", "000001.png"]
     assert np.array_equal(opened(tmp_path / "out-layers" / "fg" / "000001.png"), to_uint8(fg.sample([1]))[0].permute(1, 2, 0).numpy())
-    assert write_sample_files(fg.layers([0]), ["000000"], tmp_path / "fg", every_layer=True).stages == {}
+    assert write_sample_files([Samples(["000000"], fg.layers([0]), [])], 1, tmp_path / "fg", every_layer=True).stages == {}
 
 
 def test_as_a_set_the_folder_of_samples_is_the_samples(scene: LoadedArtifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +191,7 @@ def test_as_a_set_the_folder_of_samples_is_the_samples(scene: LoadedArtifact, tm
     monkeypatch.chdir(tmp_path / "here")
     names = [f"{seed:06d}" for seed in range(40)]
     for out in (Path("samples"), tmp_path / "other", Path(), Path("sub/..")):
-        write_sample_files(scene.layers(range(40)), names, out, every_layer=True)
+        write_sample_files([Samples(names, scene.layers(range(40)), [])], 40, out, every_layer=True)
         if out == Path("samples"):
             assert len(list_pictures(out)) == 40
             shutil.rmtree(out)
@@ -198,10 +202,45 @@ def test_as_a_set_the_folder_of_samples_is_the_samples(scene: LoadedArtifact, tm
     assert {path.name for path in tmp_path.iterdir()} == {name + end for name in ("here", "other") for end in ("", "-grid.png", "-layers")}
 
 
+def test_samples_in_batches_are_the_same_files(scene: LoadedArtifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the size of a batch: any number of pictures needs little memory."""
+    seeds, written = range(3, 10), {}
+    for per_batch in (64, 3, 1):
+        monkeypatch.setattr(samples, "SAMPLES_PER_BATCH", per_batch)
+        out = tmp_path / str(per_batch)
+        files = write_sample_files(samples.batches_of_seeds(scene, seeds, {"fg": 2}), len(seeds), out, every_layer=True)
+        assert [path.name for path in files.pictures] == [f"{seed:06d}.png" for seed in seeds]
+        everything = [files.overview, *files.pictures, *(path for folder in files.stages.values() for path in sorted(folder.iterdir()))]
+        assert len(everything) == 1 + 4 * len(seeds)
+        written[per_batch] = [path.read_bytes() for path in everything]
+    assert written[64] == written[3] == written[1]
+
+
+def test_at_most_so_many_samples_are_rendered_at_once(fg: LoadedArtifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "SAMPLES_PER_BATCH", 4)
+    sizes = []
+
+    def watched() -> Iterator[Samples]:
+        for batch in samples.batches_of_seeds(fg, range(10)):
+            sizes.append(len(list((tmp_path / "out").glob("*.png"))))  # what was written before the next batch is rendered
+            yield batch
+
+    write_sample_files(watched(), 10, tmp_path / "out")
+    assert sizes == [0, 4, 8]
+
+
+def test_the_contact_sheet_of_very_many_has_the_first(fg: LoadedArtifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sample_files, "MAX_OVERVIEW", 5)
+    monkeypatch.setattr(samples, "SAMPLES_PER_BATCH", 3)
+    files = write_sample_files(samples.batches_of_seeds(fg, range(8)), 8, tmp_path / "out")
+    assert len(files.pictures) == 8
+    assert np.array_equal(opened(files.overview), opened(contact_sheet_png(fg.sample(range(5)), list("01234"))))
+
+
 def test_no_room_for_samples(fg: LoadedArtifact, small_disk: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(2 * 2**20 - 4096))
     with pytest.raises(ResourceError, match="no space left on the disk") as caught:
-        write_sample_files(fg.layers(range(100)), [f"{seed:06d}" for seed in range(100)], small_disk / "out")
+        write_sample_files([Samples([f"{seed:06d}" for seed in range(100)], fg.layers(range(100)), [])], 100, small_disk / "out")
     assert caught.value.exit_code == 5
     assert not list(small_disk.rglob("*.tmp"))
 
@@ -214,14 +253,14 @@ def test_interrupted_samples_leave_nothing(scene: LoadedArtifact, tmp_path: Path
     (tmp_path / "empty").mkdir()
     for out in (tmp_path / "empty", tmp_path / "new"):
         with pytest.raises(KeyboardInterrupt):
-            write_sample_files(scene.layers([0, 1]), ["000000", "000001"], out, every_layer=True)
+            write_sample_files([Samples(["000000", "000001"], scene.layers([0, 1]), [])], 2, out, every_layer=True)
     assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
 
 
 def test_a_file_where_the_folder_should_be(fg: LoadedArtifact, tmp_path: Path) -> None:
     (tmp_path / "out").touch()
     with pytest.raises(ResourceError, match="cannot be written"):
-        write_sample_files(fg.layers([0]), ["000000"], tmp_path / "out")
+        write_sample_files([Samples(["000000"], fg.layers([0]), [])], 1, tmp_path / "out")
 
 
 # Layers with mattes: moved, held, written
@@ -295,7 +334,7 @@ def test_a_generator_has_nothing_to_hold(fg: LoadedArtifact) -> None:
 
 def test_layers_with_mattes_are_written_transparent(three: LoadedArtifact, tmp_path: Path) -> None:
     stages = three.layers(three.lock_seeds([4], {"sky": 2}), {"tree": (0.7, 0, 0)})
-    written = write_sample_files(stages, ["000004"], tmp_path / "out", every_layer=True).stages
+    written = write_sample_files([Samples(["000004"], stages, [])], 1, tmp_path / "out", every_layer=True).stages
     assert list(written) == ["sky", "hills", "tree", "fused", "matte", "hills-matte", "tree-matte", "hills-placed", "tree-placed"]
     canvas = Image.open(written["sky"] / "000004.png")
     assert canvas.mode == "RGB"
@@ -321,7 +360,7 @@ def test_a_generator_with_alpha_is_written_transparent_and_shown_on_squares(tmp_
     recipe = ThesisGeneratorRecipe(latent_dim=3, widths=(4,), image_channels=4)
     network = networks.build_generator(recipe, 8).eval().requires_grad_(False)
     loaded = LoadedArtifact(network, Card(kind="generator", role="fg", size_px=8, image_channels=4, latent_dims={"fg": 3}, generator=recipe))
-    overview = write_sample_files(loaded.layers([0]), ["000000"], tmp_path / "out").overview
+    overview = write_sample_files([Samples(["000000"], loaded.layers([0]), [])], 1, tmp_path / "out").overview
     expected = unpremultiply(to_uint8(loaded.sample([0])))[0]
     assert np.array_equal(opened(tmp_path / "out" / "000000.png"), expected.permute(1, 2, 0).numpy())
     board = on_checkerboard(repeat_pixels(to_uint8(loaded.sample([0])), 16))[0].permute(1, 2, 0).numpy()

@@ -35,6 +35,23 @@ def house(tmp_path: Path, composed: Run, pretrained: dict[str, Run]) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize("name", ["card.json", "times.json"])
+@pytest.mark.parametrize("content", ['{"mine": 1}', "no JSON", '{"tensors_sha256": "0"}', None])
+def test_no_neighbour_of_something_else_is_overwritten(house: Path, composed: Run, name: str, content: str | None) -> None:
+    """Its card and its times lie next to it; those of the same composition may be there."""
+    loaded, neighbour = mitlgan.load(whole(composed)), house / "scene" / name
+    if content is None:
+        before = neighbour.read_bytes()
+        export_artifact(loaded, "slim", house / "scene" / "second.safetensors")
+        assert neighbour.read_bytes() == before
+        return
+    neighbour.write_text(content)
+    with pytest.raises(UsageError, match=f"{name} next to it is of something else and would be overwritten; name a file in a folder of its own"):
+        export_artifact(loaded, "slim", house / "scene" / "second.safetensors")
+    assert neighbour.read_text() == content
+    assert not (house / "scene" / "second.safetensors").exists()
+
+
 def whole(composed: Run) -> Path:
     assert composed.artifact_file is not None
     return composed.artifact_file

@@ -50,6 +50,34 @@ def test_no_export_replaces_a_file(command: Command, folder: Path, to: str) -> N
     assert Path("taken").read_text() == "mine"
 
 
+def test_layers_of_a_picture_have_its_size(command: Command, folder: Path) -> None:
+    """As `sample --like` makes it; a filter alone changes how it is resized."""
+    made = ("--size", 96, "--truncation", 0.8, "--transform", "fg=0.6,0.2,-0.1,flip")
+    command("sample", SCENE, "-n", 1, "--seed", 3, *made, "--out", "big")
+    picture = Path("big/000003.png")
+    assert command("export", SCENE, "--to", "ora", "--like", picture, "--out", "like.ora").code == 0
+    mitlgan.export(mitlgan.load(SCENE), "ora", "api.ora", like=str(picture))
+    for name in ("like.ora", "api.ora"):
+        with zipfile.ZipFile(name) as archive:
+            merged = archive.read("mergedimage.png")
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(merged))), opened(picture))
+        Path("merged.png").write_bytes(merged)
+        assert read_record(Path("merged.png"), "x") == read_record(picture, "x")
+    assert command("export", SCENE, "--to", "ora", "--like", picture, "--size", 48, "--out", "small.ora").code == 0
+    with zipfile.ZipFile("small.ora") as archive:
+        assert Image.open(io.BytesIO(archive.read("mergedimage.png"))).size == (48, 48)
+    assert command("sample", "--like", picture, "--filter", "lanczos", "--out", "other").code == 0
+    assert (opened("other/000003.png").shape, read_record(Path("other/000003.png"), "x").filter) == ((96, 96, 3), "lanczos")
+    command("sample", SCENE, "-n", 1, "--seed", 3, "--out", "own")
+    assert command("sample", "--like", "own/000003.png", "--filter", "lanczos", "--out", "none").code == 2
+
+
+def test_files_next_to_a_slim_composition_are_named(command: Command, folder: Path) -> None:
+    done = command("export", SCENE, "--to", "slim", "--out", "slim/scene.safetensors")
+    assert done.out.split() == ["slim/scene.safetensors", "slim/card.json", "slim/times.json"]
+    assert sorted(path.name for path in Path("slim").iterdir()) == ["card.json", "scene.safetensors", "times.json"]
+
+
 def test_sample_writes_layers_of_several_pictures(command: Command, folder: Path) -> None:
     pyora = pytest.importorskip("pyora")
     done = command("sample", SCENE, "-n", 2, "--format", "ora", "--scale", 2, "--json")

@@ -82,8 +82,8 @@ def test_ways_home(fg: LoadedArtifact) -> None:
     assert torch.equal(loop[3], way[3])
     with pytest.raises(UsageError, match=r"^--ping-pong: cannot be combined with --loop"):
         interpolate(fg, [1, 2], closed=True, there_and_back=True)
-    with pytest.raises(UsageError, match=r"^frames: 9000 between 2 points are more than 10000"):
-        interpolate(fg, [1, 2], frames=9000)
+    with pytest.raises(UsageError, match=r"^frames: 10001 for each way are 10,001 in all, more than 10,000"):
+        interpolate(fg, [1, 2], frames=10_001)
 
 
 def test_one_layer_moves_and_the_others_stay(placed: LoadedArtifact) -> None:

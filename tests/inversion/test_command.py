@@ -14,6 +14,7 @@ from PIL import Image
 from mitlgan.artifacts.load_save import save_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact
 from mitlgan.artifacts.sample_files import write_sample_files
+from mitlgan.artifacts.samples import Samples
 from mitlgan.cli import main
 from mitlgan.editing import parse_latent
 from mitlgan.images.pixels import to_uint8
@@ -33,7 +34,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
 @pytest.fixture
 def folder(tmp_path: Path, placed: LoadedArtifact) -> Path:
     save_network(tmp_path / "a.safetensors", placed.network, placed.card)
-    write_sample_files(placed.layers([1, 2]), ["one", "two"], tmp_path / "pictures")
+    write_sample_files([Samples(["one", "two"], placed.layers([1, 2]), [])], 2, tmp_path / "pictures")
     return tmp_path
 
 

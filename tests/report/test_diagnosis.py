@@ -16,7 +16,7 @@ from mitlgan.artifacts.run_steps import best_by_statistics, list_steps, nearest_
 from mitlgan.errors import UsageError
 from mitlgan.recipe import with_overrides
 from mitlgan.report import run_report
-from mitlgan.report.diagnosis import diagnose
+from mitlgan.report.diagnosis import Diagnosis, TrainingPosition, diagnose
 from mitlgan.runtime.json_files import read_json, read_jsonl
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.pretrain import pretrain
@@ -105,9 +105,25 @@ def test_the_report_names_the_nearest_step_that_was_kept(packs: dict[str, Path],
     best = best_by_statistics(list(read_jsonl(run.stats_file)))
     assert best is not None
     step = nearest_step(list_steps(run.path), best["iteration"]).iteration
-    sentence = next(sentence for sentence in run_report.write_run_report(run.path)[1] if sentence.startswith("Go back"))
-    assert f"{run.path}@{step}`" in sentence
-    assert (f"{abs(step - best['iteration'])} iterations away" in sentence) == (step != best["iteration"])
+    sentences = [sentence for sentence in run_report.write_run_report(run.path)[1] if sentence.startswith("Go back")]
+    if step in (0, 24):  # nobody goes back to the untrained network, or to the end
+        assert not sentences
+        return
+    assert f"{run.path}@{step}`" in sentences[0]
+    assert (f"{abs(step - best['iteration'])} iterations away" in sentences[0]) == (step != best["iteration"])
+
+
+@pytest.mark.parametrize(
+    ("best", "goes_back"), [(1, ""), (9, "@10` (the nearest step that was kept, 1 iterations away)"), (20, "@20`;"), (23, ""), (24, "")]
+)
+def test_nobody_goes_back_to_the_start_or_to_the_end(
+    packs: dict[str, Path], environment: RunContext, monkeypatch: pytest.MonkeyPatch, best: int, goes_back: str
+) -> None:
+    run = pretrain(tiny_runs.recipe("scene", packs["scene"], updates=24, artifact_iterations=10, keep_kimg=[0.0]), environment)
+    monkeypatch.setattr(run_report, "diagnose", lambda *_: Diagnosis(best=TrainingPosition(best, 0.1)))
+    sentences = [sentence for sentence in run_report.write_run_report(run.path)[1] if sentence.startswith("Go back")]
+    assert len(sentences) == bool(goes_back)
+    assert all(goes_back in sentence for sentence in sentences)
 
 
 def test_the_report_of_a_relativistic_run_shows_both_slopes(packs: dict[str, Path], environment: RunContext) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mitlgan.artifacts.card import read_card
 from mitlgan.report.run_report import write_run_report
 from mitlgan.training.run_directory import Run
 
@@ -47,3 +48,18 @@ def test_lines_of_evaluations_with_odd_values_are_passed_over(pretrained: dict[s
     (run.path / "evaluations.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     sentences = [sentence for sentence in write_run_report(run.path)[1] if "Evaluations during" in sentence]
     assert sentences == ["Evaluations during training are against 12 real validation pictures."]
+
+
+def test_the_total_of_a_composition_has_its_layers(composed: Run, pretrained: dict[str, Run], tmp_path: Path) -> None:
+    run = Run(Path(shutil.copytree(composed.path, tmp_path / "run")))
+    own = [float(read_card(one.artifact_file).kimg) for one in (composed, *pretrained.values()) if one.artifact_file is not None]
+    assert len(own) == 3
+    (arm,) = json.loads(write_run_report(run.path)[0].json.read_text())["arms"]
+    assert arm["cost"]["kimg_stage"] == own[0]
+    assert arm["cost"]["kimg_total"] == pytest.approx(sum(own))
+    seconds = sum(float(one.read_status()["seconds"]) for one in (composed, *pretrained.values()))
+    assert arm["cost"]["seconds_total"] == pytest.approx(seconds, rel=0.2)
+    assert run.artifact_file is not None
+    run.artifact_file.unlink()  # as of a composition that has not ended: its layers' trainings are not known yet
+    (arm,) = json.loads(write_run_report(run.path)[0].json.read_text())["arms"]
+    assert (arm["cost"]["kimg_stage"], arm["cost"]["kimg_total"]) == (own[0], None)

@@ -27,6 +27,11 @@ def number(value: Any, decimals: int | None = None) -> str:
     return f"{finite_value:.{1 if size >= 9.995 else 2 if size >= 0.9995 else 3}f}"
 
 
+def probability(p_value: float) -> str:
+    """Return a p-value as a clause: "p = 0.08"; none is 0, so that the smallest are "p < 0.01"."""
+    return "p < 0.01" if p_value < 0.01 else f"p = {p_value:.2f}"
+
+
 def one_digit(value: float) -> str:
     """Return an estimate with one significant digit if it is above ten: 62.2 is about 60."""
     step = 10 ** math.floor(math.log10(value)) if value >= 10 else 0

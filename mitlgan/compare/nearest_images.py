@@ -19,7 +19,7 @@ from mitlgan.metrics.extractors.extractor import extract_features
 from mitlgan.metrics.feature_cache import cached_pack_features, select_pictures
 from mitlgan.metrics.memorization import MIN_UNSEEN, Memorization, measure_memorization, nearest_neighbors
 from mitlgan.metrics.protocol import to_rgb
-from mitlgan.report.formatting import number
+from mitlgan.report.formatting import number, share
 
 NEAREST_SAMPLES = 200
 """Samples whose nearest training images are looked up."""
@@ -78,7 +78,7 @@ def describe_memorization(memorization: Memorization, split: str) -> str:
         )
     else:
         sentences.append(
-            f"{memorization.share:.0%} of {memorization.samples} samples are nearer to a training picture than 95 % of unseen real pictures are "
+            f"{share(memorization.share)} of {memorization.samples} samples are nearer to a training picture than 95 % of unseen real pictures are "
             f"({100 * memorization.usual_share:.2g} % would be usual with {memorization.unseen:,} unseen ones)."
         )
     if memorization.ratio is not None:

@@ -27,6 +27,12 @@ def number(value: Any, decimals: int | None = None) -> str:
     return f"{finite_value:.{1 if size >= 9.995 else 2 if size >= 0.9995 else 3}f}"
 
 
+def share(value: float) -> str:
+    """Return a share in per cent; only none at all is "0%", and only all is "100%": 0.004 is "<1%", 0.998 ">99%"."""
+    text = f"{value:z.0%}"
+    return "<1%" if text == "0%" and value > 0 else ">99%" if text == "100%" and value < 1 else text
+
+
 def probability(p_value: float) -> str:
     """Return a p-value as a clause: "p = 0.08"; none is 0, so that the smallest are "p < 0.01"."""
     return "p < 0.01" if p_value < 0.01 else f"p = {p_value:.2f}"

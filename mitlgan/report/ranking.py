@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from mitlgan.images.encode import data_uri, encode_image
-from mitlgan.report.formatting import DASH, duration, number, probability
+from mitlgan.report.formatting import DASH, duration, number, probability, share
 from mitlgan.report.markdown import table_lines
 from mitlgan.report.rank_correlation import RankCorrelation, correlate_ranks
 from mitlgan.report.table import Table, TableRow
@@ -228,7 +228,7 @@ def _cells(row: RankedRun) -> list[str]:
     return [
         row.name, row.objective, row.networks, f"{row.iterations:,} x {row.batch}", duration(row.seconds), number(row.trained.get("fd")),
         with_std(row.trained, kid), *(number(metrics.get("kid"), kid.report_decimals) for metrics in (row.untrained, row.real_halves)),
-        DASH if row.closed is None else f"{row.closed:.0%}", row.printed or DASH, "; ".join(row.notes),
+        DASH if row.closed is None else share(row.closed), row.printed or DASH, "; ".join(row.notes),
     ]  # fmt: skip
 
 

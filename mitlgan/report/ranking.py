@@ -27,7 +27,8 @@ CAVEAT = (
     "compare their order with ours."
 )
 READING = (
-    "KID is the kernel distance: it is 0 for two equal distributions, and its spread is over subsets. The KID of each row should be read between that "
+    "KID is the kernel distance: it is 0 for two equal distributions, chance can move it a little below, and its spread is over subsets. "
+    "The KID of each row should be read between that "
     "of its own untrained network and that of two halves of the real pictures; 'closed' is the share of this gap that training closed. Each row has "
     "one seed: rows whose spreads overlap cannot be told apart."
 )

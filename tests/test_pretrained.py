@@ -291,7 +291,9 @@ def test_the_shipped_context_encoder_beats_mean_fill_and_opencv_on_held_out_plac
     scores, _ = score_fillers(
         demo_pack("bg", 32, split="validation"), fillers, parse_hole("center", 32, 32), open_extractor("efficientnet-lite0"), count=24
     )
-    assert describe_scores(scores) == ["context beats opencv, opencv-ns, mean in both PSNR and distance"]
+    assert describe_scores(scores) == [
+        "context, blended, beats opencv, opencv-ns, mean in both PSNR and distance (difference per picture, 95% confidence)"
+    ]
 
 
 def test_no_panorama_of_the_held_out_places_was_trained_on() -> None:

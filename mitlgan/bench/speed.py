@@ -26,6 +26,7 @@ from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.index_sampler import IndexSampler
 from mitlgan.images.pixels import to_float
 from mitlgan.recipe import Recipe, load_recipe
+from mitlgan.report.formatting import two_digits
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.json_files import read_log
 from mitlgan.runtime.progress import SilentReporter
@@ -87,7 +88,7 @@ def format_loading(results: Mapping[str, Any]) -> list[str]:
     """Return the results as lines of text."""
     return [
         f"loading                   {results['packed_images_per_s']:,.0f} images/s packed, {results['folder_images_per_s']:,.0f} ImageFolder: "
-        f"{results['ratio']:.0f}x ({results['ratios']['min']:.0f} to {results['ratios']['max']:.0f})"
+        f"{two_digits(results['ratio'], 0)}x ({two_digits(results['ratios']['min'], 0)} to {two_digits(results['ratios']['max'], 0)})"
     ]
 
 

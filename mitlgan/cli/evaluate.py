@@ -89,6 +89,7 @@ def _separated(loaded: LoadedArtifact, real: ImagePack, split: str, swaps: int, 
 
 def _lines(measured: Mapping[str, Any]) -> list[str]:
     from mitlgan.metrics.metric_table import METRICS
+    from mitlgan.report.formatting import number, with_spread
 
     decimals_by_key = {metric.key: metric.decimals for metric in METRICS}
     first = measured["frechet"]
@@ -98,9 +99,9 @@ def _lines(measured: Mapping[str, Any]) -> list[str]:
         if isinstance(metric, dict) and "value" in metric:
             spread = metric.get("std", metric.get("std_error"))
             decimals = decimals_by_key.get(key, 4)
-            lines.append(f"{metric['name']:<44} {metric['value']:.{decimals}f}" + (f" +- {spread:.{decimals}f}" if spread is not None else ""))
+            lines.append(f"{metric['name']:<44} {with_spread(metric['value'], spread, decimals)}")
     lines = list(dict.fromkeys(lines))  # burnt-out shares are of pixels, whoever measures
     for key, value in measured.get("separation", {}).items():
-        text = f"{value:.3f}" if isinstance(value, float) else "undefined" if value is None else value
+        text = number(value, 3) if isinstance(value, float) else "undefined" if value is None else value
         lines.append(f"{'separation: ' + key.replace('_', ' '):<44} {text}")
     return lines

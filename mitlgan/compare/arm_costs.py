@@ -22,7 +22,7 @@ def arm_cost(trained: TrainedArm, domain: DomainRun, loaded: LoadedArtifact, pat
     """Return the cost of an arm's training to its end, with the pretrainings that it builds on.
 
     Args:
-        trained: The arm; seconds are means over its seeds.
+        trained: The arm; all that its own training cost is a mean over its seeds.
         domain: Its composition has the layer that the arm begins from, if any.
         loaded: The arm's network.
         path: File of the network.
@@ -33,8 +33,8 @@ def arm_cost(trained: TrainedArm, domain: DomainRun, loaded: LoadedArtifact, pat
     used = set(pretrainings) if is_composer else set()
     if trained.arm.from_foreground:
         used = {finetune_layer(domain.setup.recipe, domain.card.layers)}
-    seconds, cpu_seconds = (float(np.mean([end.position(axis) for end in ends])) for axis in ("seconds", "cpu_seconds"))
-    own = StageCost("composition" if is_composer else "baseline", ends[0].kimg, seconds, macs=ends[0].macs, cpu_seconds=cpu_seconds or None)
+    kimg, seconds, macs, cpu_seconds = (float(np.mean([end.position(axis) for end in ends])) for axis in ("kimg", "seconds", "macs", "cpu_seconds"))
+    own = StageCost("composition" if is_composer else "baseline", kimg, seconds, macs=macs, cpu_seconds=cpu_seconds or None)
     trainable = sum(parameter.numel() for parameter in loaded.network.parameters())
     trainable -= sum(parameter.numel() for generator in loaded.network.frozen_generators().values() for parameter in generator.parameters())
     total = describe(str(path))["total"]

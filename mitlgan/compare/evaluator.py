@@ -25,7 +25,7 @@ from mitlgan.runtime.files import ensure_folder, write_json
 from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.progress import Reporter
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 """Raised when the way to a number changes, so that older measurements are not used."""
 
 ENLARGEMENT = "bicubic"

@@ -13,8 +13,11 @@ from mitlgan.compare.snapshots import AXES
 from mitlgan.report.formatting import number
 from mitlgan.report.schema import ArmResult
 
-Interval = tuple[float, float, bool]
-"""Start, end, and whether the composition is ahead in between."""
+AHEAD, EQUAL, BEHIND = "ahead", "equal", "behind"
+Interval = tuple[float, float, str]
+"""Start, end, and whether the composition is ahead, behind or equal in between."""
+ROUNDING = 1e-9
+"""Gap, relative to the distances, up to which two curves are equal."""
 
 
 def lead_intervals(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]], axis: str, *, shift: float = 0.0) -> list[Interval]:
@@ -27,7 +30,7 @@ def lead_intervals(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[s
         shift: Added to the composition's positions, to count its pretraining.
 
     Returns:
-        Intervals in order, over the range that both curves cover; empty if there is none.
+        Intervals in order, over the range that both curves cover; empty if there is none. One in which the curves only touch has no length.
     """
     (x, y), (u, v) = (([row[axis] + move for row in rows], [row["fd"] for row in rows]) for rows, move in ((ours, shift), (theirs, 0.0)))
     if not x or not u:
@@ -36,26 +39,38 @@ def lead_intervals(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[s
     if low > high or (low == high and (len(x) > 1 or len(u) > 1)):
         return []
     grid = np.unique(np.clip([*x, *u, low, high], low, high))
-    gap = np.interp(grid, x, y) - np.interp(grid, u, v)
-    cuts = [low]
-    for (a, first), (b, second) in pairwise(zip(grid, gap, strict=True)):
+    own, other = np.interp(grid, x, y), np.interp(grid, u, v)
+    gap = np.where(np.abs(own - other) <= ROUNDING * np.maximum(np.abs(own), np.abs(other)), 0.0, own - other)
+    points = [(low, float(gap[0]))]
+    for (a, first), (b, second) in pairwise(zip(grid.tolist(), gap.tolist(), strict=True)):
         if first * second < 0:  # the curves cross between a and b
-            cuts.append(float(a + (b - a) * first / (first - second)))
-    cuts.append(high)
+            points.append((a + (b - a) * first / (first - second), 0.0))
+        points.append((b, second))
+    return _merged(points)
+
+
+def _merged(points: Sequence[tuple[float, float]]) -> list[Interval]:
+    """Return the intervals of a gap that is linear between points and changes its sign only at them."""
+    pieces = [(a, b, _side(first + second)) for (a, first), (b, second) in pairwise(points)] or [(points[0][0], points[0][0], _side(points[0][1]))]
+    gaps = dict(points)
     intervals: list[Interval] = []
-    for a, b in pairwise(cuts):
-        middle = (a + b) / 2
-        is_ahead = bool(np.interp(middle, x, y) < np.interp(middle, u, v))
-        if intervals and intervals[-1][2] == is_ahead:
-            intervals[-1] = (intervals[-1][0], b, is_ahead)
-        else:
-            intervals.append((a, b, is_ahead))
+    for start, end, side in pieces:
+        if intervals and intervals[-1][2] == side and (side == EQUAL or gaps[start]):
+            intervals[-1] = (intervals[-1][0], end, side)
+            continue
+        if intervals and intervals[-1][2] == side:  # they touch at its start
+            intervals.append((start, start, EQUAL))
+        intervals.append((start, end, side))
     return intervals
 
 
+def _side(gap: float) -> str:
+    return AHEAD if gap < 0 else BEHIND if gap > 0 else EQUAL
+
+
 def describe_intervals(intervals: Sequence[Interval], unit: str) -> str:
-    """Return intervals as a clause: "ahead from 1.2 to 5 kimg, behind from 5 to 20 kimg"."""
-    return ", ".join(f"{'ahead' if is_ahead else 'behind'} from {a:,.3g} to {b:,.3g} {unit}" for a, b, is_ahead in intervals)
+    """Return intervals as a clause: "ahead from 1.2 to 5 kimg, equal at 5 kimg, behind from 5 to 20 kimg"."""
+    return ", ".join(f"{side} {f'at {a:,.3g}' if a == b else f'from {a:,.3g} to {b:,.3g}'} {unit}" for a, b, side in intervals)
 
 
 def lead_sentences(arms: Sequence[ArmResult], validation_split: str) -> list[str]:

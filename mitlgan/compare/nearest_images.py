@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.extractors.extractor import extract_features
 from mitlgan.metrics.feature_cache import cached_pack_features, select_pictures
-from mitlgan.metrics.memorization import measure_memorization, nearest_neighbors
+from mitlgan.metrics.memorization import MIN_UNSEEN, Memorization, measure_memorization, nearest_neighbors
 from mitlgan.metrics.protocol import to_rgb
+from mitlgan.report.formatting import number, share
 
 NEAREST_SAMPLES = 200
 """Samples whose nearest training images are looked up."""
@@ -43,7 +45,8 @@ def nearest_training_images(evaluator: CachedEvaluator, path: Path, training: Im
     pairs = evaluator.cached(key, lambda: _measure(evaluator, path, training, seeds, count))
     samples = to_rgb(to_uint8(load_artifact(path, device=evaluator.device).sample([seeds[index] for index in pairs["samples"]])))
     captions = ("The samples nearest to a training picture", "Their nearest training pictures")
-    return list(zip(captions, (samples, training.batch(pairs["pictures"])), strict=True)), _sentence(pairs, evaluator.protocol.split)
+    sentence = describe_memorization(Memorization(**pairs["memorization"]), evaluator.protocol.split)
+    return list(zip(captions, (samples, training.batch(pairs["pictures"])), strict=True)), sentence
 
 
 def _measure(evaluator: CachedEvaluator, path: Path, training: ImagePack, seeds: Sequence[int], count: int) -> dict[str, Any]:
@@ -56,15 +59,28 @@ def _measure(evaluator: CachedEvaluator, path: Path, training: ImagePack, seeds:
     order = np.argsort(distance)[:count]
     memorization = measure_memorization(samples, training_features, unseen)
     return {
-        "samples": order.tolist(), "pictures": positions[index[order]].tolist(),
-        "share": memorization.share, "ratio": memorization.ratio, "of": memorization.samples,
+        "samples": order.tolist(), "pictures": positions[index[order]].tolist(), "memorization": asdict(memorization),
     }  # fmt: skip
 
 
-def _sentence(pairs: dict[str, Any], split: str) -> str:
+def describe_memorization(memorization: Memorization, split: str) -> str:
+    """Return in words how usual it is that samples are so near to training pictures, and what is not known of it."""
     if split == "train":
-        return f"The nearest of {pairs['of']} samples. Without unseen real pictures it is unknown how near is usual."
-    return (
-        f"{pairs['share']:.0%} of {pairs['of']} samples are nearer to a training picture than 95 % of unseen real pictures are (5 % would be usual). "
-        f"Their median distance is {pairs['ratio']:.2f} times that of unseen real pictures (copies: 0)."
-    )
+        return f"The nearest of {memorization.samples} samples. Without unseen real pictures it is unknown how near is usual."
+    sentences = []
+    if memorization.left_out:
+        of = memorization.left_out + memorization.unseen
+        sentences.append(f"Left out here, because they are (nearly) among the training pictures: {memorization.left_out:,} of {of:,} {split} pictures.")
+    if memorization.share is None or memorization.usual_share is None:
+        sentences.append(
+            f"The nearest of {memorization.samples} samples. How many are nearer than usual can be said with at least {MIN_UNSEEN} unseen real "
+            f"pictures (there are {memorization.unseen})."
+        )
+    else:
+        sentences.append(
+            f"{share(memorization.share)} of {memorization.samples} samples are nearer to a training picture than 95 % of unseen real pictures are "
+            f"({100 * memorization.usual_share:.2g} % would be usual with {memorization.unseen:,} unseen ones)."
+        )
+    if memorization.ratio is not None:
+        sentences.append(f"Their median distance is {number(memorization.ratio)} times that of unseen real pictures (copies: 0).")
+    return " ".join(sentences)

@@ -21,6 +21,7 @@ from mitlgan.compare.plan import KIMG, RESOURCE_UNITS, TIME, ComparisonPlan
 from mitlgan.compare.trained_arms import DomainRun, TrainedArm
 from mitlgan.images.pixels import to_uint8
 from mitlgan.recipe import shipped_folder
+from mitlgan.report.formatting import number
 from mitlgan.report.sample_pictures import PICTURES, evenly_chosen
 from mitlgan.report.schema import ArmResult, Comparison, Picture
 from mitlgan.report.verdict import decide_verdict
@@ -98,7 +99,7 @@ def large_scenes(composed: ArmResult, size_px: int) -> list[Picture]:
     shipped_s = (card.cpu_seconds or 0.0) + sum(layer.total_spent("cpu_seconds") for layer in card.layers.values())
     own_s = composed.cost.cpu_seconds(total=True)
     own = f"{composed.label}: scenes of {size_px} px" + (f" after {format_duration(own_s)} of CPU time in all" if own_s else "")
-    longer = f", for {shipped_s / own_s:.0f} times as long" if own_s and shipped_s > own_s else ""
+    longer = f", for {number(shipped_s / own_s)} times as long" if own_s and shipped_s > own_s else ""
     large = f"The shipped {LARGE_COMPOSITION}: scenes of {card.size_px} px after {format_duration(shipped_s)} of CPU time in all{longer}"
     return [Picture(own, composed.samples), Picture(large, to_uint8(loaded.sample(range(LARGE_PICTURES))))]
 
@@ -124,7 +125,9 @@ def _short_training(arms: Sequence[ArmResult]) -> list[str]:
     lengths = [kimg for arm in arms if (kimg := arm.cost.kimg(total=False))]
     if not lengths or min(lengths) >= SHORT_KIMG:
         return []
-    return [f"The arms trained for only {min(lengths):.1f} kimg. This shows that the program works, and says nothing about which network is better."]
+    return [
+        f"The arms trained for only {number(min(lengths))} kimg. This shows that the program works, and says nothing about which network is better."
+    ]
 
 
 def _command(plan: ComparisonPlan, domain: DomainRun) -> str:

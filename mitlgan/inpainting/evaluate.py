@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,9 @@ from mitlgan.metrics.psnr import psnrs_db
 from mitlgan.runtime.progress import LabeledProgressCallback
 
 BASELINES = ("mean", "opencv", "opencv-ns")
+CONFIDENCE = 0.95
+"""Of the interval by which two methods are told apart."""
+BETTER, WORSE, NOT_TOLD_APART = "better", "worse", "not told apart"
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class MeanWithError:
         return cls(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class InpaintScore:
     """Scores of one filling method.
 
@@ -47,6 +50,7 @@ class InpaintScore:
         distance: Euclidean distance of the filled and the true picture's features, mean over pictures.
         blended_psnr_db: PSNR with the seam blended, as `mitlgan inpaint` writes pictures.
         blended_distance: Distance with the seam blended.
+        blended_by_picture: PSNR and distance of each picture with the seam blended, (2, N).
     """
 
     method: str
@@ -54,10 +58,37 @@ class InpaintScore:
     distance: MeanWithError
     blended_psnr_db: MeanWithError
     blended_distance: MeanWithError
+    blended_by_picture: NDArray[np.float64]
 
-    def beats(self, other: InpaintScore) -> bool:
-        """Return whether this method, blended, has a higher PSNR and a smaller distance than another, unblended."""
-        return self.blended_psnr_db.value > other.psnr_db.value and self.blended_distance.value < other.distance.value
+    def against(self, other: InpaintScore) -> list[PairedDifference]:
+        """Return how this method compares with another on the same pictures, both blended: in PSNR, and in distance."""
+        (psnr_db, distance), (other_psnr_db, other_distance) = self.blended_by_picture, other.blended_by_picture
+        return [PairedDifference.of(psnr_db - other_psnr_db), PairedDifference.of(other_distance - distance)]
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """By how much one method is better than another on the same pictures.
+
+    Attributes:
+        advantage: Mean over pictures of the difference; above 0, the first method is better.
+        std_error: Its standard error.
+        outcome: "better" or "worse" if 0 lies outside the difference's 95 % confidence interval (Student's t), else "not told apart".
+    """
+
+    advantage: float
+    std_error: float
+    outcome: str
+
+    @classmethod
+    def of(cls, advantages: NDArray[np.float64]) -> PairedDifference:
+        """Judge the differences of at least two pictures."""
+        from scipy.stats import t
+
+        mean = MeanWithError.of(advantages)
+        is_apart = abs(mean.value) > mean.std_error * float(t.ppf((1 + CONFIDENCE) / 2, len(advantages) - 1))
+        outcome = NOT_TOLD_APART if not is_apart else BETTER if mean.value > 0 else WORSE
+        return cls(mean.value, mean.std_error, outcome)
 
 
 def score_fillers(
@@ -110,22 +141,36 @@ def score_fillers(
             for filled_pixels in (filled, blended)
             for measured in (_psnr(filled_pixels, truth, hole), _distance(network, filled_pixels, true_features))
         ]
-        scores.append(InpaintScore(filler.name, *(MeanWithError.of(values) for values in numbers)))
+        psnr_db, distance, blended_psnr_db, blended_distance = (MeanWithError.of(values) for values in numbers)
+        scores.append(InpaintScore(filler.name, psnr_db, distance, blended_psnr_db, blended_distance, np.stack(numbers[2:])))
         sheet.append(blended)
     return scores, torch.stack(sheet)
 
 
 def describe_scores(scores: Sequence[InpaintScore]) -> list[str]:
-    """Return a sentence for each trained method that says whether it beats the measured baselines."""
+    """Return a sentence for each trained method that says which of the measured baselines it beats, both blended as `mitlgan inpaint` writes them."""
     baselines = [score for score in scores if score.method in BASELINES]
     lines = []
     for score in scores:
         if score.method in BASELINES or not baselines:
             continue
-        lost = [other.method for other in baselines if not score.beats(other)]
-        outcome = f"does not beat {', '.join(lost)}" if lost else f"beats {', '.join(other.method for other in baselines)}"
-        lines.append(f"{score.method} {outcome} in both PSNR and distance")
+        groups: dict[tuple[str, str], list[str]] = {}
+        for other in baselines:
+            psnr, distance = score.against(other)
+            groups.setdefault((psnr.outcome, distance.outcome), []).append(other.method)
+        clauses = [_clause(outcomes, ", ".join(methods)) for outcomes, methods in groups.items()]
+        lines.append(f"{score.method}, blended, {'; '.join(clauses)} (difference per picture, {CONFIDENCE:.0%} confidence)")
     return lines
+
+
+def _clause(outcomes: tuple[str, str], methods: str) -> str:
+    """Return the outcomes in PSNR and distance against some methods."""
+    same = {
+        (BETTER, BETTER): f"beats {methods} in both PSNR and distance",
+        (WORSE, WORSE): f"is worse than {methods} in both PSNR and distance",
+        (NOT_TOLD_APART, NOT_TOLD_APART): f"is not told apart from {methods}",
+    }
+    return same.get(outcomes, f"does not beat {methods} in both: PSNR {outcomes[0]}, distance {outcomes[1]}")
 
 
 def scores_json(scores: Sequence[InpaintScore], network: Extractor, pictures: ImagePack, **protocol: Any) -> dict[str, Any]:
@@ -144,7 +189,16 @@ def scores_json(scores: Sequence[InpaintScore], network: Extractor, pictures: Im
         }
         for score in scores
     }
-    return {"schema_version": 1, "protocol": provenance, "methods": rows}
+    comparisons = {
+        score.method: {
+            other.method: dict(zip(("blended_psnr_db", "blended_distance"), map(asdict, score.against(other)), strict=True))
+            for other in scores
+            if other.method in BASELINES
+        }
+        for score in scores
+        if score.method not in BASELINES
+    }
+    return {"schema_version": 1, "protocol": provenance, "methods": rows, "against": comparisons}
 
 
 def _blended(truth: Tensor, generated: Tensor, hole: NDArray[np.bool_]) -> Tensor:

@@ -87,12 +87,14 @@ def fit_held_out(
 
 def as_json(fit: HeldOutFit, network: Extractor, pictures: ImagePack, settings: InversionSettings, **protocol: Any) -> dict[str, Any]:
     """Return all figures, with the protocol that makes them comparable."""
+    judged_by_itself = settings.perceptual > 0 and network.name.split("@")[0] == settings.extractor.split("@")[0]
     full_protocol = {
         "extractor": network.name,
         "weights_sha256": network.weights_sha256,
         "data_sha256": pictures.content_sha256,
         "size_px": pictures.size_px,
         "perceptual": settings.perceptual,
+        "distance_was_minimised": judged_by_itself,
         "limit_s": settings.seconds,
         **protocol,
     }

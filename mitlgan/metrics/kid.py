@@ -15,19 +15,22 @@ MAX_SUBSET_SIZE = 1000
 
 @dataclass(frozen=True)
 class KidResult:
-    """Mean and standard deviation over `subsets` random subsets of `subset_size` images per side."""
+    """Mean and standard deviation over `subsets` random subsets of `subset_size` images per side; std is None if each subset is a whole side."""
 
     mean: float
-    std: float
+    std: float | None
     subsets: int
     subset_size: int
 
 
 def measure_kid(sets: FeatureSets) -> dict[str, dict[str, Any]]:
-    """Return the metric `kid`. Subsets have at most half of the images: one as large as the set would be the same each time, with spread 0."""
+    """Return the metric `kid`. Subsets have at most half of the images: one as large as the set would be the same each time, with spread 0.
+
+    With fewer than four images in a set there are no such subsets of two or more: "std" is None.
+    """
     half = min(len(sets.real), len(sets.fake)) // 2
     result = kernel_distance(sets.real, sets.fake, subsets=SUBSETS, subset_size=max(2, min(MAX_SUBSET_SIZE, half)), seed=sets.seed)
-    return {"kid": {"value": result.mean, "std": result.std, "subsets": result.subsets, "subset_size": result.subset_size}}
+    return {"kid": {"value": result.mean, "std": result.std if half >= 2 else None, "subsets": result.subsets, "subset_size": result.subset_size}}
 
 
 def kernel_distance(real: Array, fake: Array, *, subsets: int = SUBSETS, subset_size: int = MAX_SUBSET_SIZE, seed: int = 0) -> KidResult:
@@ -41,7 +44,8 @@ def kernel_distance(real: Array, fake: Array, *, subsets: int = SUBSETS, subset_
         seed: Seed of `numpy.random.RandomState`; sampled in torch-fidelity's order with real as its first input, so subsets are equal.
 
     Returns:
-        Mean and standard deviation. The mean can be slightly below 0 because it is unbiased.
+        Mean and standard deviation. The mean can be slightly below 0 because it is unbiased. Subsets as large as a set show no spread of it: the
+        standard deviation is then None.
 
     Source: Binkowski et al. 2018 (Demystifying MMD GANs), section 4 and appendix D.
     """
@@ -53,7 +57,8 @@ def kernel_distance(real: Array, fake: Array, *, subsets: int = SUBSETS, subset_
         values = _mmd_by_membership(first, second, draws)
     else:
         values = np.array([_mmd(first[rows], second[columns]) for rows, columns in draws])
-    return KidResult(float(values.mean()), float(values.std()), subsets, size)
+    is_whole = size == min(len(first), len(second))
+    return KidResult(float(values.mean()), None if is_whole else float(values.std()), subsets, size)
 
 
 def _kernel(x: Float64, y: Float64) -> Float64:

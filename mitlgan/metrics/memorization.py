@@ -12,20 +12,37 @@ _BLOCK_ROWS = 256
 FALSE_ALARM_RATE = 0.05
 """Share of unseen real images that are nearer to a training image than the threshold; the threshold is chosen so."""
 
+NEAR_COPY = 0.1
+"""Distance to a training image, over the spread of the training images, up to which a real image is a copy of it and not unseen.
+
+Features of one photograph, saved again at high quality or halved in size, are mostly 0.03 to 0.1 apart. The nearest of a thousand others is at least
+0.11 away among digits and the demo's objects, and 0.5 among its scenes.
+"""
+
+MIN_UNSEEN = round(1 / FALSE_ALARM_RATE)
+"""Unseen real images that a share needs: the threshold of fewer is little more than the nearest of them."""
+
 
 @dataclass(frozen=True)
 class Memorization:
     """How near samples are to the training images, compared with unseen real images.
 
     Attributes:
-        share: Share of samples that are nearer to a training image than all but `FALSE_ALARM_RATE` of unseen real images.
-        ratio: Median distance of samples to the nearest training image, over that of unseen real images; near 0 for copies.
+        share: Share of samples that are nearer to a training image than all but `FALSE_ALARM_RATE` of unseen real images; None if there are fewer
+            than `MIN_UNSEEN` of these.
+        usual_share: Share to expect of new images that are as real as the unseen ones; see `expected_share`. None with `share`.
+        ratio: Median distance of samples to the nearest training image, over that of unseen real images; near 0 for copies. None without unseen ones.
         samples: Number of samples.
+        unseen: Number of unseen real images.
+        left_out: Number of real images that were given as unseen, but are (nearly) among the training images.
     """
 
-    share: float
-    ratio: float
+    share: float | None
+    usual_share: float | None
+    ratio: float | None
     samples: int
+    unseen: int
+    left_out: int
 
 
 def nearest_neighbors(queries: NDArray[Any], references: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -57,12 +74,26 @@ def measure_memorization(samples: NDArray[Any], training: NDArray[Any], unseen: 
     Args:
         samples: Features of generated images, (N, dim).
         training: Features of the training images.
-        unseen: Features of real images that were not used in training.
+        unseen: Features of real images that were not used in training; those that are (nearly) among the training images are left out.
     """
-    sampled, expected = nearest_neighbors(samples, training)[1], nearest_neighbors(unseen, training)[1]
-    expected_median = float(np.median(expected))
+    sampled, distances = nearest_neighbors(samples, training)[1], nearest_neighbors(unseen, training)[1]
+    spread = float(np.sqrt(np.var(np.asarray(training, np.float64), axis=0).sum()))
+    expected = distances[distances > NEAR_COPY * spread]
+    has_share = len(expected) >= MIN_UNSEEN
     return Memorization(
-        share=float((sampled < np.quantile(expected, FALSE_ALARM_RATE)).mean()),
-        ratio=float(np.median(sampled)) / expected_median if expected_median > 0 else 0.0,
+        share=float((sampled < np.quantile(expected, FALSE_ALARM_RATE)).mean()) if has_share else None,
+        usual_share=expected_share(len(expected)) if has_share else None,
+        ratio=float(np.median(sampled) / np.median(expected)) if len(expected) else None,
         samples=len(samples),
+        unseen=len(expected),
+        left_out=len(distances) - len(expected),
     )
+
+
+def expected_share(unseen: int) -> float:
+    """Return the share of new real images that are nearer to a training image than the threshold from so many unseen ones.
+
+    Of n numbers, the k-th smallest has k / (n + 1) of further ones below it, and the quantile lies at k = 1 + `FALSE_ALARM_RATE` (n - 1). So the share
+    is above `FALSE_ALARM_RATE`, and falls to it with many unseen images.
+    """
+    return (1 + FALSE_ALARM_RATE * (unseen - 1)) / (unseen + 1)

@@ -13,7 +13,7 @@ SCORE_STATISTICS = {
     "wasserstein": Statistic("Wasserstein estimate", "Mean score of real minus mean score of generated pictures; it falls as they become alike."),
     "score_real": Statistic("Scores of real pictures", "Their level is arbitrary."),
     "score_fake": Statistic("Scores of generated pictures", "Against those of real ones they tell how far apart the two are."),
-    "fakes_passed": Statistic("Fakes that pass as real", "Share per batch; 0.5 is the best there is."),
+    "fakes_passed": Statistic("Fakes that pass as real", "Share per batch; 0.5 is a draw, and above it the critic no longer tells them apart."),
 }
 """Statistics that every objective logs."""
 VERDICT_STATISTICS = {

@@ -7,6 +7,8 @@ from typing import Any
 from mitlgan.data.curate.check_advice import MIN_HELD_OUT
 from mitlgan.project.make import ProjectResult
 from mitlgan.project.plan import command_line, shown_path
+from mitlgan.report.formatting import BELOW_ZERO, with_spread
+from mitlgan.report.tables import METRICS
 
 
 def describe_outcome(result: ProjectResult) -> str:
@@ -30,11 +32,12 @@ def describe_outcome(result: ProjectResult) -> str:
 
 
 def _quality(result: ProjectResult) -> str:
-    text = f"KID {result.metrics['kid']:.2f}"
+    kid = result.metrics["kid"]
+    text = f"KID {with_spread(kid, result.metrics.get('kid_std'), METRICS[1].report_decimals)}"
     if not result.real:
         return f"{text} against the training's own photographs, which flatters: none were held out"
     doubt = f"; uncertain with fewer than {MIN_HELD_OUT}" if result.real < MIN_HELD_OUT else ""
-    return f"{text} against {result.real:,} held-out photographs (lower is better{doubt})"
+    return f"{text} against {result.real:,} held-out photographs (lower is better{doubt}{f'; {BELOW_ZERO}' if kid < 0 else ''})"
 
 
 def outcome_to_json(result: ProjectResult) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from mitlgan.artifacts.run_steps import best_by_statistics
 from mitlgan.metrics.diversity import COLLAPSE_DIVERSITY
-from mitlgan.report.formatting import number
+from mitlgan.report.formatting import number, share
 from mitlgan.runtime.progress import finite
 
 Row = Mapping[str, Any]
@@ -44,7 +44,7 @@ class Diagnosis:
         collapsed_by: What shows it, "features" or "pixels".
         lost: The objective's diagnosis of a game that one side has won, with its date; empty if the game is open.
         passing: Share of generated images, at the end of training, that the critic takes for real (classic objectives) or scores above the median
-            real picture (Wasserstein); None if it was not logged. 0.5 is the best a generator can reach.
+            real picture (Wasserstein); None if it was not logged. 0.5 is a draw.
         best: The best step by the indicators alone: the smallest gap between real and generated scores after its peak.
         measured_best: The best measured snapshot, and its distance.
     """
@@ -64,7 +64,10 @@ class Diagnosis:
         if self.lost:
             sentences.append(f"{self.lost[:1].upper()}{self.lost[1:]}.")
         if self.passing is not None:
-            sentences.append(f"{self.passing:.0%} of the last generated images pass as real with the critic; 50 % is the best possible.")
+            sentences.append(
+                f"{share(self.passing)} of the last generated images pass as real with the critic; 50 % is a draw, and more means that "
+                "the critic no longer tells them apart."
+            )
         if self.best is not None:
             sentences.append(
                 f"Best step by the indicators (real and generated scores closest after their peak): {self.best}. Only a measurement can confirm it."

@@ -10,6 +10,9 @@ from typing import Any
 from mitlgan.runtime.progress import finite, format_duration
 
 DASH = "—"
+MAX_DECIMALS = 6
+"""Digits after the point that a small number gets; smaller ones are rounding errors."""
+BELOW_ZERO = "a KID below 0 is as good as 0: the estimate has no bias, so that chance moves it to both sides"
 
 
 def number(value: Any, decimals: int | None = None) -> str:
@@ -18,13 +21,47 @@ def number(value: Any, decimals: int | None = None) -> str:
     if finite_value is None:
         return DASH
     if decimals is not None:
-        return f"{finite_value:,.{decimals}f}"
+        return f"{finite_value:z,.{decimals}f}"
     size = abs(finite_value)
     if size >= 99.95:
         return f"{finite_value:,.0f}"
     if 0 < size < 0.0005:
         return f"{finite_value:.1e}"
-    return f"{finite_value:.{1 if size >= 9.995 else 2 if size >= 0.9995 else 3}f}"
+    return f"{finite_value:z.{1 if size >= 9.995 else 2 if size >= 0.9995 else 3}f}"
+
+
+def with_spread(value: Any, spread: Any, decimals: int | None = None) -> str:
+    """Return a number and, if it is known, its spread, with the given decimals or as many more as the spread needs to be seen: "0.0004 ± 0.0002".
+
+    Without a spread, the number itself is given as many.
+    """
+    known_spread = finite(spread)
+    size = abs((finite(value) or 0.0) if known_spread is None else known_spread)
+    if decimals is not None and size:
+        decimals = max(decimals, min(_first_decimal(size), MAX_DECIMALS))
+    text = number(value, decimals)
+    return text if known_spread is None or text == DASH else f"{text} ± {number(spread, decimals)}"
+
+
+def two_digits(value: float, decimals: int) -> str:
+    """Return a number with the given decimals, or with as many more as two significant digits need: 0.375 is "0.38"."""
+    return number(value, max(decimals, min(_first_decimal(abs(value)) + 1, MAX_DECIMALS)) if value else decimals)
+
+
+def _first_decimal(size: float) -> int:
+    """Return the place after the point of the first digit that is not 0."""
+    return -math.floor(math.log10(size))
+
+
+def share(value: float) -> str:
+    """Return a share in per cent; only none at all is "0%", and only all is "100%": 0.004 is "<1%", 0.998 ">99%"."""
+    text = f"{value:z.0%}"
+    return "<1%" if text == "0%" and value > 0 else ">99%" if text == "100%" and value < 1 else text
+
+
+def probability(p_value: float) -> str:
+    """Return a p-value as a clause: "p = 0.08"; none is 0, so that the smallest are "p < 0.01"."""
+    return "p < 0.01" if p_value < 0.01 else f"p = {p_value:.2f}"
 
 
 def one_digit(value: float) -> str:

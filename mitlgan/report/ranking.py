@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from mitlgan.images.encode import data_uri, encode_image
-from mitlgan.report.formatting import DASH, duration, number
+from mitlgan.report.formatting import DASH, duration, number, probability, share
 from mitlgan.report.markdown import table_lines
+from mitlgan.report.rank_correlation import RankCorrelation, correlate_ranks
 from mitlgan.report.table import Table, TableRow
 from mitlgan.report.tables import METRICS, with_std
 from mitlgan.report.templates import render
@@ -26,7 +27,8 @@ CAVEAT = (
     "compare their order with ours."
 )
 READING = (
-    "KID is the kernel distance: it is 0 for two equal distributions, and its spread is over subsets. The KID of each row should be read between that "
+    "KID is the kernel distance: it is 0 for two equal distributions, chance can move it a little below, and its spread is over subsets. "
+    "The KID of each row should be read between that "
     "of its own untrained network and that of two halves of the real pictures; 'closed' is the share of this gap that training closed. Each row has "
     "one seed: rows whose spreads overlap cannot be told apart."
 )
@@ -197,30 +199,10 @@ def rows_in_order(rows: Sequence[RankedRun]) -> list[RankedRun]:
     return sorted(rows, key=lambda row: (row.kid is None, row.diverged, row.kid or 0.0, row.name))
 
 
-class RankCorrelation(NamedTuple):
-    """How alike two orders of rows are.
-
-    Args:
-        spearman: Spearman's rank correlation: 1 for the same order, -1 for the reverse.
-        p_value: Probability of one as far from 0 if the orders have nothing to do with each other.
-        rows: Number of rows.
-    """
-
-    spearman: float
-    p_value: float
-    rows: int
-
-
 def correlate_with_published(rows: Sequence[RankedRun]) -> RankCorrelation | None:
     """Return how alike the order by KID and that of the published figures are; None for fewer than `MIN_CORRELATED` rows that have both."""
-    from scipy.stats import spearmanr
-
-    pairs = [(row.kid, row.published) for row in rows if row.ranks and row.published is not None]
-    if len(pairs) < MIN_CORRELATED:
-        return None
-    result = spearmanr(*zip(*pairs, strict=True))
-    values = float(result.statistic), float(result.pvalue)
-    return None if any(finite(value) is None for value in values) else RankCorrelation(*values, len(pairs))
+    pairs = [(row.kid, row.published) for row in rows if row.kid is not None and row.ranks and row.published is not None]
+    return None if len(pairs) < MIN_CORRELATED else correlate_ranks([kid for kid, _ in pairs], [figure for _, figure in pairs])
 
 
 def correlation_sentence(rows: Sequence[RankedRun]) -> str:
@@ -230,7 +212,7 @@ def correlation_sentence(rows: Sequence[RankedRun]) -> str:
         return ""
     return (
         f"Order by KID against that of the published figures: Spearman's rank correlation {correlation.spearman:.2f} "
-        f"(p = {correlation.p_value:.2f}, {correlation.rows} rows); 1 is the same order, 0 none, -1 the reverse."
+        f"({probability(correlation.p_value)}, {correlation.rows} rows); 1 is the same order, 0 none, -1 the reverse."
     )
 
 
@@ -247,7 +229,7 @@ def _cells(row: RankedRun) -> list[str]:
     return [
         row.name, row.objective, row.networks, f"{row.iterations:,} x {row.batch}", duration(row.seconds), number(row.trained.get("fd")),
         with_std(row.trained, kid), *(number(metrics.get("kid"), kid.report_decimals) for metrics in (row.untrained, row.real_halves)),
-        DASH if row.closed is None else f"{row.closed:.0%}", row.printed or DASH, "; ".join(row.notes),
+        DASH if row.closed is None else share(row.closed), row.printed or DASH, "; ".join(row.notes),
     ]  # fmt: skip
 
 

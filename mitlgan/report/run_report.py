@@ -19,10 +19,12 @@ from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.recipe import Recipe, display_name
 from mitlgan.report.diagnosis import Diagnosis, diagnose
+from mitlgan.report.formatting import BELOW_ZERO, with_spread
 from mitlgan.report.html import ReportPaths, write_report
 from mitlgan.report.run_files import run_layers
 from mitlgan.report.sample_pictures import PICTURES, evenly_chosen, stage_pictures
 from mitlgan.report.schema import ArmResult, Comparison, Cost, Pixels, StageCost
+from mitlgan.report.tables import METRICS
 from mitlgan.report.verdict import MIN_PICTURES
 from mitlgan.runtime.json_files import read_json, read_log
 from mitlgan.runtime.progress import finite
@@ -119,10 +121,10 @@ def _quality_sentences(figures: dict[str, Any]) -> list[str]:
     if not isinstance(measured, dict) or not all(isinstance(measured.get(key), int) for key in ("real", "generated")) or value is None:
         return []
     is_training = measured.get("split") == TRAIN
-    spread = "" if std is None else f" ± {std:.2f}"
+    below = f" Mind that {BELOW_ZERO}." if value < 0 else ""
     sentence = (
-        f"KID {value:.2f}{spread}: {measured['generated']:,} generated pictures against {measured['real']:,} "
-        f"{'that it learned from' if is_training else 'held-out ones'}. 0 would be as real ones are."
+        f"KID {with_spread(value, std, METRICS[1].report_decimals)}: {measured['generated']:,} generated pictures against {measured['real']:,} "
+        f"{'that it learned from' if is_training else 'held-out ones'}. 0 would be as real ones are.{below}"
     )
     if is_training:
         return [f"{sentence} Pictures that it learned from flatter it: hold some out."]

@@ -119,7 +119,7 @@ class ArtifactKeeper:
             "iteration": card.iterations, "kimg": card.kimg, "seconds": card.seconds, **metrics, "split": split, "real": count
         })  # fmt: skip
         writer.close()
-        summary = f"FD {metrics['fd']:.1f}, KID {metrics['kid']:.3f}, diversity {metrics['diversity']:.2f} of the real"
+        summary = f"FD {metrics['fd']:.1f}, KID {metrics['kid']:z.3f}, diversity {metrics['diversity']:.2f} of the real"
         self.reporter.say(f"{card.kimg:.1f} kimg: {summary} ({count:,} {split} pictures)")
         if metrics["diversity"] < COLLAPSE_DIVERSITY and card.iterations:
             self.reporter.say(f"warning: at {card.kimg:.1f} kimg the samples are nearly alike to the extractor")

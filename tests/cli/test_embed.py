@@ -25,3 +25,14 @@ def test_the_score_tells_how_near_held_out_pictures_are(command: Command, folder
     assert done.json["distance_median"] == pytest.approx(sum(row["distance"] for row in rows) / 2)
     assert read_card(folder / "bg" / "generator.safetensors").metrics["embedding"] == done.json
     assert Image.open("sheet.png").height > 2 * 8
+
+
+@pytest.mark.parametrize("weight", [0, 0.5])
+def test_a_distance_that_the_search_minimised_is_said_to_flatter(
+    weight: float, command: Command, folder: Path, packs: dict[str, Path], artifacts: dict[str, Path]
+) -> None:
+    shutil.copytree(artifacts["bg"].parent, folder / "bg")
+    options = ["--data", packs["bg"], "-n", 1, "--seconds", 2, "--extractor", "efficientnet-lite0@32", "--threads", 1, "--perceptual", weight]
+    done = command("embed-score", "bg/generator.safetensors", *options)
+    assert done.code == 0, done.err
+    assert ("the search minimised this very distance (--perceptual)" in done.out) == (weight > 0)

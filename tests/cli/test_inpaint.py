@@ -109,6 +109,6 @@ def test_the_score_prints_every_method_and_its_protocol(command: Command, folder
     assert Image.open(io.BytesIO(Path("sheet.png").read_bytes())).width > 7 * 8
     table = command("inpaint-score", *options[:2], "-n", 4, "--extractor", "efficientnet-lite0@32", "--method", "mean", "--method", "context")
     assert table.code == 0, table.err
-    assert [line.split()[0] for line in table.out.splitlines()] == ["4", "method", "mean", "context", "context"]
+    assert [line.split()[0] for line in table.out.splitlines()] == ["4", "method", "mean", "context", "context,"]
     numbers = done.json["methods"]["mean"]
     assert f"{numbers['psnr_db']['value']:.2f} ± {numbers['psnr_db']['std_error']:.2f}" in table.out

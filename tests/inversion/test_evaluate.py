@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,10 @@ def test_the_figures_match_the_inversions(pictures: ImagePack, fg: LoadedArtifac
     figures = as_json(fit, network, pictures, QUICK, split="test")
     assert (figures["psnr_db_median"], figures["psnr_db_worst"]) == (np.median(fit.psnr_db), fit.psnr_db.min())
     assert figures["distance_worst"] == fit.distance.max()
+    kinds = [(weight, extractor) for weight in (0.0, 0.5) for extractor in ("efficientnet-lite0", "mobilenet-v2")]
+    settings = {kind: replace(QUICK, perceptual=kind[0], extractor=kind[1]) for kind in kinds}
+    minimised = [kind for kind in kinds if as_json(fit, network, pictures, settings[kind])["protocol"]["distance_was_minimised"]]
+    assert minimised == [(0.5, "efficientnet-lite0")]
     assert json.loads(json.dumps(figures))["protocol"]["data_sha256"] == pictures.content_sha256
 
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from helpers.random_features import features
 
-from mitlgan.metrics.kid import kernel_distance
+from mitlgan.metrics.feature_arrays import FeatureSets
+from mitlgan.metrics.kid import kernel_distance, measure_kid
 
 
 def test_kid_agrees_with_torch_fidelity_on_the_same_subsets() -> None:
@@ -55,3 +56,13 @@ def test_kid_is_unbiased() -> None:
 
 def test_kid_cuts_its_subsets_to_the_smaller_set() -> None:
     assert kernel_distance(features(30, 4, 0), features(20, 4, 1), subset_size=1000).subset_size == 20
+    assert kernel_distance(features(30, 4, 0), features(20, 4, 1), subset_size=1000).std is None
+
+
+@pytest.mark.parametrize(("real", "fake", "has_spread"), [(2, 2, False), (3, 3, False), (2, 50, False), (50, 3, False), (4, 4, True), (9, 4, True)])
+def test_too_few_pictures_have_no_spread(real: int, fake: int, has_spread: bool) -> None:
+    sets = FeatureSets(features(real, 4, 0), features(fake, 4, 1), None, None, seed=0, extrapolate=False)  # type: ignore[arg-type]
+    result = measure_kid(sets)["kid"]
+    assert (result["std"] is not None) == has_spread
+    if has_spread:
+        assert result["std"] > 0

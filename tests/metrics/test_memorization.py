@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mitlgan.metrics import memorization as module
-from mitlgan.metrics.memorization import measure_memorization, nearest_neighbors
+from mitlgan.metrics.memorization import MIN_UNSEEN, expected_share, measure_memorization, nearest_neighbors
 
 
 def rows(count: int, seed: int) -> np.ndarray:
@@ -39,3 +39,32 @@ def test_copies_and_own_pictures() -> None:
     assert copies.ratio < 0.01
     mixed = measure_memorization(np.concatenate([training[:50], rows(50, 5)]), training, unseen)
     assert 0.5 <= mixed.share < 0.65
+
+
+@pytest.mark.parametrize("duplicates", [1, 6, 60])
+@pytest.mark.parametrize("nudge", [0.0, 0.01])
+def test_held_out_pictures_that_were_trained_on_hide_no_copies_and_invent_none(duplicates: int, nudge: float) -> None:
+    training, unseen, fresh = rows(500, 1), rows(100, 2), rows(200, 3)
+    mixed = np.concatenate([training[:duplicates] + nudge, unseen[duplicates:]])
+    copies = measure_memorization(training[100:300], training, mixed)
+    assert (copies.share, copies.ratio) == (1, 0)
+    assert (copies.left_out, copies.unseen) == (duplicates, 100 - duplicates)
+    own = measure_memorization(fresh, training, mixed)
+    assert (own.share, own.ratio) == (measure_memorization(fresh, training, unseen[duplicates:]).share, pytest.approx(1, abs=0.1))
+
+
+@pytest.mark.parametrize(
+    ("unseen", "has_share", "has_ratio"), [(0, False, False), (1, False, True), (MIN_UNSEEN - 1, False, True), (MIN_UNSEEN, True, True)]
+)
+def test_a_share_needs_some_unseen_pictures(unseen: int, has_share: bool, has_ratio: bool) -> None:
+    training = rows(200, 1)
+    result = measure_memorization(rows(50, 3), training, np.concatenate([training[:30], rows(unseen, 2)]))
+    assert (result.unseen, result.left_out) == (unseen, 30)
+    assert (result.share is not None, result.usual_share is not None, result.ratio is not None) == (has_share, has_share, has_ratio)
+
+
+@pytest.mark.parametrize("unseen", [20, 50, 200])
+def test_the_usual_share_is_what_fresh_pictures_have(unseen: int) -> None:
+    rng = np.random.default_rng(0)
+    shares = [measure_memorization(*(rng.standard_normal((count, 6)) for count in (100, 80, unseen))).share for _ in range(200)]
+    assert np.mean(np.array(shares, float)) == pytest.approx(expected_share(unseen), abs=0.012)

@@ -81,6 +81,15 @@ def test_passing_fakes_are_those_of_the_end() -> None:
     assert diagnose(stats([1.0] * 3)).passing is None
 
 
+@pytest.mark.parametrize(("passed", "printed"), [(0.0, "0%"), (0.004, "<1%"), (0.5, "50%"), (0.81, "81%"), (0.998, ">99%"), (1.0, "100%")])
+def test_half_of_the_fakes_passing_is_a_draw_and_more_is_not_worse_than_the_best(passed: float, printed: str) -> None:
+    (sentence, *_) = diagnose([{"iteration": i, "kimg": float(i), "fakes_passed": passed} for i in range(100)]).sentences()
+    assert sentence == (
+        f"{printed} of the last generated images pass as real with the critic; 50 % is a draw, and more means that the critic no longer tells "
+        "them apart."
+    )
+
+
 def test_the_report_of_one_run(packs: dict[str, Path], environment: RunContext) -> None:
     points = [0.0, tiny_runs.PER_UPDATE / 1000, 3 * tiny_runs.PER_UPDATE / 1000]
     recipe = with_overrides(tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=points), evaluation__best_by="fd")

@@ -31,8 +31,26 @@ def test_what_was_measured_is_said_first(split: str, real: int, text: str, pretr
     }
     (run.path / "metrics.json").write_text(json.dumps(figures))
     paths, sentences = write_run_report(run.path)
-    assert sentences[0] == f"KID 1.70 ± 0.77: 2,000 generated pictures {text}"
+    assert sentences[0] == f"KID 1.697 ± 0.771: 2,000 generated pictures {text}"
     assert sentences[0] in paths.html.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("kid", "std", "text"),
+    [
+        (0.004, 0.001, "KID 0.004 ± 0.001: "),
+        (0.0004, 0.0001, "KID 0.0004 ± 0.0001: "),
+        (-0.003, 0.004, "KID -0.003 ± 0.004: "),
+        (0.0004, None, "KID 0.0004: "),
+    ],
+)
+def test_a_small_distance_is_not_rounded_to_none(kid: float, std: float | None, text: str, pretrained: dict[str, Run], tmp_path: Path) -> None:
+    run = Run(Path(shutil.copytree(pretrained["bg"].path, tmp_path / "run")))
+    figures = {key: {"value": kid, "std": std, "split": "test", "real": 1200, "generated": 2000} for key in ("frechet", "kid")}
+    (run.path / "metrics.json").write_text(json.dumps(figures))
+    sentence = write_run_report(run.path)[1][0]
+    assert sentence.startswith(text)
+    assert ("below 0 is as good as 0" in sentence) == (kid < 0)
 
 
 def test_without_a_measurement_nothing_is_said_of_quality(pretrained: dict[str, Run], tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from mitlgan.bench.quality.tasks import QualityTask
 from mitlgan.errors import UsageError
 from mitlgan.metrics.extractors.extractor import extract_features
 from mitlgan.metrics.protocol import EvalProtocol
+from mitlgan.report.formatting import two_digits
 from mitlgan.runtime.allocator import keep_freed_memory
 from mitlgan.runtime.files import ensure_folder, lock_folder, write_json
 from mitlgan.runtime.json_files import read_json
@@ -122,7 +123,7 @@ def measure_pair(task: QualityTask, pictures: TaskPictures, seed: int, plan: Qua
     probes_ms = [_probe_ms()]
     textbook = train_textbook(task, pictures, seed, seconds, meter)
     target = best_point(textbook)
-    say(f"{task.name}, seed {seed}: textbook loop, KID {target.kid:.3f} after {target.cpu_s:.0f} s")
+    say(f"{task.name}, seed {seed}: textbook loop, KID {two_digits(target.kid, 3)} after {target.cpu_s:.0f} s")
     probes_ms.append(_probe_ms())
     recommended = train_recommended(task, pictures, seed, seconds, meter, target.kid, plan.out / "runs")
     reached = first_as_good(recommended, target.kid)
@@ -176,8 +177,8 @@ def _open_pictures(plan: QualityPlan, task: QualityTask) -> TaskPictures:
 
 def _describe(reached: QualityPoint | None, points: Sequence[QualityPoint]) -> str:
     if reached is not None:
-        return f"as good after {reached.cpu_s:.1f} s"
-    return f"not as good within {points[-1].cpu_s:.0f} s (KID {best_point(points).kid:.3f})" if points else "not measured"
+        return f"as good after {two_digits(reached.cpu_s, 1)} s"
+    return f"not as good within {points[-1].cpu_s:.0f} s (KID {two_digits(best_point(points).kid, 3)})" if points else "not measured"
 
 
 def _probe_ms() -> float:

@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mitlgan.bench.quality.tasks import TASKS
+from mitlgan.report.formatting import two_digits
 from mitlgan.runtime.files import write_atomically
 
 TABLE_FILE, PLOT_FILE = "quality.md", "quality.png"
@@ -34,7 +35,7 @@ def _cells(name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     cells = [name, str(len(rows)), spread([row["target_kid"] for row in rows], 2), spread([row["target_cpu_s"] for row in rows], 0)]
     if None in reached:
         missed, longest_s = reached.count(None), max(row["recommended"][-1]["cpu_s"] for row in rows if row["recommended"])
-        note = f"not reached within {longest_s:.0f} s" + (f" by {missed} of {len(rows)}" if len(rows) > 1 else "")
+        note = f"not reached within {two_digits(longest_s, 0)} s" + (f" by {missed} of {len(rows)}" if len(rows) > 1 else "")
         return [*cells, note, "", ""]
     at_most, at_least = ("at most ", "at least ") if any(_is_first_point(row) for row in rows) else ("", "")
     sooner = [at_least + spread([row[key] for row in rows], 0) for key in ("ratio", "ratio_with_reading")]
@@ -47,13 +48,13 @@ def _is_first_point(row: Mapping[str, Any]) -> bool:
 
 
 def spread(values: Sequence[float], decimals: int) -> str:
-    """Return the median of values, with the smallest and the largest if there are several.
+    """Return the median of values, with the smallest and the largest if there are several; each has at least two significant digits.
 
-    >>> spread([3.0, 1.0, 2.0], 1), spread([2.0], 0)
-    ('2.0 (1.0 to 3.0)', '2')
+    >>> spread([3.0, 1.0, 2.0], 1), spread([0.375], 0), spread([12.3], 0)
+    ('2.0 (1.0 to 3.0)', '0.38', '12')
     """
-    text = f"{statistics.median(values):.{decimals}f}"
-    return text if len(values) == 1 else f"{text} ({min(values):.{decimals}f} to {max(values):.{decimals}f})"
+    text = two_digits(statistics.median(values), decimals)
+    return text if len(values) == 1 else f"{text} ({two_digits(min(values), decimals)} to {two_digits(max(values), decimals)})"
 
 
 def write_page(folder: Path, results: Mapping[str, Any]) -> None:

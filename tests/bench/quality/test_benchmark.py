@@ -93,6 +93,8 @@ def test_the_table_says_what_was_not_reached() -> None:
     assert "not reached within 60 s by 1 of 2" in lines[3]
     assert lines[4] == "| fg-64 | 1 | 2.00 | 60 | not reached within 60 s |  |  |"
     assert spread([1.0], 1) == "1.0"
+    assert spread([0.375], 0) == "0.38"
+    assert spread([12.3, 0.375, 0.04], 0) == "0.38 (0.040 to 12)"
 
 
 def test_the_table_says_where_the_first_point_was_good_already() -> None:

@@ -103,7 +103,7 @@ def select_pictures(selection: Selection, folder: Path) -> ImageSource:
             names[_safe_path(value, selection.metadata)] = None
     if not names:
         raise DataError(f"--where {selection.where!r}: chooses no picture of {selection.metadata}; loosen it")
-    return ImageSource(str(folder), file_entries(folder, names))
+    return ImageSource(str(folder), file_entries(folder, names), is_chosen=True)
 
 
 def parse_aggregates(text: str) -> list[Aggregate]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import fnmatch
 import functools
 import re
 import statistics
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parent.parent / "mitlgan"
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "mitlgan"
 SUPERLATIVE = re.compile(r"_?(MOST|LARGEST|LONGEST|HIGHEST|DEEPEST|FASTEST|LEAST|FEWEST|SMALLEST|NARROWEST|SLOWEST)(_|$)")
 PARTICIPLE = re.compile(r"_?(found|told|seen|shown|said|drawn|given|wanted|taken|held)")
 
@@ -22,6 +26,14 @@ def trees() -> dict[Path, ast.Module]:
 def test_few_files_at_the_top_and_none_is_long() -> None:
     assert len(list(PACKAGE.glob("*.py"))) <= 8
     assert not [path for path in trees() if len(path.read_text(encoding="utf-8").splitlines()) > 350]
+
+
+def test_no_folder_of_tests_is_left_out(pytestconfig: pytest.Config) -> None:
+    """Pytest does not look into folders of some names, such as `build` by default."""
+    folders = {folder for path in (ROOT / "tests").rglob("test_*.py") for folder in path.relative_to(ROOT).parents}
+    assert len(folders) > 20
+    patterns = pytestconfig.getini("norecursedirs")
+    assert not [folder for folder in folders if folder.name and any(fnmatch.fnmatch(folder.name, pattern) for pattern in patterns)]
 
 
 def test_functions_are_short() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,8 +19,7 @@ from mitlgan.data.readers.idx import is_idx
 from mitlgan.data.sources.file_classifier import is_hidden_name, is_picture_name
 from mitlgan.data.sources.image_source import ImageSource, open_source
 from mitlgan.data.sources.leftovers import UNASSIGNED, LeftoverFile
-from mitlgan.data.sources.path_list import LIST_SUFFIXES
-from mitlgan.data.sources.split_folders import SPLITS, TRAIN, SplitLayout, find_split_folders, split_of_name
+from mitlgan.data.sources.split_folders import SPLITS, TRAIN, SplitLayout, find_split_folders, split_of_name, splits_in_name, splits_of_folders
 from mitlgan.errors import DataError, UsageError, to_one_line
 
 DEMO = "demo"
@@ -28,7 +28,9 @@ UNASSIGNED_REASON = "beside the split folders, in none of them"
 
 
 def split_source(source: ImageSource, option: str = "SRC") -> tuple[dict[str, ImageSource], SplitLayout]:
-    """Divide a source into its splits; pictures keep their names. A list of paths is one set.
+    """Divide a source into its splits; pictures keep their names.
+
+    Where the user chose each picture, the folder around all of them is no split: a list of test pictures is one set.
 
     Args:
         source: A folder, an archive or a list.
@@ -38,30 +40,34 @@ def split_source(source: ImageSource, option: str = "SRC") -> tuple[dict[str, Im
         DataError: Two folders mean one split.
     """
     path, entries = Path(source.spec), source.entries
-    if path.is_file() and path.suffix.lower() in LIST_SUFFIXES:
-        return {TRAIN: source}, SplitLayout({TRAIN: range(len(entries))})
-    layout = find_split_folders([entry.name for entry in entries], f"{option} {source.spec}")
+    names = [posixpath.normpath(entry.name) for entry in entries] if source.is_chosen else [entry.name for entry in entries]
+    layout = find_split_folders(names, f"{option} {source.spec}", _folder_around(names) if source.is_chosen else "")
     if not layout.folders and path.is_dir() and (own := _split_of_folder(path)):
         layout = replace(layout, parts={own: layout.parts[TRAIN]})
     leftovers = [LeftoverFile(entries[position].name, UNASSIGNED_REASON, UNASSIGNED) for position in layout.unassigned]
     return {split: source.subset((entries[position] for position in positions), leftovers) for split, positions in layout.parts.items()}, layout
 
 
+def _folder_around(names: Sequence[str]) -> str:
+    """Return the folder that holds all files, with a slash at the end; empty if there is none."""
+    with suppress(ValueError):  # of absolute and relative names
+        folder = posixpath.commonpath([posixpath.dirname(name) for name in names])
+        return folder if folder in ("", "/") else f"{folder}/"
+    return ""
+
+
 def training_source(source: ImageSource) -> tuple[ImageSource, str]:
     """Return the training pictures of a source, and in one line which part they are.
 
-    An archive without training pictures is used as a whole.
-
     Raises:
-        DataError: Two folders mean one split, or a folder holds held-out pictures alone.
+        DataError: Two folders mean one split, or there are held-out pictures alone.
     """
     sources, layout = split_source(source)
-    if TRAIN in sources:
-        text = layout.describe(TRAIN, [entry.name for entry in source.entries])
-        return sources[TRAIN], f"{source.spec}: {text}" if text else ""
-    if layout.folders and Path(source.spec).is_dir():
-        raise DataError(f"SRC {source.spec}: holds {layout.describe_folders()} and no pictures for training; name the folder inside itself")
-    return source, ""
+    layout.require_training(f"SRC {source.spec}")
+    if TRAIN not in sources:  # a folder that is named itself
+        return source, ""
+    text = layout.describe(TRAIN, [entry.name for entry in source.entries])
+    return sources[TRAIN], f"{source.spec}: {text}" if text else ""
 
 
 @dataclass(frozen=True)
@@ -106,11 +112,8 @@ class DataSplits:
             DataError: Training pictures are requested, and there are only held-out ones.
         """
         split = self.resolve(requested)
-        if requested == TRAIN != split and self.layout is not None and self.layout.folders:
-            folders = self.layout.describe_folders()
-            raise DataError(
-                f"--data {self.spec}: holds {folders} and no pictures for training; put these into train/, or name the folder inside itself"
-            )
+        if requested == TRAIN != split and self.layout is not None:
+            self.layout.require_training(f"--data {self.spec}")
         return split
 
     def source(self, split: str) -> ImageSource:
@@ -287,13 +290,15 @@ def _visible_folders(folder: Path) -> list[Path]:
 def _split_of_folder(folder: Path) -> str | None:
     """Return the split that a folder's name means, if the folders next to it are splits, one for training."""
     folder = folder.absolute()
-    own = split_of_name(folder.name)
+    if not splits_in_name(folder.name):
+        return None  # fast: the folders next to it may hold anything
+    siblings = [inner.name for inner in _visible_folders(folder.parent) if inner.name != folder.name and _holds_pictures(inner)]
+    splits = splits_of_folders([folder.name, *siblings])
+    own = splits.pop(folder.name, None)
     if own is None:
         return None
-    siblings = [inner.name for inner in _visible_folders(folder.parent) if inner.name != folder.name and _holds_pictures(inner)]
-    splits = [split_of_name(name) for name in siblings]
-    has_training = own == TRAIN or TRAIN in splits or (folder.parent / PREPARED_PACK).is_file()
-    return own if None not in splits and has_training else None
+    has_training = own == TRAIN or TRAIN in splits.values() or (folder.parent / PREPARED_PACK).is_file()
+    return own if len(splits) == len(siblings) and has_training else None
 
 
 def _holds_pictures(folder: Path) -> bool:

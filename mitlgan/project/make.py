@@ -17,6 +17,7 @@ from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.sample_files import stages_sheet_png
 from mitlgan.compare.arm_training import run_trainings
 from mitlgan.data.curate.check import check_datasets
+from mitlgan.data.kept_splits import find_kept_splits
 from mitlgan.data.layers.split import split_pictures
 from mitlgan.data.layers.split_output import SPLIT_MANIFEST
 from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_output_inside
@@ -234,8 +235,11 @@ def make_project(
     source = open_source(request.photographs, "PHOTOS")
     for line in source.leftovers.describe():
         context.reporter.say(f"PHOTOS: {line}")
-    if len(source.entries) < MIN_PHOTOGRAPHS:
-        raise DataError(f"PHOTOS {request.photographs}: {len(source.entries)} pictures; give at least {MIN_PHOTOGRAPHS}, better 200 or more")
+    kept = find_kept_splits(source, "PHOTOS")
+    if kept.remark:
+        context.reporter.say(f"PHOTOS: {kept.remark}")
+    if (count := len(source.entries) - len(kept.unassigned)) < MIN_PHOTOGRAPHS:
+        raise DataError(f"PHOTOS {request.photographs}: {count} pictures; give at least {MIN_PHOTOGRAPHS}, better 200 or more")
     refuse_output_inside(source, out, "PHOTOS")
     with _say_how_to_go_on(out):
         plan = read_plan(out)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mitlgan.report.formatting import distance_name, number, one_digit
+from mitlgan.report.formatting import distance_name, number, one_digit, share
 from mitlgan.report.noise import ASSUMED_NOISE, noise_margin
 from mitlgan.report.schema import Anchor, ArmResult
 from mitlgan.runtime.progress import finite
@@ -108,7 +108,7 @@ class BaselineOutcome:
 
     def clause(self) -> str:
         """Return the outcome as a clause: `won by 19%`, `too close to call`."""
-        return "too close to call" if self.side == "close" else f"{self.side} by {self.relative:.0%}"
+        return "too close to call" if self.side == "close" else f"{self.side} by {share(self.relative)}"
 
     def sentence(self, name: str) -> str:
         """Return the outcome as a sentence, for a baseline that is not the headline's.

@@ -8,7 +8,7 @@ from typing import Any
 
 from mitlgan.metrics import metric_table
 from mitlgan.metrics.metric_table import Metric
-from mitlgan.report.formatting import DASH, count, distance_name, duration, number
+from mitlgan.report.formatting import DASH, count, distance_name, duration, number, with_spread
 from mitlgan.report.ratios import kid_ratios
 from mitlgan.report.schema import Anchor, ArmResult, Comparison, Row
 from mitlgan.report.table import Table, TableRow
@@ -120,8 +120,7 @@ def _cost_cells(arm: ArmResult, headings: Sequence[str]) -> list[str]:
 
 def with_std(metrics: Mapping[str, Any], metric: Metric) -> str:
     """Return a metric and, if it is known, its standard deviation: "1.352 ± 0.080"."""
-    value, std = (number(metrics.get(key), metric.report_decimals) for key in (metric.column, f"{metric.column}_std"))
-    return value if DASH in (value, std) else f"{value} ± {std}"
+    return with_spread(metrics.get(metric.column), metrics.get(f"{metric.column}_std"), metric.report_decimals)
 
 
 def budget_table(comparison: Comparison) -> Table | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mitlgan.report.formatting import duration, number, one_digit
+from mitlgan.report.formatting import duration, number, one_digit, share
 from mitlgan.report.outcome import BaselineOutcome, ExtractorOutcome, compare_by_extractor
 from mitlgan.report.schema import Anchor, ArmResult, Verdict, extractors_of
 from mitlgan.runtime.progress import finite
@@ -78,7 +78,7 @@ def _headline(best: BaselineOutcome, outcomes: Sequence[ExtractorOutcome]) -> st
     if best.side == "close":
         disagree = abs(best.pair[0] - best.pair[1]) > best.noise
         return f"Too close to call against {best.baseline.label} ({f'{name} and KID disagree' if disagree else f'{best.difference} {name} apart'})"
-    result = f"Composition {best.side} by {best.difference} {name} ({best.relative:.0%})"
+    result = f"Composition {best.side} by {best.difference} {name} ({share(best.relative)})"
     if best.side == "lost":
         return f"{result} to {best.baseline.label}"
     rivals = [outcome.baseline for outcome in first.others if outcome.baseline.length != "stage" or best.baseline.length == "stage"]

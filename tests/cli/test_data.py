@@ -97,6 +97,11 @@ def test_augment_check_and_stats(command: Command, folder: Path, tmp_path: Path)
     assert "! " in command("data", "check", place).out
     assert answer(command, "stats", place)["sets"][0]["count"] == 3
     assert "3 RGB" in command("data", "stats", place).out
+    assert "remark" not in command("data", "stats", place).out
+    images.fill(place / "testA", 1, first=40)
+    remark = "testA/ looks like a split, but all are one set; call the folders train/, validation/ and test/, or name one of them itself"
+    assert f"\n  remark        {remark}\n" in command("data", "stats", place).out
+    assert answer(command, "stats", place)["sets"][0]["remark"] == remark
 
 
 def test_chess(command: Command, folder: Path) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -22,14 +23,20 @@ from mitlgan.data.build.pack_folder import pack_folder
 from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.curate.check import check_datasets, summarize_set
+from mitlgan.data.curate.table_selection import Selection
+from mitlgan.data.kept_splits import find_kept_splits
+from mitlgan.data.layers.split import SplitSettings, split_pictures
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.image_source import open_source
 from mitlgan.data.sources.split_folders import correct_split, find_split_folders, split_of_name, with_correct_splits
 from mitlgan.data.splits import choose_evaluation_split, find_splits, resolve_split, split_source
 from mitlgan.errors import DataError, UsageError
+from mitlgan.project.make import make_project
+from mitlgan.project.plan import ProjectRequest
 from mitlgan.report.data_check_page import write_check_page
 from mitlgan.report.run_report import write_run_report
+from mitlgan.stages.context import RunContext
 from mitlgan.training.run_directory import Run
 
 
@@ -78,6 +85,34 @@ LAYOUTS: dict[str, tuple[list[str], dict[str, list[str]], list[str]]] = {
         {"train": ["cat/train/a.png", "dog/train/c.png"], "test": ["cat/test/b.png", "dog/test/d.png"]},
         [],
     ),
+    "beside a folder of splits": (
+        ["data/test/b.png", "data/train/a.png", "c.png"],
+        {"train": ["data/train/a.png"], "test": ["data/test/b.png"]},
+        ["c.png"],
+    ),
+    "beside on two levels": (
+        ["c.png", "data/d.png", "data/test/b.png", "data/train/a.png"],
+        {"train": ["data/train/a.png"], "test": ["data/test/b.png"]},
+        ["c.png", "data/d.png"],
+    ),
+    "beside classes with splits": (
+        ["cat/train/a.png", "cat/test/b.png", "dog/train/c.png", "dog/test/d.png", "e.png"],
+        {"train": ["cat/train/a.png", "dog/train/c.png"], "test": ["cat/test/b.png", "dog/test/d.png"]},
+        ["e.png"],
+    ),
+    "beside a folder of held-out ones": (["a.png", "old/test/b.png"], {"train": ["a.png"], "test": ["old/test/b.png"]}, []),
+    "beside a folder of training ones": (["a.png", "old/train/b.png"], {"train": ["a.png", "old/train/b.png"]}, []),
+    "beside classes": (["a.png", "cat/b.png", "dog/c.png"], {"train": ["a.png", "cat/b.png", "dog/c.png"]}, []),
+    "one start": (["seg_train/x/a.png", "seg_test/x/b.png"], {"train": ["seg_train/x/a.png"], "test": ["seg_test/x/b.png"]}, []),
+    "one start of two words": (["a-b_train/a.png", "a-b_val/b.png"], {"train": ["a-b_train/a.png"], "validation": ["a-b_val/b.png"]}, []),
+    "images first": (["images_train/a.png", "images_test/b.png"], {"train": ["images_train/a.png"], "test": ["images_test/b.png"]}, []),
+    "images last": (["train_images/a.png", "test_images/b.png"], {"train": ["train_images/a.png"], "test": ["test_images/b.png"]}, []),
+    "one end": (["train-clean/a.png", "test-clean/b.png"], {"train": ["train-clean/a.png"], "test": ["test-clean/b.png"]}, []),
+    "one start beside": (["x_train/a.png", "x_test/b.png", "c.png"], {"train": ["x_train/a.png"], "test": ["x_test/b.png"]}, ["c.png"]),
+    "no common start": (["x_train/a.png", "y_test/b.png"], {"train": ["x_train/a.png", "y_test/b.png"]}, []),
+    "two domains": (["testA/a.png", "testB/b.png", "trainA/c.png"], {"train": ["testA/a.png", "testB/b.png", "trainA/c.png"]}, []),
+    "held out with one start": (["x_val/a.png", "x_test/b.png"], {"train": ["x_val/a.png", "x_test/b.png"]}, []),
+    "one with a start": (["x_test/a.png"], {"train": ["x_test/a.png"]}, []),
     "in one class": (["cat/train/a.png", "cat/test/b.png", "dog/c.png"], {"train": ["cat/train/a.png", "cat/test/b.png", "dog/c.png"]}, []),
 }
 
@@ -103,6 +138,63 @@ def test_folders_and_archives_are_divided_alike(tmp_path: Path, names: list[str]
         sources, found = split_source(open_source(source))
         assert {split: sorted(entry.name for entry in one.entries) for split, one in sources.items()} == {s: sorted(n) for s, n in parts.items()}
         assert len(found.unassigned) == len(beside)
+
+
+WITH_TRAINING = {name: layout[0] for name, layout in LAYOUTS.items() if "train" in layout[1]}
+TAKEN = "is taken for a class, as"
+LOOK = "look like splits, but all are one set"
+REMARKS: dict[str, tuple[list[str], str]] = {
+    # name: (pictures, the beginning of what is said)
+    "others beside": (["extra/a.png", "test/b.png", "train/c.png"], f"test/, train/ {TAKEN} extra/ next to it"),
+    "within a folder": (["set/extra/a.png", "set/train/c.png"], f"set/train/ {TAKEN} set/extra/ next to it"),
+    "within each class": (
+        ["cat/test/a.png", "cat/x/b.png", "dog/test/c.png", "dog/x/d.png"],
+        f"cat/test/ {TAKEN} cat/x/ next to it: all are one set; so is it in 1 more folders",
+    ),
+    "within a class, and loose": (["cat/test/a.png", "cat/x/b.png", "dog/c.png", "d.png"], f"cat/test/ {TAKEN} cat/x/ next to it"),
+    "in one class, and loose": (["cat/train/a.png", "cat/test/b.png", "dog/c.png", "d.png"], "cat/ holds splits of its own"),
+    "two domains": (["testA/a.png", "testB/b.png", "trainA/c.png"], f"testA/, testB/, trainA/ {LOOK}"),
+    "two domains in a folder": (["x/testA/a.png", "x/trainA/c.png"], f"x/testA/, x/trainA/ {LOOK}"),
+    "no common start": (["x_train/a.png", "y-test/b.png", "z/c.png"], f"x_train/, y-test/ {LOOK}"),
+    "another start": (["seg_pred/a.png", "seg_test/b.png", "seg_train/c.png"], f"seg_test/, seg_train/ {LOOK}"),
+    "held out beside": (["photos_val/a.png", "b.png"], "photos_val/ looks like a split, but all are one set"),
+    "training alone": (["bullet_train/a.png", "steam_train/b.png", "c.png"], ""),
+    "a folder around all": (["my_test/a.png", "my_test/b.png"], ""),
+    "words that begin so": (["latest/a.png", "valley/b.png", "trainer/c.png", "testimony/d.png"], ""),
+    "splits": (["train/a.png", "test/b.png", "c.png"], ""),
+}
+
+
+@pytest.mark.parametrize(("names", "remark"), REMARKS.values(), ids=REMARKS)
+def test_folders_that_are_not_taken_for_splits_are_reported(names: list[str], remark: str) -> None:
+    text = find_split_folders(names, "--data x").remark
+    assert text.startswith(remark)
+    assert bool(text) == bool(remark)
+
+
+LISTS: dict[str, tuple[list[str], dict[str, list[str]], list[str]]] = {
+    # name: (lines, those of each split, those beside the split folders)
+    "flat": (["a.png", "b.png"], {"train": ["a.png", "b.png"]}, []),
+    "splits": (["set/train/a.png", "set/test/b.png"], {"train": ["set/train/a.png"], "test": ["set/test/b.png"]}, []),
+    "spelt in two ways": (["./train/a.png", "test/b.png"], {"train": ["./train/a.png"], "test": ["test/b.png"]}, []),
+    "beside": (["train/a.png", "test/b.png", "c.png"], {"train": ["train/a.png"], "test": ["test/b.png"]}, ["c.png"]),
+    "test pictures alone": (["test/a.png", "test/b.png"], {"train": ["test/a.png", "test/b.png"]}, []),
+    "classes of test pictures": (["test/cat/a.png", "test/dog/b.png"], {"train": ["test/cat/a.png", "test/dog/b.png"]}, []),
+}
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+@pytest.mark.parametrize(("lines", "parts", "beside"), LISTS.values(), ids=LISTS)
+def test_a_list_has_the_splits_of_its_paths(tmp_path: Path, lines: list[str], parts: dict[str, list[str]], beside: list[str], absolute: bool) -> None:
+    """But of the folder around all of them: such a list is chosen by the user, and a folder of anybody's may be called `test`."""
+    place = tree(tmp_path / "test", *lines)
+    full = {line: str(place / line) if absolute else str(Path(line)) for line in lines}
+    (place / "list.txt").write_text("\n".join(str(place / line) if absolute else line for line in lines))
+    known = find_splits(str(place / "list.txt"), "scene")
+    assert {split: [entry.name for entry in part.source.entries] for split, part in known.parts.items()} == {
+        split: [full[name] for name in names] for split, names in parts.items()
+    }
+    assert [known.names[place] for place in known.layout.unassigned] == [full[name] for name in beside]
 
 
 @pytest.mark.parametrize(("first", "second"), [("val", "validation"), ("test", "Testing"), ("train", "TRAIN")])
@@ -427,10 +519,17 @@ class TestCommandsThatTakeAFolder:
         assert [(report.name, report.split) for report in result.sets] == [(str(tmp_path / "set"), "train"), (str(tmp_path / "set" / "test"), "test")]
         assert any("2 equal pairs leak" in text for text, _ in result.verdict)
 
+    def test_the_command_that_moves_pictures_into_training_finds_them(self, tmp_path: Path) -> None:
+        place = tree(tmp_path / "set", "x/train/a.png", "x/test/b.png", "stray.png")
+        (sentence,) = [text for text, _ in check_datasets([str(place)]).verdict if "in no split" in text]
+        subprocess.run(sentence.partition("to train on them, too: ")[2], shell=True, check=True)
+        assert find_splits(str(place), "scene").describe_available() == "train (2 pictures), test (1 pictures)"
+
     def test_check_says_what_is_taken_for_a_class(self, tmp_path: Path) -> None:
         result = check_datasets([str(tree(tmp_path, "bus/a.png", "train/b.png"))])
         assert (f"{tmp_path}: train/ is taken for a class, as bus/ next to it: all are one set.", False) in result.verdict
         assert [(report.split, len(report.pictures)) for report in result.sets] == [("", 2)]
+        assert summarize_set(result.sets[0])["remark"] == "train/ is taken for a class, as bus/ next to it: all are one set"
 
     @pytest.mark.parametrize("form", ["folder", "zip"])
     def test_augment_takes_the_training_pictures(self, tmp_path: Path, form: str) -> None:
@@ -439,6 +538,63 @@ class TestCommandsThatTakeAFolder:
         spec = place if form == "folder" else packed_as_zip(place, tmp_path / "set.zip")
         assert augment_pictures(spec, tmp_path / "out", AugmentSettings(factor=2), say=said.append)["made"] == 2
         assert said == [f"{spec}: train pictures are training/ (1); left out: dev/ (1, validation)"]
+
+    @pytest.mark.parametrize("form", ["folder", "zip", "list"])
+    @pytest.mark.parametrize("names", WITH_TRAINING.values(), ids=WITH_TRAINING)
+    def test_all_train_on_the_same_pictures(self, tmp_path: Path, names: list[str], form: str) -> None:
+        """What `prepare` holds out anew, where there are no splits, is not asked here: with so few pictures it is none."""
+        place = tree(tmp_path / "set", *names)
+        if form == "list":
+            (place / "list.txt").write_text("\n".join(names))
+        spec = {"folder": place, "zip": packed_as_zip(place, tmp_path / "set.zip"), "list": place / "list.txt"}[form]
+        said: list[str] = []
+        packs = {
+            "--data": open_data(str(spec), "scene", 8, say=said.append),
+            "pack": pack_folder(spec, tmp_path / "pack.npy", size_px=8),
+            "prepare": prepare_pack(spec, tmp_path / "out", PrepareSettings(8)),
+        }
+        expected = sorted(entry.name for entry in find_splits(str(spec), "scene").parts["train"].source.entries)
+        assert {command: sorted(source["name"] for source in pack.sources()) for command, pack in packs.items()} == dict.fromkeys(packs, expected)
+        assert augment_pictures(spec, tmp_path / "more", AugmentSettings(factor=1))["pictures"] == len(expected)
+        kept = find_kept_splits(open_source(spec))
+        assert sorted(name for name in names if kept.split_of.get(name, "train") == "train" and name not in kept.unassigned) == expected
+        left_out = {entry["name"] for entry in packs["prepare"].manifest["skipped"]}
+        assert left_out == set(kept.unassigned)
+        for line in filter(None, (kept.remark, find_splits(str(spec), "scene").layout.remark)):
+            assert line in packs["prepare"].manifest["made_by"]["note"]
+        assert bool(said) == bool(kept.split_of or kept.remark)
+
+    @pytest.mark.parametrize("form", ["folder", "zip", "list"])
+    def test_none_trains_on_held_out_pictures_for_want_of_others(self, tmp_path: Path, environment: RunContext, form: str) -> None:
+        pytest.importorskip("cv2")
+        place = tree(tmp_path / "set", "val/a.png", "test/b.png")
+        (place / "list.txt").write_text("val/a.png\ntest/b.png")
+        spec = {"folder": place, "zip": packed_as_zip(place, tmp_path / "set.zip"), "list": place / "list.txt"}[form]
+        calls: list[Callable[[Path], object]] = [
+            lambda out: pack_folder(spec, out.with_suffix(".npy"), size_px=8),
+            lambda out: open_data(str(spec), "scene", 8),
+            lambda out: prepare_pack(spec, out, PrepareSettings(8)),
+            lambda out: split_pictures(spec, out, SplitSettings()),
+            lambda out: augment_pictures(spec, out, AugmentSettings(factor=1)),
+            lambda out: make_project(ProjectRequest(str(spec)), out, environment),
+        ]
+        before = sorted(tmp_path.rglob("*"))
+        for call in calls:
+            with pytest.raises(DataError, match=r"set.* holds val/, test/ and no pictures for training; put these into train/, or name the folder"):
+                call(tmp_path / "out")
+        assert sorted(tmp_path.rglob("*")) == before
+
+    def test_a_folder_that_is_named_itself_is_prepared(self, tmp_path: Path) -> None:
+        place = tree(tmp_path / "set", "x_train/a.png", "x_test/b.png")
+        assert list(find_splits(str(place / "x_test"), "scene").parts) == ["test"]
+        assert len(prepare_pack(place / "x_test", tmp_path / "out", PrepareSettings(8))) == 1
+
+    def test_a_table_that_chooses_pictures_of_two_splits_keeps_them(self, tmp_path: Path) -> None:
+        place = tree(tmp_path / "set", "train/a.png", "train/b.png", "test/c.png", "test/d.png")
+        (tmp_path / "t.csv").write_text("image,n\ntrain/a.png,1\ntest/c.png,2\ntest/d.png,3\n")
+        for where, counts in (("n > 0", {"train": 1, "test": 2}), ("n > 1", {"train": 2})):
+            prepare_pack(place, tmp_path / where, PrepareSettings(8), selection=Selection(tmp_path / "t.csv", where=where))
+            assert {split: part.count for split, part in find_splits(str(tmp_path / where), "scene").parts.items()} == counts
 
     @pytest.mark.parametrize("form", ["folder", "zip"])
     def test_prepare_keeps_splits_of_any_name(self, tmp_path: Path, form: str) -> None:

@@ -21,6 +21,7 @@ def stats(
     from mitlgan.data.curate.check import check_datasets as run
     from mitlgan.data.curate.check import summarize_set
     from mitlgan.data.sources.leftovers import describe_leftovers
+    from mitlgan.errors import to_one_line
 
     with progress_bar("stats") as callback:
         summaries = [summarize_set(report) for report in run(sets, callback).sets]
@@ -30,6 +31,7 @@ def stats(
         lines.append(values["name"])
         lines.append(f"  pictures      {values['count']:,} ({values['unreadable']:,} unreadable, {values['blank']:,} of one colour)")
         lines += [f"  not taken     {line}" for line in describe_leftovers(values["leftovers"])]
+        lines += [f"  remark        {to_one_line(values['remark'])}"] if values["remark"] else []
         lines.append(f"  sizes         {values['distinct_sizes']:,} kinds" + (f", shorter side {side['least']} to {side['most']} px" if side else ""))
         lines.append(f"  channels      {', '.join(f'{number:,} {mode}' for mode, number in values['channels'].items())}")
         lines.append(f"  mean colour   {values['mean_rgb']}, spread {values['spread_rgb']}")

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.curate.perceptual_hash import PictureHash, are_blank, find_near_pairs, hash_from_json
-from mitlgan.data.sources.image_source import ImageSource
-from mitlgan.data.splits import UNASSIGNED_REASON, split_source
 
 if TYPE_CHECKING:
     from mitlgan.data.curate.reference_sets import ReferenceSet
@@ -18,8 +16,7 @@ class Omissions:
     """The pictures that a pack leaves out; of pictures that look alike the first stays.
 
     Args:
-        source: The source.
-        lines: Journal line of each of its pictures.
+        lines: Journal line of each picture.
         settings: What is left out.
         references: Sets whose pictures are left out.
 
@@ -27,7 +24,7 @@ class Omissions:
         records: By position, a record with `name` and `reason`; `bad` if the file is no usable picture.
     """
 
-    def __init__(self, source: ImageSource, lines: list[dict[str, Any]], settings: PrepareSettings, references: list[ReferenceSet]) -> None:
+    def __init__(self, lines: list[dict[str, Any]], settings: PrepareSettings, references: list[ReferenceSet]) -> None:
         self._lines = lines
         self.records: dict[int, dict[str, Any]] = {position: line for position, line in enumerate(lines) if "outline" not in line}
         hashes = {position: value for position, line in enumerate(lines) if (value := hash_from_json(line))}
@@ -38,8 +35,6 @@ class Omissions:
             self._omit_duplicates(hashes)
         if settings.dedupe == "near":
             self._omit_look_alikes(hashes)
-        for position in split_source(source)[1].unassigned:
-            self._omit(position, UNASSIGNED_REASON)
 
     def _omit(self, position: int, reason: str) -> None:
         self.records.setdefault(position, {"name": self._lines[position]["name"], "reason": reason})

@@ -23,6 +23,7 @@ from mitlgan.data.build.resize import check_filter
 from mitlgan.data.curate.exclude_list import describe_unknown_names
 from mitlgan.data.curate.perceptual_hash import hash_from_json
 from mitlgan.data.curate.table_selection import Selection, select_pictures
+from mitlgan.data.kept_splits import KeptSplits, find_kept_splits
 from mitlgan.data.layers.holdout import (
     HELD_OUT,
     HoldoutSize,
@@ -31,7 +32,6 @@ from mitlgan.data.layers.holdout import (
     assign_splits,
     augmented_families,
     describe_splits,
-    splits_by_folder,
 )
 from mitlgan.data.pack.cache import remove_abandoned_temporaries
 from mitlgan.data.pack.image_pack import PREPARED_PACK, FourthChannel, ImagePack
@@ -47,7 +47,7 @@ from mitlgan.runtime.signals import StopSignals
 if TYPE_CHECKING:
     from mitlgan.data.curate.reference_sets import ReferenceSet
 
-VERSION = 4  # raise it when the same pictures and settings make other pixels or records
+VERSION = 5  # raise it when the same pictures and settings make other pixels or records
 PIXEL_FILE = ".prepared.npy"  # the rows so far; it becomes the pack, or is copied
 DEDUPE = ("exact", "near", "none")
 SYNC_EVERY = 512  # pictures
@@ -81,7 +81,7 @@ def prepare_pack(
         their own, `test/prepared.npy` and `validation/prepared.npy`.
 
     Raises:
-        DataError: There is no usable picture, or there are too many bad files.
+        DataError: There is no usable picture, all are in folders of held-out ones, or there are too many bad files.
         UsageError: A setting does not exist, or the folder holds other work.
         ResourceError: The folder cannot be written.
     """
@@ -92,7 +92,8 @@ def prepare_pack(
     source = select_pictures(selection, Path(spec)) if selection else open_source(spec)
     listing_sha256 = source.listing_sha256()
     unknown = describe_unknown_names(settings.exclude, (entry.name for entry in source.entries), "--exclude")
-    source, with_matte = use_mattes(source, "--keep-alpha keeps transparency in their place" if settings.keep_alpha else "")
+    kept = find_kept_splits(source)
+    source, with_matte = use_mattes(kept.select(source), "--keep-alpha keeps transparency in their place" if settings.keep_alpha else "")
     references = _read_references(settings)
     source = source.subset(source.entries, remarks=[*unknown, *(remark for reference in references for remark in reference.remarks)])
     ensure_folder(out)
@@ -109,9 +110,9 @@ def prepare_pack(
         if finished is not None:
             _remove_leftovers(out)
             return finished
-        work = _Preparation(source, out, settings, header, journal, with_matte)
+        work = _Preparation(source, out, settings, header, journal, with_matte, kept)
         work.read_pictures(progress)
-        omissions = Omissions(source, journal.lines, settings, references).records
+        omissions = Omissions(journal.lines, settings, references).records
         _refuse_bad(source, omissions, allow_bad)
         return work.publish(omissions)
 
@@ -160,6 +161,7 @@ class _Preparation:
         header: First line of the journal, and part of the manifest.
         journal: A line for each picture.
         with_matte: Whether the mattes next to pictures are the fourth channel.
+        kept: The splits that the source has already.
     """
 
     source: ImageSource
@@ -168,6 +170,7 @@ class _Preparation:
     header: dict[str, Any]
     journal: Journal
     with_matte: bool
+    kept: KeptSplits
 
     def __post_init__(self) -> None:
         self._fourth: FourthChannel | None = "alpha" if self.settings.keep_alpha else "matte" if self.with_matte else None
@@ -236,13 +239,13 @@ class _Preparation:
         return pack
 
     def _assign_splits(self, positions: Sequence[int]) -> SplitAssignment:
-        lines, entries = [self.journal.lines[position] for position in positions], [entry.name for entry in self.source.entries]
+        lines = [self.journal.lines[position] for position in positions]
         names = [line["name"] for line in lines]
         hashes = [value for line in lines if (value := hash_from_json(line))]
-        split_of = dict(zip(entries, splits_by_folder(entries), strict=True))
-        families = augmented_families(self.source.spec, names)
-        photographs = [Photograph(*values) for values in zip(hashes, [split_of[name] for name in names], families, strict=True)]
-        return assign_splits(photographs, HoldoutSize.parse(self.settings.holdout))
+        splits = [self.kept.split_of.get(name, "") for name in names]
+        photographs = [Photograph(*values) for values in zip(hashes, splits, augmented_families(self.source.spec, names), strict=True)]
+        assignment = assign_splits(photographs, HoldoutSize.parse(self.settings.holdout))
+        return SplitAssignment(assignment.splits, self.kept.annotate(assignment.note))
 
     def _publish_split(
         self, folder: Path, made_by: dict[str, Any], positions: set[int], skipped: Sequence[dict[str, str]] = (), leftovers: Leftovers | None = None

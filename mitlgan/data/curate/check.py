@@ -69,6 +69,7 @@ class SetReport:
         unreadable: Name and reason of each of the others.
         leftovers: Other files.
         spec: The whole set, as the user named it.
+        remark: See `NamedSet`.
     """
 
     name: str
@@ -78,6 +79,7 @@ class SetReport:
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     leftovers: Leftovers = field(default_factory=Leftovers)
     spec: str = ""
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ def summarize_set(report: SetReport) -> dict[str, Any]:
         "unreadable": len(report.unreadable),
         "skipped": [{"name": name, "reason": reason} for name, reason in report.unreadable] + report.leftovers.skipped(),
         "leftovers": report.leftovers.to_json(),
+        "remark": report.remark,
         "sizes": dict(sizes.most_common(5)),
         "distinct_sizes": len(sizes),
         "shorter_side_px": {"least": shorter[0], "median": shorter[len(shorter) // 2], "most": shorter[-1]} if shorter else None,
@@ -172,7 +175,7 @@ def find_duplicate_pairs(sets: list[SetReport]) -> list[DuplicatePair]:
 
 def _measure_set(one: NamedSet, spec: str, progress: ProgressCallback) -> SetReport:
     content = one.content
-    report = SetReport(one.name, one.split, content, spec=spec)
+    report = SetReport(one.name, one.split, content, spec=spec, remark=one.remark)
     if isinstance(content, ImagePack):
         for index, line in enumerate(content.sources()):
             report.pictures.append(_measure_packed(content, index, line))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -77,11 +78,13 @@ class NamedSet:
         name: The path of its folder, or its folder in an archive.
         split: Its split; empty if the set has no splits.
         content: Its pictures; their names are relative to the split's folder.
+        remark: What a user may not expect of the folders, in a sentence without its full stop; empty if there is nothing.
     """
 
     name: str
     split: str
     content: ImageSource | ImagePack
+    remark: str = ""
 
 
 def open_named_sets(spec: str, option: str) -> tuple[list[NamedSet], list[tuple[str, bool]]]:
@@ -99,7 +102,7 @@ def open_named_sets(spec: str, option: str) -> tuple[list[NamedSet], list[tuple[
     sources, layout = split_source(source, option)
     if not layout.folders:
         only = next(iter(sources))
-        one = NamedSet(spec, only if only != TRAIN or split_of_name(path.name) == TRAIN else "", source)
+        one = NamedSet(spec, only if only != TRAIN or split_of_name(path.name) == TRAIN else "", source, layout.remark)
         return [one], [(f"{layout.remark}.", False)] if layout.remark else []
     for split, part in sources.items():
         folders = layout.folders.get(split, ())
@@ -108,17 +111,17 @@ def open_named_sets(spec: str, option: str) -> tuple[list[NamedSet], list[tuple[
         content = replace(part, entries=entries, leftovers=part.leftovers if not sets else Leftovers())  # those of the whole set are reported once
         sets.append(NamedSet(f"{spec.rstrip('/')}/{prefix[:-1]}" if prefix else f"{spec} ({split})", split, content))
     names = [source.entries[position].name for position in layout.unassigned]
-    sentence = f"{len(names):,} pictures are next to the split folders, in no split: {list_names(names)}; {_unassigned_advice(path, layout)}"
+    sentence = f"{len(names):,} pictures are next to the split folders, in no split: {list_names(names)}; {_unassigned_advice(path, layout, names)}"
     return sets, [(sentence, True)] if names else []
 
 
-def _unassigned_advice(path: Path, layout: SplitLayout) -> str:
-    """Return the command that moves pictures next to split folders into training, or else the one that lists them."""
-    folders = layout.folders.get(TRAIN, ())
-    if not path.is_dir() or len(folders) != 1:
+def _unassigned_advice(path: Path, layout: SplitLayout, names: Sequence[str]) -> str:
+    """Return the command that moves the named pictures next to split folders into training, or else the one that lists them."""
+    folders, places = layout.folders.get(TRAIN, ()), {Path(name).parent for name in names}
+    if not path.is_dir() or len(folders) != 1 or len(places) != 1:
         return f"to see the names of all: mitlgan data stats {shlex.quote(str(path))} --json"
-    train = path / folders[0]
-    return f"to train on them, too: find {shlex.quote(str(train.parent))} -maxdepth 1 -type f -exec mv -n {{}} {shlex.quote(str(train))} \\;"
+    place, train = (shlex.quote(str(path / inner)) for inner in (places.pop(), folders[0]))
+    return f"to train on them, too: find {place} -maxdepth 1 -type f -exec mv -n {{}} {train} \\;"
 
 
 def _open_packs(path: Path) -> dict[str, ImagePack]:

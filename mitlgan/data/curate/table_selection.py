@@ -123,7 +123,7 @@ def select_pictures(selection: Selection, folder: Path) -> ImageSource:
         if not selection.where:
             raise DataError(f"--metadata {selection.metadata}: chooses no picture{reasons}")
         raise DataError(f"--where {selection.where!r}: chooses no picture of {selection.metadata}; loosen it{reasons}")
-    source = ImageSource(str(folder), file_entries(folder, names))
+    source = ImageSource(str(folder), file_entries(folder, names), is_chosen=True)
     return source.subset(source.entries, remarks=remarks)
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files, hash_from_json
-from mitlgan.data.layers.holdout import HoldoutSize, Photograph, SplitAssignment, assign_splits, augmented_families, splits_by_folder
+from mitlgan.data.kept_splits import KeptSplits
+from mitlgan.data.layers.holdout import HoldoutSize, Photograph, SplitAssignment, assign_splits, augmented_families
 from mitlgan.data.sources.split_folders import SPLITS
+from mitlgan.data.splits import UNASSIGNED_REASON
 from mitlgan.runtime.files import translate_disk_errors, write_json
 
 FOLDERS = ("fg", "bg", "scene", "set-aside")
@@ -66,15 +68,16 @@ class ConfidenceLimits:
     doubtful: float
 
 
-def decide(lines: Sequence[Mapping[str, Any]], choices: ManualChoices, limits: ConfidenceLimits) -> list[dict[str, Any]]:
+def decide(lines: Sequence[Mapping[str, Any]], choices: ManualChoices, limits: ConfidenceLimits, unassigned: frozenset[str]) -> list[dict[str, Any]]:
     """Return a record of each picture with its `decision` and `reason`, and its `used` pieces.
 
     Args:
         lines: Journal line of each picture; see `cut.CutResult.record`.
         choices: Decisions of the user.
         limits: Minimum confidences.
+        unassigned: Names of the pictures that are in none of the source's splits.
     """
-    duplicates = _find_duplicates(lines, choices)
+    duplicates = _find_duplicates(lines, choices, unassigned)
     excluded = {line["sha256"] for line in lines if line["name"] in choices.exclude and "sha256" in line}
     records = []
     for position, line in enumerate(lines):
@@ -82,6 +85,8 @@ def decide(lines: Sequence[Mapping[str, Any]], choices: ManualChoices, limits: C
         decision, reason = "used", ""
         if "unreadable" in line:
             decision, reason = "unreadable", line["unreadable"]
+        elif line["name"] in unassigned:
+            decision, reason = "excluded", UNASSIGNED_REASON
         elif line["name"] in choices.exclude or (line["sha256"] in excluded and not is_kept):
             decision, reason = "excluded", "named in --exclude" if line["name"] in choices.exclude else "the same file as one named in --exclude"
         elif position in duplicates:
@@ -121,9 +126,9 @@ def is_fill(piece: str) -> bool:
     return piece.startswith("bg/") and not piece.endswith("-patch.png")
 
 
-def _find_duplicates(lines: Sequence[Mapping[str, Any]], choices: ManualChoices) -> dict[int, str]:
+def _find_duplicates(lines: Sequence[Mapping[str, Any]], choices: ManualChoices, unassigned: frozenset[str]) -> dict[int, str]:
     """Return the positions of duplicates with the reason; the picture that the user keeps, or the best cut, is used."""
-    readable = [position for position, line in enumerate(lines) if "unreadable" not in line]
+    readable = [position for position, line in enumerate(lines) if "unreadable" not in line and line["name"] not in unassigned]
     hashes = [_hash_of(lines[position]) for position in readable]
     equal = [(group[0], other, "the same file as") for group in group_equal_files(hashes) for other in group[1:]]
     near = find_near_pairs(hashes, MAX_DUPLICATE_BITS, MAX_DUPLICATE_COLOR, MAX_DUPLICATE_PEAK)
@@ -152,14 +157,16 @@ def _hash_of(line: Mapping[str, Any]) -> PictureHash:
     return value
 
 
-def assign_pictures(spec: str, records: Sequence[Mapping[str, Any]], lines: Sequence[Mapping[str, Any]], holdout: HoldoutSize) -> SplitAssignment:
+def assign_pictures(
+    spec: str, records: Sequence[Mapping[str, Any]], lines: Sequence[Mapping[str, Any]], holdout: HoldoutSize, kept: KeptSplits
+) -> SplitAssignment:
     """Assign the used pictures to splits; all others have an empty split."""
     names = [record["name"] for record in records]
-    parts = list(zip(records, lines, splits_by_folder(names), augmented_families(spec, names), strict=True))
+    parts = list(zip(records, lines, [kept.split_of.get(name, "") for name in names], augmented_families(spec, names), strict=True))
     used = [Photograph(_hash_of(line), split, family) for record, line, split, family in parts if record["decision"] == "used"]
     assignment = assign_splits(used, holdout)
     splits = iter(assignment.splits)
-    return SplitAssignment(tuple(next(splits) if record["decision"] == "used" else "" for record in records), assignment.note)
+    return SplitAssignment(tuple(next(splits) if record["decision"] == "used" else "" for record in records), kept.annotate(assignment.note))
 
 
 def move_pieces(out: Path, records: Sequence[dict[str, Any]], splits: Sequence[str], lines: Sequence[Mapping[str, Any]]) -> list[str]:

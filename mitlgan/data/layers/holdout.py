@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files
-from mitlgan.data.sources.split_folders import TRAIN, find_split_folders
 from mitlgan.errors import UsageError
 
 DEFAULT_HOLDOUT = "10%"
@@ -60,7 +59,7 @@ class Photograph:
 
     Attributes:
         hash: Finds equal files and look-alikes.
-        split: The split that it has already, by its folder; empty if none.
+        split: The split that it has already, by its folder; empty if none of them has one.
         family: Photographs of one family stay together, such as augmented copies of one; empty if none.
     """
 
@@ -92,7 +91,7 @@ def assign_splits(photographs: Sequence[Photograph], holdout: HoldoutSize) -> Sp
         UsageError: There are too few photographs for the count.
     """
     if any(one.split for one in photographs):
-        return SplitAssignment(tuple(one.split or "train" for one in photographs), "the splits that the source has already are kept")
+        return SplitAssignment(tuple(one.split for one in photographs), "the splits that the source has already are kept")
     none = ("",) * len(photographs)
     if not holdout.share and not holdout.count:
         return SplitAssignment(none)
@@ -114,17 +113,6 @@ def assign_splits(photographs: Sequence[Photograph], holdout: HoldoutSize) -> Sp
             none, "nothing is held out: all photographs look alike, and look-alikes stay together; give other photographs for measuring"
         )
     return SplitAssignment(tuple("test" if position in held_out else "train" for position in range(total)))
-
-
-def splits_by_folder(names: Sequence[str]) -> list[str]:
-    """Return the split of each picture of a source by its folder; all empty if the source has no splits."""
-    layout = find_split_folders(names, "SRC")
-    splits = [""] * len(names)
-    if layout.folders and TRAIN in layout.parts and len(layout.parts) > 1:
-        for split, positions in layout.parts.items():
-            for position in positions:
-                splits[position] = split
-    return splits
 
 
 def augmented_families(spec: str | Path, names: Sequence[str]) -> list[str]:

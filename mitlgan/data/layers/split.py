@@ -10,6 +10,7 @@ from typing import Any
 from mitlgan.data.build.journal import Journal
 from mitlgan.data.build.mattes import use_mattes
 from mitlgan.data.build.parallel import in_order
+from mitlgan.data.kept_splits import KeptSplits, find_kept_splits
 from mitlgan.data.layers.arrange import FOLDERS, UNUSED_FOLDER, ConfidenceLimits, ManualChoices, assign_pictures, decide, is_fill, move_pieces
 from mitlgan.data.layers.cut import CutResult, CutSettings, cut_picture
 from mitlgan.data.layers.cut_confidence import MAX_DOUBTFUL_CONFIDENCE, MIN_CONFIDENCE, MIN_FILL_CONFIDENCE
@@ -76,7 +77,7 @@ def split_pictures(spec: str | Path, out: Path, settings: SplitSettings, progres
         The manifest: counts by decision, holes left unfilled, splits, and one record per picture, in the source's order.
 
     Raises:
-        DataError: There is no readable or no usable picture.
+        DataError: There is no readable or no usable picture, or all are in folders of held-out ones.
         UsageError: The method does not exist, or the folder holds other work.
         ResourceError: The folder cannot be written.
     """
@@ -89,6 +90,7 @@ def split_pictures(spec: str | Path, out: Path, settings: SplitSettings, progres
     if settings.matting not in METHODS_WITH_MATTES and not settings.matting.lower().endswith(".onnx"):
         source, _ = use_mattes(source, f"--matting {settings.matting} finds its own; --matting auto takes them")
     refuse_output_inside(source, out)
+    kept = find_kept_splits(source)
     for folder in FOLDERS:
         ensure_folder(out / folder)
     header = {"work": "split", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": settings.cut_settings_to_json()}
@@ -100,7 +102,7 @@ def split_pictures(spec: str | Path, out: Path, settings: SplitSettings, progres
         )
         choices = ManualChoices.read(out).updated(settings.exclude, settings.keep)
         choices.write(out)
-        return _arrange(source, out, header, journal.lines, choices, holdout, settings)
+        return _arrange(source, out, header, journal.lines, choices, holdout, settings, kept)
 
 
 def _cut_all(
@@ -133,13 +135,14 @@ def _arrange(
     choices: ManualChoices,
     holdout: HoldoutSize,
     settings: SplitSettings,
+    kept: KeptSplits,
 ) -> dict[str, Any]:
     """Decide what is used, move the pieces, and write the manifest."""
     order = {entry.name: number for number, entry in enumerate(source.entries)}
     lines = sorted(lines, key=lambda line: order.get(line["name"], -1))
     limits = ConfidenceLimits(settings.min_confidence, settings.min_fill_confidence, MAX_DOUBTFUL_CONFIDENCE)
-    records = decide(lines, choices, limits)
-    assignment = assign_pictures(source.spec, records, lines, holdout)
+    records = decide(lines, choices, limits, kept.unassigned)
+    assignment = assign_pictures(source.spec, records, lines, holdout, kept)
     missing = move_pieces(out, records, assignment.splits, lines)
     counts = Counter(record["decision"] for record in records)
     used = [record for record in records if record["decision"] == "used"]

@@ -36,12 +36,14 @@ class ImageSource:
         entries: The pictures.
         sequential: Whether reading in another order, or from several threads, would be slow.
         leftovers: All other files.
+        is_chosen: Whether the user chose each picture, by a list or a table.
     """
 
     spec: str
     entries: tuple[ImageEntry, ...]
     sequential: bool = False
     leftovers: Leftovers = field(default_factory=Leftovers)
+    is_chosen: bool = False
 
     def listing_sha256(self) -> str:
         """Return a hash that tells whether the source is still the same, without reading the pictures."""
@@ -94,7 +96,7 @@ def _open_file(path: Path, option: str) -> ImageSource:
         return ImageSource(str(path), read_parquet_entries(path, option), sequential=True)
     if path.suffix.lower() in LIST_SUFFIXES:
         entries, leftovers = read_path_list(path, option)
-        return ImageSource(str(path), entries, leftovers=Leftovers(tuple(leftovers)))
+        return ImageSource(str(path), entries, leftovers=Leftovers(tuple(leftovers)), is_chosen=True)
     try:
         if zipfile.is_zipfile(path):
             return _open_archive(path, read_zip_members(path, option))

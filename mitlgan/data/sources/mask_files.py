@@ -1,22 +1,59 @@
 """Finds masks in segmentation sets: `masks/NAME.png` next to `images/NAME.jpg`, or `NAME_mask.png` next to `NAME.jpg`.
 
-Masks are no pictures to train on. They are recognised by their folder or name, and by the picture that they belong to; a class folder that
-happens to be called `masks`, next to other classes, holds pictures.
+Masks are no pictures to train on. They are recognised by a folder or name that says so, such as `SegmentationClass/`, `annotations/trimaps/`,
+`train_masks/` or `DUTS-TR-Mask/`, and by the picture that they belong to, which has the same name in the same place once the words for masks and
+pictures are left away. A class folder that happens to be called `masks` or `labels`, next to other classes, holds pictures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from mitlgan.data.sources.split_folders import split_of_name
 
 MASK_WORDS = frozenset(
-    {"mask", "masks", "matte", "mattes", "alpha", "alphas", "trimap", "trimaps", "segmentation", "segmentations", "gt", "groundtruth"}
-)
+    {
+        "mask", "masks", "matte", "mattes", "alpha", "alphas", "trimap", "trimaps", "seg", "segs", "segmentation", "segmentations", "gt", "gts",
+        "groundtruth", "groundtruths", "labelids", "labeltrainids", "instanceids",
+    }
+)  # fmt: skip
+"""Words for masks in the name of a file or folder, in lower case."""
+MASK_FOLDER_WORDS = MASK_WORDS | {
+    "label", "labels", "annotation", "annotations", "annot", "annots", "anno", "segm", "semantic", "semantics", "panoptic", "parsing", "parsings",
+    "silhouette", "silhouettes", "stuffthingmap", "stuffthingmaps",
+}  # fmt: skip
+"""Words for masks in the name of a folder; `shirt_label.jpg` beside `shirt.jpg` is a photograph."""
 PICTURE_WORDS = frozenset(
-    {"image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "jpegimages", "rgb", "input", "inputs", "scene", "scenes"}
+    {
+        "image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "jpegimages", "leftimg8bit", "rgb", "input", "inputs", "sat",
+        "scene", "scenes",
+    }
+)  # fmt: skip
+_DETAILS = frozenset(
+    {"class", "object", "instance", "fine", "coarse", "color", "colour", "aug", "raw", "full", "binary", "map", "maps", "png", "jpg", "jpeg"}
 )
-_SEPARATORS = "_-. "
-Parts = tuple[str, ...]
+"""Words that say which masks or pictures they are, beside a word for them: `SegmentationClass`, `masks_png`."""
+_LAST_WORDS = MASK_WORDS | _DETAILS | {"truth", "ids"}
+_SEPARATORS = "_. -"
+_WORD_END = re.compile(rf"[{_SEPARATORS}]+|(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """What the name of a folder says.
+
+    Attributes:
+        is_mask: Whether it holds masks.
+        is_picture: Whether it holds pictures.
+        rest: Its name without that, which is equal for the masks and the pictures of one part of a set; empty if nothing is left.
+    """
+
+    is_mask: bool
+    is_picture: bool
+    rest: str
 
 
 def match_masks(names: Sequence[str]) -> dict[str, str]:
@@ -25,49 +62,108 @@ def match_masks(names: Sequence[str]) -> dict[str, str]:
     Args:
         names: Names relative to the source, with slashes.
     """
-    candidates = [name for name in names if _may_be_mask(name)]
-    if not candidates:
+    places = {name: name.rpartition("/")[0] for name in names}
+    paths = {place: tuple(place.split("/")) if place else () for place in set(places.values())}
+    depth = _common_depth(list(paths.values()))  # a folder around all tells nothing
+    folders = {folder: _read_folder(folder) for path in paths.values() for folder in path[depth:]}
+    marked = {place for place, path in paths.items() if _says_mask([folders[folder] for folder in path[depth:]])}
+    keys = {place: tuple(rest for folder in path[depth:] if (rest := folders[folder].rest)) for place, path in paths.items()}
+    matches = _match_beside(places)
+    if not marked:
+        return matches
+    pictures: dict[tuple[Key, str], str] = {}
+    for name, place in places.items():
+        if place not in marked and name not in matches:
+            for stem in _picture_stems(_stem(name)):
+                pictures.setdefault((keys[place], stem), name)
+    for name, place in places.items():
+        if place in marked and name not in matches:
+            own = ((keys[place], stem) for stem in _stems_of_picture(_stem(name)))
+            if picture := next((pictures[one] for one in own if one in pictures), ""):
+                matches[name] = picture
+    return matches
+
+
+def _match_beside(places: Mapping[str, str]) -> dict[str, str]:
+    """Return the masks whose name, without the words for masks, is that of a picture in the same folder.
+
+    Args:
+        places: Folder of each name.
+    """
+    starts = {name: start for name in places if (start := _without_mask_words(_stem(name)))}
+    if not starts:
         return {}
-    pictures = [name for name in names if not _may_be_mask(name)]
-    by_stem = {_stem(name): name for name in pictures}
-    by_parts: dict[Parts, str] = {}
-    for name in pictures:
-        parts = PurePosixPath(_stem(name)).parts
-        for key in (parts, *_without_folder(parts, PICTURE_WORDS)):
-            by_parts.setdefault(key, name)
-    matches = {name: by_stem.get(_without_mask_word(name)) or _match_by_folder(name, by_parts) for name in candidates}
-    return {mask: picture for mask, picture in matches.items() if picture is not None}
+    pictures: dict[tuple[str, str], str] = {}
+    for name, place in places.items():
+        for stem in () if name in starts else _picture_stems(_stem(name)):
+            pictures.setdefault((place, stem), name)
+    return {name: pictures[places[name], start] for name, start in starts.items() if (places[name], start) in pictures}
 
 
-def _may_be_mask(name: str) -> bool:
-    *folders, _ = PurePosixPath(name).parts
-    return bool(_without_mask_word(name)) or any(folder.lower() in MASK_WORDS for folder in folders)
+def _common_depth(paths: Sequence[Key]) -> int:
+    """Return how many folders are around all of some files."""
+    first, last = min(paths, default=()), max(paths, default=())
+    return next((depth for depth, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), min(len(first), len(last)))
 
 
-def _match_by_folder(name: str, by_parts: dict[Parts, str]) -> str | None:
-    """Return the picture of the same name in the folder above a mask folder, or in a folder of pictures next to it."""
-    parts = PurePosixPath(_stem(name)).parts
-    last = _without_mask_words(parts[-1])
-    keys = ((*key[:-1], stem) for key in _without_folder(parts, MASK_WORDS) for stem in (parts[-1], *last))
-    return next((by_parts[key] for key in keys if key in by_parts), None)
+def _says_mask(folders: Sequence[_Folder]) -> bool:
+    """Whether a file in nested folders is a mask by the innermost folder that tells: `segmentation/images/` holds pictures."""
+    return next((folder.is_mask for folder in reversed(folders) if folder.is_mask or folder.is_picture), False)
 
 
-def _without_folder(parts: Parts, words: frozenset[str]) -> list[Parts]:
-    """Return a path without each of its folders that is called by one of some words."""
-    return [(*parts[:index], *parts[index + 1 :]) for index, part in enumerate(parts[:-1]) if part.lower() in words]
+def _read_folder(name: str) -> _Folder:
+    """Read the name of a folder.
+
+    `train_masks` belongs to `train`, but `ski_mask`, a class, does not belong to `ski`: beside other words than a split's, only `ski_images` does.
+    """
+    folded = [word.casefold() for word in _WORD_END.split(name) if word]
+    whole = "".join(folded)
+    if whole in MASK_FOLDER_WORDS or whole in PICTURE_WORDS:
+        return _Folder(whole in MASK_FOLDER_WORDS, whole in PICTURE_WORDS, "")
+    is_mask, is_picture = not MASK_FOLDER_WORDS.isdisjoint(folded), not PICTURE_WORDS.isdisjoint(folded)
+    if not is_mask and not is_picture:
+        return _Folder(False, False, name.casefold())
+    others = [word for word in folded if word not in MASK_FOLDER_WORDS and word not in PICTURE_WORDS and word not in _DETAILS]
+    rest = "".join(others)
+    if rest in MASK_FOLDER_WORDS:  # ground_truth_mask
+        rest = ""
+    return _Folder(is_mask, is_picture and not is_mask, rest if not rest or split_of_name(rest) else f"{rest} of images")
 
 
-def _without_mask_word(name: str) -> str:
-    """Return `a/NAME` for `a/NAME_mask.png`; empty for any other name."""
-    return next((stem for stem in _without_mask_words(_stem(name)) if stem), "")
+def _without_mask_words(stem: str) -> str:
+    """Return `NAME` for `NAME_mask` or `NAME_ground_truth`; empty for any other stem."""
+    if stem[max(map(stem.rfind, _SEPARATORS)) + 1 :].casefold() not in _LAST_WORDS:
+        return ""  # fast, for millions of names
+    return next((start for start, end in _cuts(stem) if _is_mask_end(end)), "")
 
 
-def _without_mask_words(stem: str) -> Iterator[str]:
-    """Yield a stem without each mask word that it ends with after a separator."""
-    for word in MASK_WORDS:
-        if stem.lower().endswith(word) and len(stem) > len(word) and stem[-len(word) - 1] in _SEPARATORS:
-            yield stem[: -len(word) - 1]
+def _is_mask_end(end: str) -> bool:
+    words = [word.casefold() for word in re.split(f"[{_SEPARATORS}]+", end)]
+    return "".join(words) in MASK_WORDS or (not MASK_WORDS.isdisjoint(words) and MASK_WORDS.union(_DETAILS).issuperset(words))
+
+
+def _picture_stems(stem: str) -> Iterator[str]:
+    """Yield the stems by which a mask may name its picture: that of the picture, and `NAME` for `NAME_image` or `NAME_leftImg8bit`."""
+    yield stem
+    index = max(map(stem.rfind, _SEPARATORS))
+    if index > 0 and stem[index + 1 :].casefold() in PICTURE_WORDS:
+        yield stem[:index]
+
+
+def _stems_of_picture(stem: str) -> Iterator[str]:
+    """Yield the stems that the picture of a mask in a folder of masks may have: `a_b`, then `a`, for `a_b`, as one may have several masks."""
+    yield stem
+    for start, _ in reversed(list(_cuts(stem))):
+        yield start
+
+
+def _cuts(stem: str) -> Iterator[tuple[str, str]]:
+    """Yield what is before and after each separator of a stem, from the first one on."""
+    for index in range(1, len(stem) - 1):
+        if stem[index] in _SEPARATORS:
+            yield stem[:index], stem[index + 1 :]
 
 
 def _stem(name: str) -> str:
-    return str(PurePosixPath(name).with_suffix("")) if PurePosixPath(name).suffix else name
+    base = name.rpartition("/")[2]
+    return base.rpartition(".")[0] or base

@@ -1,16 +1,17 @@
 """Finds the folders of a set that are its splits: pictures for training, and those that are held out.
 
 A folder is a split's if its name is one of `FOLDER_NAMES`, in any case, and every folder next to it that holds pictures is a split's, too; a `train/`
-next to `airplane/` and `bus/` is a class. A single folder around all others (`photos.zip/photos/train/`) is ignored, and classes may hold the splits
-(`airplane/train/`). If there are held-out folders but none for training, the pictures next to them are for training; if there is one, those are in no
-split and are left out by name.
+next to `airplane/` and `bus/` is a class. What all names share does not count (`seg_train/`, `seg_test/`). A single folder around all others
+(`photos.zip/photos/train/`) is ignored, and classes may hold the splits (`airplane/train/`). If there are held-out folders but none for training, the
+pictures next to them are for training; if there is one, those are in no split and are left out by name. Folders that look like splits and are not taken
+for such are reported.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mitlgan.data.sources.leftovers import MAX_NAMES
@@ -25,6 +26,8 @@ FOLDER_NAMES = {
 }
 """Names of a split's folder in lower case, without what `_DECORATION` removes: `Train`, `test_set` and `val2017` work, too."""
 _DECORATION = re.compile(r"([-_ .]?(set|data|images|imgs|pictures|split|[0-9]{1,4}))+$")
+_SEPARATORS = "-_. "
+_WORD_END = re.compile(rf"[{_SEPARATORS}]+|(?<=[a-z])(?=[A-Z0-9])")
 _SPLIT_OF_NAME = {name: split for split, names in FOLDER_NAMES.items() for name in names}
 
 
@@ -36,6 +39,42 @@ def split_of_name(name: str) -> str | None:
     """
     plain = _DECORATION.sub("", name.casefold())
     return _SPLIT_OF_NAME.get(plain.replace("-", "").replace("_", ""))
+
+
+def splits_in_name(name: str) -> set[str]:
+    """Return the splits that a folder's name, or a word in it, means, whatever is next to the folder.
+
+    >>> splits_in_name("testA"), splits_in_name("latest")
+    ({'test'}, set())
+    """
+    return {split for word in (name, *_WORD_END.split(name)) if (split := split_of_name(word))}
+
+
+def splits_of_folders(names: Iterable[str]) -> dict[str, str]:
+    """Return the split of each of the folders next to each other whose name means one; what all names share does not count.
+
+    >>> splits_of_folders(["seg_train", "seg_test"])
+    {'seg_train': 'train', 'seg_test': 'test'}
+    """
+    names = list(names)
+    splits = {name: split for name in names if (split := split_of_name(name))}
+    if splits or len(names) < 2:
+        return splits
+    for rests in _without_shared_words(names):
+        splits = {name: split for name, rest in zip(names, rests, strict=True) if (split := split_of_name(rest))}
+        if len(set(splits.values())) == len(names) and TRAIN in splits.values():
+            return splits
+    return {}
+
+
+def _without_shared_words(names: Sequence[str]) -> Iterator[list[str]]:
+    """Yield what is left of names without words that all begin with, and without words that all end with."""
+    first = names[0]
+    for index in (index for index, letter in enumerate(first) if letter in _SEPARATORS):
+        if all(name.startswith(first[: index + 1]) for name in names):
+            yield [name[index + 1 :] for name in names]
+        if all(name.endswith(first[index:]) for name in names):
+            yield [name[: len(name) - len(first) + index] for name in names]
 
 
 @dataclass(frozen=True)
@@ -69,6 +108,29 @@ class SplitLayout:
         text = f"{split} pictures are {self._where(split)} ({len(self.parts[split]):,}); left out: {', '.join(omitted)}"
         return to_one_line("; ".join(filter(None, (text, self.remark))))
 
+    def describe_omitted(self, names: Sequence[str]) -> str:
+        """Return in one line which pictures are in no split, and what a user may not expect; empty if there is nothing.
+
+        Args:
+            names: Names of all pictures of the set.
+        """
+        beside = list_names([names[index] for index in self.unassigned])
+        text = f"{len(self.unassigned):,} pictures next to the split folders are left out ({beside})" if self.unassigned else ""
+        return to_one_line("; ".join(filter(None, (text, self.remark))))
+
+    def require_training(self, label: str) -> None:
+        """Refuse a set whose pictures are all in held-out folders.
+
+        Args:
+            label: The set with its option, which begins the message.
+
+        Raises:
+            DataError: There are split folders, and none with pictures for training.
+        """
+        if self.folders and TRAIN not in self.parts:
+            folders = self.describe_folders()
+            raise DataError(f"{label}: holds {folders} and no pictures for training; put these into train/, or name the folder inside itself")
+
     def describe_folders(self) -> str:
         """Return the names of all split folders."""
         return ", ".join(folder for folders in self.folders.values() for folder in folders)
@@ -82,17 +144,18 @@ class SplitLayout:
         return ", ".join(self.folders[split]) if self.folders.get(split) else "what is beside them"
 
 
-def find_split_folders(names: Sequence[str], label: str) -> SplitLayout:
+def find_split_folders(names: Sequence[str], label: str, inside: str = "") -> SplitLayout:
     """Assign pictures to splits by their folders.
 
     Args:
         names: Names of the pictures, relative to the set, with slashes.
         label: The set with its option, which begins an error message.
+        inside: A folder around all of them, with a slash at the end, whose own name does not count.
 
     Raises:
         DataError: Two folders mean one split.
     """
-    return _find_layout(names, range(len(names)), "", label)
+    return _find_layout(names, range(len(names)), inside, label)
 
 
 def _find_layout(names: Sequence[str], positions: Sequence[int], prefix: str, label: str) -> SplitLayout:
@@ -102,15 +165,17 @@ def _find_layout(names: Sequence[str], positions: Sequence[int], prefix: str, la
     for position in positions:
         folder, slash, _ = names[position][len(prefix) :].partition("/")
         (folders.setdefault(folder, []) if slash else loose).append(position)
-    splits = {folder: split for folder in folders if (split := split_of_name(folder))}
-    if len(folders) == 1 and not loose and not splits:
-        return _find_layout(names, positions, f"{prefix}{next(iter(folders))}/", label)
+    splits = splits_of_folders(folders)
     if splits and len(splits) < len(folders):
-        classes = list_names([f"{folder}/" for folder in splits])
-        others = list_names([f"{folder}/" for folder in folders if folder not in splits])
+        classes = list_names([f"{prefix}{folder}/" for folder in splits])
+        others = list_names([f"{prefix}{folder}/" for folder in folders if folder not in splits])
         return SplitLayout({TRAIN: positions}, remark=f"{classes} is taken for a class, as {others} next to it: all are one set")
     if not splits:
-        return SplitLayout({TRAIN: positions}) if loose or not folders else _find_in_classes(names, positions, prefix, folders, label)
+        layouts = [_find_layout(names, members, f"{prefix}{folder}/", label) for folder, members in folders.items()]
+        joined = _join_layouts(positions, prefix, dict(zip(folders, layouts, strict=True)), bool(loose))
+        if loose and joined.parts.keys() == {TRAIN}:
+            return SplitLayout({TRAIN: positions}, remark=joined.remark)
+        return _with_loose(joined, positions, loose)
     parts: dict[str, Sequence[int]] = {}
     split_folders: dict[str, Sequence[str]] = {}
     for split in SPLITS:
@@ -121,25 +186,59 @@ def _find_layout(names: Sequence[str], positions: Sequence[int], prefix: str, la
             )
         if same:
             parts[split], split_folders[split] = folders[same[0]], [f"{prefix}{same[0]}/"]
-    if TRAIN not in parts and loose:
-        return SplitLayout({TRAIN: loose, **parts}, split_folders)
-    return SplitLayout(parts, split_folders, loose)
+    return _with_loose(SplitLayout(parts, split_folders), positions, loose)
 
 
-def _find_in_classes(names: Sequence[str], positions: Sequence[int], prefix: str, classes: Mapping[str, list[int]], label: str) -> SplitLayout:
-    """Assign pictures in folders that are classes: all are one set, unless every class holds the splits."""
-    layouts = {folder: _find_layout(names, members, f"{prefix}{folder}/", label) for folder, members in classes.items()}
+def _with_loose(layout: SplitLayout, positions: Sequence[int], loose: Sequence[int]) -> SplitLayout:
+    """Return the layout of a folder, of which some pictures are in no folder inside it.
+
+    Args:
+        layout: Of the folders inside it.
+        positions: Of all its pictures.
+        loose: Of the pictures in no folder.
+    """
+    if not layout.folders:
+        return replace(layout, parts={TRAIN: positions})
+    if loose and TRAIN not in layout.parts:
+        return replace(layout, parts={TRAIN: loose, **layout.parts})
+    return replace(layout, unassigned=sorted([*loose, *layout.unassigned]))
+
+
+def _join_layouts(positions: Sequence[int], prefix: str, layouts: Mapping[str, SplitLayout], has_loose: bool) -> SplitLayout:
+    """Return the layout of folders that are no splits: all are one set, unless every one holds the splits.
+
+    Args:
+        positions: Of all pictures.
+        prefix: The folder around them.
+        layouts: That of each folder.
+        has_loose: Whether there are pictures next to them.
+    """
     divided = [folder for folder, layout in layouts.items() if layout.folders]
-    if len(divided) < len(classes):
-        some = list_names([f"{folder}/" for folder in divided])
-        remark = f"{some} holds splits of its own, the folders next to it do not: all are one set" if divided else ""
-        return SplitLayout({TRAIN: positions}, remark=remark)
+    if len(divided) < len(layouts) or not layouts:
+        remarks = [layout.remark for layout in layouts.values() if layout.remark]
+        if divided:
+            some = list_names([f"{prefix}{folder}/" for folder in divided])
+            remarks = [f"{some} holds splits of its own, the folders next to it do not: all are one set"]
+        elif not remarks and len(layouts) + has_loose > 1:
+            remarks = [_describe_look_alikes(prefix, layouts)]
+        more = f"; so is it in {len(remarks) - 1:,} more folders" if len(remarks) > 1 else ""
+        return SplitLayout({TRAIN: positions}, remark=f"{remarks[0]}{more}" if remarks else "")
     present = [split for split in SPLITS if any(split in layout.parts for layout in layouts.values())]
     return SplitLayout(
         {split: sorted(position for layout in layouts.values() for position in layout.parts.get(split, ())) for split in present},
         {split: [folder for layout in layouts.values() for folder in layout.folders.get(split, ())] for split in present},
         sorted(position for layout in layouts.values() for position in layout.unassigned),
     )
+
+
+def _describe_look_alikes(prefix: str, folders: Iterable[str]) -> str:
+    """Return in a sentence which folders look like splits, if any looks held out; training takes them all."""
+    alike = {folder: splits_in_name(folder) for folder in folders}
+    if not any(splits - {TRAIN} for splits in alike.values()):
+        return ""
+    names = [f"{prefix}{folder}/" for folder, splits in sorted(alike.items()) if splits]
+    words = "look like splits" if len(names) > 1 else "looks like a split"
+    return f"{list_names(names)} {words}, but all are one set; call the folders train/, validation/ and test/, or name one of them itself"
 
 
 def correct_split(split: str, data_sha256: str, training_sha256: str) -> str:

@@ -15,7 +15,7 @@ from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.curate.perceptual_hash import PictureHash
 from mitlgan.data.curate.reference_sets import find_held_out_packs, read_reference_set
-from mitlgan.data.layers.holdout import HoldoutSize, Photograph, assign_splits, augmented_families, group_look_alikes, splits_by_folder
+from mitlgan.data.layers.holdout import HoldoutSize, Photograph, assign_splits, augmented_families, group_look_alikes
 from mitlgan.data.pack.image_pack import PREPARED_PACK, ImagePack
 from mitlgan.errors import UsageError
 
@@ -99,11 +99,10 @@ def test_few_pictures() -> None:
 
 
 def test_splits_that_are_there_are_kept() -> None:
-    names = ["train/a/1.png", "validation/2.png", "test/3.png", "stray.png"]
-    assert splits_by_folder(names) == ["train", "validation", "test", ""]
-    assert splits_by_folder(["train/1.png", "airplane/2.png"]) == ["", ""]
-    some = [Photograph(one.hash, split) for one, split in zip(photographs(4), splits_by_folder(names), strict=True)]
-    assert assign_splits(some, HoldoutSize(0.5)).splits == ("train", "validation", "test", "train")
+    splits = ("train", "validation", "test", "train")
+    kept = assign_splits([Photograph(one.hash, split) for one, split in zip(photographs(4), splits, strict=True)], HoldoutSize(0.5))
+    assert kept.splits == splits
+    assert "kept" in kept.note
 
 
 def test_prepare_holds_out(tmp_path: Path) -> None:
@@ -142,6 +141,17 @@ def test_prepare_keeps_the_splits_of_its_source(tmp_path: Path) -> None:
     packed = prepare_pack(tmp_path / "in", tmp_path / "out", PrepareSettings(size_px=8))
     assert (len(packed), {split: len(pack) for split, pack in find_held_out_packs(packed.path).items()}) == (3, {"validation": 4, "test": 5})
     assert "kept" in packed.manifest["made_by"]["note"]
+
+
+def test_a_picture_in_no_split_takes_no_equal_one_with_it(tmp_path: Path) -> None:
+    """It comes first by its name, and is left out before duplicates are."""
+    for number, split in enumerate(("train", "test")):
+        images.fill(tmp_path / "in" / split, 3, first=20 * number)
+    shutil.copy(tmp_path / "in" / "train" / "0000.png", tmp_path / "in" / "a.png")
+    packed = prepare_pack(tmp_path / "in", tmp_path / "out", PrepareSettings(size_px=8))
+    assert [source["name"] for source in packed.sources()] == ["train/0000.png", "train/0001.png", "train/0002.png"]
+    assert [entry["name"] for entry in packed.manifest["skipped"]] == ["a.png"]
+    assert "1 pictures next to the split folders are left out (a.png)" in packed.manifest["made_by"]["note"]
 
 
 def test_changed_copies_of_a_picture_stay_together(tmp_path: Path) -> None:

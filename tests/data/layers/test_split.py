@@ -72,6 +72,29 @@ def test_the_background_has_no_object_left(made: tuple[Path, dict[str, Any]]) ->
         assert not ((pixels[..., 0] > 180) & (pixels[..., 1] > 150) & (pixels[..., 2] < 110)).any()
 
 
+def test_splits_of_the_source_are_kept_and_what_is_in_none_is_left_out(tmp_path: Path) -> None:
+    place = scenes(tmp_path / "all")
+    for name, inside in (("0", "train"), ("1", "train"), ("2", "test"), ("3", ""), ("0", "")):
+        (tmp_path / "in" / inside).mkdir(parents=True, exist_ok=True)
+        shutil.copy(place / f"{name}.png", tmp_path / "in" / inside)
+    manifest = split.split_pictures(tmp_path / "in", tmp_path / "out", SplitSettings(size_px=48, min_confidence=0))
+    found = {line["name"]: (line["decision"], line.get("split")) for line in manifest["records"]}
+    assert found == {
+        "0.png": ("excluded", None),  # though it is equal to one that is used
+        "3.png": ("excluded", None),
+        "test/2.png": ("used", "test"),
+        "train/0.png": ("used", "train"),
+        "train/1.png": ("used", "train"),
+    }
+    assert len(list((tmp_path / "out" / "fg" / "train").glob("*[!e].png"))) == 2
+    assert manifest["holdout"]["note"] == (
+        "the splits that the source has already are kept; 2 pictures next to the split folders are left out (0.png, 3.png)"
+    )
+    shutil.move(tmp_path / "in" / "train", tmp_path / "in" / "bus")
+    manifest = split.split_pictures(tmp_path / "in", tmp_path / "other", SplitSettings(size_px=48, min_confidence=0))
+    assert manifest["holdout"]["note"].endswith("test/ is taken for a class, as bus/ next to it: all are one set")
+
+
 def test_reasons_are_recorded(made: tuple[Path, dict[str, Any]]) -> None:
     records = {line["name"]: line for line in made[1]["records"]}
     assert records["bad.png"]["decision"] == "unreadable"

@@ -23,6 +23,7 @@ from mitlgan.data.readers.cifar import is_cifar, pack_cifar
 from mitlgan.data.readers.common import VERSION as READERS_VERSION
 from mitlgan.data.readers.idx import is_idx, pack_idx
 from mitlgan.data.sources.entry import ImageEntry, file_stamp
+from mitlgan.data.sources.even_sample import evenly_spaced
 from mitlgan.data.sources.formats import IMAGE_SUFFIXES
 from mitlgan.data.sources.image_source import safe_name
 from mitlgan.data.sources.leftovers import describe_leftovers, describe_unreadable
@@ -99,10 +100,9 @@ def _open_known_format(path: Path, size_px: int, resize: str, split: str) -> Ima
 
 
 def are_mostly_cutouts(entries: Sequence[ImageEntry]) -> bool:
-    """Whether at least half of the pictures, by a sample, are objects on transparency."""
+    """Whether at least half of the pictures, by an evenly spaced sample, are objects on transparency."""
     is_cutout: list[bool] = []
-    step = max(1, len(entries) // _CUTOUT_SAMPLES)
-    for entry in entries[::step][:_CUTOUT_SAMPLES]:
+    for entry in evenly_spaced(entries, _CUTOUT_SAMPLES):
         with suppress(UnreadableImageError):
             is_cutout.append(is_cutout_file(entry.read()))
     return 2 * sum(is_cutout) >= len(is_cutout) > 0

@@ -282,6 +282,17 @@ class TestOpenData:
             picture.save(tmp_path / f"{index}.png")
         assert open_data(str(tmp_path), "fg", 8).fourth_channel == fourth
 
+    @pytest.mark.parametrize(("opaque", "cut_out"), [(40, 60), (60, 40), (1, 63), (80, 47), (47, 80)])
+    @pytest.mark.parametrize("opaque_first", [True, False])
+    def test_the_order_of_the_names_does_not_decide_about_alpha(self, tmp_path: Path, opaque: int, cut_out: int, opaque_first: bool) -> None:
+        for index in range(opaque):
+            images.smooth(index, (8, 8)).save(tmp_path / f"{'a' if opaque_first else 'z'}{index:03d}.png")
+        for index in range(cut_out):
+            picture = images.smooth(index, (8, 8)).convert("RGBA")
+            picture.putalpha(Image.new("L", picture.size, 0))
+            picture.save(tmp_path / f"m{index:03d}.png")
+        assert (open_data(str(tmp_path), "fg", 8).fourth_channel == "alpha") == (cut_out > opaque)
+
     def test_a_start_from_the_cache_reads_no_picture(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         made = open_data(str(folder), "fg", 8)
         for reader in ("pack_split", "is_cutout_file"):

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from mitlgan.data.decode.image_file import read_head
-from mitlgan.data.sources.archives import ARCHIVE_ERRORS, ArchiveMember, read_tar_members, read_zip_members
+from mitlgan.data.sources.archives import ARCHIVE_ERRORS, ZIP_MEMBER, ArchiveMember, read_tar_members, read_zip_members
 from mitlgan.data.sources.entry import ImageEntry, file_entry, file_stamp
 from mitlgan.data.sources.file_classifier import FileClassifier, is_hidden_name, printable_name
 from mitlgan.data.sources.folders import FolderTree
@@ -96,10 +96,14 @@ def _open_file(path: Path, option: str) -> ImageSource:
         entries, leftovers = read_path_list(path, option)
         return ImageSource(str(path), entries, leftovers=Leftovers(tuple(leftovers)))
     try:
+        if tarfile.is_tarfile(path):  # first: a zip that is the last file in a tar would be taken for all of it
+            members, remarks = read_tar_members(path, option, file_stamp(path))
+            return _open_archive(path, members, remarks)
         if zipfile.is_zipfile(path):
             return _open_archive(path, read_zip_members(path, option))
-        if tarfile.is_tarfile(path):
-            return _open_archive(path, read_tar_members(path, option, file_stamp(path)))
+        with path.open("rb") as file:
+            if file.read(len(ZIP_MEMBER)) == ZIP_MEMBER:
+                raise zipfile.BadZipFile("its end, with the list of its files, is missing")
     except ARCHIVE_ERRORS as error:
         raise resource_fault(error) or DataError(f"{option} {path}: a damaged archive ({error}); get it again") from None
     raise DataError(f"{option} {path}: neither a folder, a zip or tar archive, a parquet file, nor a list of paths (.txt)")
@@ -117,7 +121,7 @@ def _open_folder(folder: Path, option: str) -> ImageSource:
     return ImageSource(top, entries, leftovers=files.leftovers(tree.leftovers, tree.hidden_count))
 
 
-def _open_archive(path: Path, members: Sequence[ArchiveMember]) -> ImageSource:
+def _open_archive(path: Path, members: Sequence[ArchiveMember], remarks: Sequence[str] = ()) -> ImageSource:
     by_name = {member.name: member for member in members}  # of equal names the last, as unpacking would leave it
     replaced = [member.name for member in members if by_name[member.name] is not member]
     files = FileClassifier((member.name, member.read_head) for member in members if by_name[member.name] is member)
@@ -128,7 +132,7 @@ def _open_archive(path: Path, members: Sequence[ArchiveMember]) -> ImageSource:
 
     entries = tuple(entry(name, files.matte_of(name)) for name in files.picture_names())
     leftovers = [LeftoverFile(printable_name(name), "a later member of the archive has the same name", "member") for name in replaced]
-    return ImageSource(str(path), entries, sequential=True, leftovers=files.leftovers(leftovers))
+    return ImageSource(str(path), entries, sequential=True, leftovers=files.leftovers(leftovers).extended(remarks=remarks))
 
 
 def list_pictures(folder: Path, option: str = "--data") -> list[Path]:

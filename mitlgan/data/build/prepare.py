@@ -47,7 +47,7 @@ from mitlgan.runtime.signals import StopSignals
 if TYPE_CHECKING:
     from mitlgan.data.curate.reference_sets import ReferenceSet
 
-VERSION = 4  # raise it when the same pictures and settings make other pixels or records
+VERSION = 5  # raise it when the same pictures and settings make other pixels or records
 PIXEL_FILE = ".prepared.npy"  # the rows so far; it becomes the pack, or is copied
 DEDUPE = ("exact", "near", "none")
 SYNC_EVERY = 512  # pictures

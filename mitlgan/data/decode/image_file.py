@@ -18,6 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mitlgan.data.decode.bit_depth import UnknownScaleError, read_bit_depth, to_eight_bits
 from mitlgan.data.decode.color_profile import find_profile
+from mitlgan.data.decode.jpeg_scans import with_unread_end
 from mitlgan.data.decode.srgb import to_srgb
 from mitlgan.data.sources.formats import HEAD_BYTES, MissingCodecError, allowed_formats
 from mitlgan.errors import resource_fault
@@ -180,7 +181,7 @@ def _open_regular_file(path: str | Path) -> int:
 
 
 def _decode(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int, int, int], ignore_profile: bool) -> DecodedImage:
-    with Image.open(io.BytesIO(content), formats=_check_formats(content)) as opened:
+    with Image.open(io.BytesIO(with_unread_end(content)), formats=_check_formats(content)) as opened:
         width, height = opened.size
         if width * height > MAX_PIXELS:
             raise UnreadableImageError(f"{width} x {height} px, more than {MAX_PIXELS // 1_000_000} million: refused as a decompression bomb")

@@ -34,8 +34,10 @@ def advise_on_set(report: SetReport) -> Iterator[Sentence]:
     name, total = report.name, len(report.pictures)
     if report.unreadable:
         bad = len(report.unreadable)
-        words = f"{bad:,} of {total + bad:,} files are not usable pictures and will be skipped"
-        yield f"{name}: {words}; to pack the others: {_prepare(report, '--allow-bad')}", True
+        first, reason = report.unreadable[0]
+        words = f"{bad:,} of {total + bad:,} files are not usable pictures and will be skipped, the first {first!r}: {reason}"
+        helps = f"; to pack the others: {_prepare(report, '--allow-bad')}" if total else ""
+        yield f"{name}: {words}{helps}", True
     for line in report.leftovers.describe(include_counts=False):
         yield f"{name}: {line}; the names of all: mitlgan data stats {shlex.quote(report.spec)} --json", True
     yield from _advise_on_count(report)

@@ -205,6 +205,8 @@ def _decode(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int,
         elif orientation in _TRANSPOSE_BY_ORIENTATION:
             picture = picture.transpose(_TRANSPOSE_BY_ORIENTATION[orientation])
     picture, profile_note = to_srgb(picture, profile)
+    if picture.mode == "RGBA" and picture.getchannel("A").getextrema() in ((0, 1), (1, 1)):
+        raise UnreadableImageError("its transparency has no values but 0 and 1 of 255; scale it to 0..255")
     picture.info = {}  # its profile no longer applies, and would be saved with the picture
     notes = ["several frames: the first was taken"] * animated + [text for text in (note, profile_note) if text]
     return DecodedImage(_to_requested_mode(picture, keep_alpha, backdrop), hashlib.sha256(content).hexdigest(), width, height, "; ".join(notes))

@@ -15,6 +15,7 @@ from PIL import __version__ as PIL_VERSION
 from mitlgan.data.build.pack_folder import PACK_VERSION, pack_split
 from mitlgan.data.decode.image_file import UnreadableImageError, is_cutout_file
 from mitlgan.data.demo import demo_pack
+from mitlgan.data.newer_pictures import find_newer_pictures
 from mitlgan.data.pack.cache import cache_dir
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.readers.cifar import TEST as CIFAR_TEST
@@ -69,6 +70,8 @@ def open_data(
     if is_idx(part.path) or is_cifar(part.path):
         return _open_known_format(part.path, size_px, resize, split)
     pack = ImagePack.open(part.path)
+    for line in find_newer_pictures(Path(spec)).describe():
+        say(to_one_line(f"{spec}: {line}"))
     if pack.size_px != size_px:
         raise DataError(f"--data {part.path}: holds {pack.size_px} px pictures; give one of {size_px} px, or the folder itself")
     return pack

@@ -201,7 +201,7 @@ def test_other_work_in_the_folder_is_refused(folder: Path, tmp_path: Path) -> No
     with pytest.raises(UsageError, match=r"was made with other settings \(size_px = 8, now 16\)"):
         prepare_pack(folder, tmp_path / "out", PrepareSettings(size_px=16))
     images.fill(folder, 1)
-    with pytest.raises(UsageError, match="listing_sha256"):
+    with pytest.raises(UsageError, match="was made from other pictures"):
         prepare_pack(folder, tmp_path / "out", PrepareSettings(size_px=8))
 
 

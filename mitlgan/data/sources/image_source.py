@@ -6,7 +6,7 @@ import hashlib
 import os
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -22,7 +22,8 @@ from mitlgan.data.sources.parquet import PARQUET_SUFFIX, read_parquet_entries
 from mitlgan.data.sources.path_list import LIST_SUFFIXES, read_path_list
 from mitlgan.errors import DataError, UsageError, resource_fault
 
-PACKED_SUFFIXES = (PARQUET_SUFFIX, ".npy")
+PACK = ".npy"
+PACKED_SUFFIXES = (PARQUET_SUFFIX, PACK)
 """Files that may hold many pictures, and are sources of their own; archives are left out by name."""
 MAX_UNREADABLE_FRACTION = 0.05  # more unreadable files than this are no accident
 
@@ -81,10 +82,23 @@ def open_source(spec: str | Path, option: str = "SRC") -> ImageSource:
     source = _open_folder(path, option) if path.is_dir() else _open_file(path, option)
     if not source.entries:
         rest = "; ".join(["", *source.leftovers.describe()])
-        packed = next((suffix for suffix in PACKED_SUFFIXES if suffix in source.leftovers.others), None)
-        way_out = f"name one of its {packed} files" if packed else f"looked for {', '.join(sorted(IMAGE_SUFFIXES))}"
-        raise DataError(f"{option} {source.spec}: no pictures in it{rest}; {way_out}")
+        raise DataError(f"{option} {source.spec}: no pictures in it{rest}; {_way_out(path, source.leftovers.others)}")
     return source
+
+
+def _way_out(path: Path, others: Mapping[str, int]) -> str:
+    """Return what to do about a source without pictures.
+
+    Args:
+        path: The source.
+        others: Number of its other files, by suffix.
+    """
+    packed = next((suffix for suffix in PACKED_SUFFIXES if suffix in others), None)
+    if packed and path.is_dir() and any(packed != PACK or file.with_suffix(".json").is_file() for file in path.rglob(f"*{packed}")):
+        return f"name one of its {packed} files"
+    if packed == PACK:
+        return "arrays of numbers (.npy) are not read: save each picture as a file of its own, such as PNG, and name their folder"
+    return f"unpack it and name one of its {packed} files" if packed else f"looked for {', '.join(sorted(IMAGE_SUFFIXES))}"
 
 
 def _open_file(path: Path, option: str) -> ImageSource:

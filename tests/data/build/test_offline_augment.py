@@ -95,7 +95,7 @@ def test_bad_files_and_other_work(tmp_path: Path) -> None:
     counts = augment_pictures(place, tmp_path / "out", AugmentSettings(factor=2))
     assert counts.items() >= {"pictures": 1, "made": 2, "mattes": 0, "unreadable": 1}.items()
     assert counts["skipped"] == [{"name": "bad.png", "reason": "empty file"}]
-    with pytest.raises(UsageError, match="other work"):
+    with pytest.raises(UsageError, match=r"was made with other settings \(factor = 2, now 3\)"):
         augment_pictures(place, tmp_path / "out", AugmentSettings(factor=3))
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "a.png").write_bytes(b"no")

@@ -15,6 +15,7 @@ from PIL import __version__ as PIL_VERSION
 from mitlgan.data.build.pack_folder import PACK_VERSION, pack_split
 from mitlgan.data.decode.image_file import UnreadableImageError, is_cutout_file
 from mitlgan.data.demo import demo_pack
+from mitlgan.data.newer_pictures import find_newer_pictures
 from mitlgan.data.pack.cache import cache_dir
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.readers.cifar import TEST as CIFAR_TEST
@@ -23,6 +24,7 @@ from mitlgan.data.readers.cifar import is_cifar, pack_cifar
 from mitlgan.data.readers.common import VERSION as READERS_VERSION
 from mitlgan.data.readers.idx import is_idx, pack_idx
 from mitlgan.data.sources.entry import ImageEntry, file_stamp
+from mitlgan.data.sources.even_sample import evenly_spaced
 from mitlgan.data.sources.formats import IMAGE_SUFFIXES
 from mitlgan.data.sources.image_source import safe_name
 from mitlgan.data.sources.leftovers import describe_leftovers, describe_unreadable
@@ -68,6 +70,8 @@ def open_data(
     if is_idx(part.path) or is_cifar(part.path):
         return _open_known_format(part.path, size_px, resize, split)
     pack = ImagePack.open(part.path)
+    for line in find_newer_pictures(Path(spec)).describe():
+        say(to_one_line(f"{spec}: {line}"))
     if pack.size_px != size_px:
         raise DataError(f"--data {part.path}: holds {pack.size_px} px pictures; give one of {size_px} px, or the folder itself")
     return pack
@@ -99,10 +103,9 @@ def _open_known_format(path: Path, size_px: int, resize: str, split: str) -> Ima
 
 
 def are_mostly_cutouts(entries: Sequence[ImageEntry]) -> bool:
-    """Whether at least half of the pictures, by a sample, are objects on transparency."""
+    """Whether at least half of the pictures, by an evenly spaced sample, are objects on transparency."""
     is_cutout: list[bool] = []
-    step = max(1, len(entries) // _CUTOUT_SAMPLES)
-    for entry in entries[::step][:_CUTOUT_SAMPLES]:
+    for entry in evenly_spaced(entries, _CUTOUT_SAMPLES):
         with suppress(UnreadableImageError):
             is_cutout.append(is_cutout_file(entry.read()))
     return 2 * sum(is_cutout) >= len(is_cutout) > 0

@@ -16,6 +16,7 @@ from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.layers.cut import CutResult, CutSettings, cut_picture
 from mitlgan.data.layers.matting import matting_methods
+from mitlgan.data.sources.even_sample import evenly_spaced
 from mitlgan.data.sources.image_source import ImageSource
 from mitlgan.errors import DataError, ResourceError, UsageError
 from mitlgan.metrics.extractors.extractor import extract_features
@@ -23,7 +24,6 @@ from mitlgan.metrics.extractors.registry import open_extractor
 from mitlgan.project.recipe_families import RecipeFamily
 from mitlgan.project.steps import step_label
 from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, as_dict, load_recipe, with_overrides
-from mitlgan.report.contact_sheets import evenly_spaced
 from mitlgan.runtime.progress import format_duration, ignore_message
 from mitlgan.stages.pretrain import with_start
 from mitlgan.stages.training_speed import TrainingSpeed, measure_training_speed, measure_work, on_free_cores, peak_memory_bytes

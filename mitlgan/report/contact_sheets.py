@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -105,13 +104,6 @@ def write_sheet(path: Path, page: SheetPage) -> Path:
 def shown_note(total: int) -> str:
     """Return how many pictures a section shows of all."""
     return f"{total:,} in all." if total <= MAX_CELLS else f"{MAX_CELLS} of {total:,} are shown, sampled evenly."
-
-
-def evenly_spaced(items: Sequence[Any], count: int = MAX_CELLS) -> list[Any]:
-    """Return at most `count` of the items, at even distances, in their order."""
-    if len(items) <= count:
-        return list(items)
-    return [items[index] for index in np.linspace(0, len(items) - 1, count).round().astype(int)]
 
 
 def file_thumbnail(path: Path) -> str:

@@ -11,6 +11,7 @@ from PIL import Image
 from mitlgan.data.curate.check import CheckResult, DuplicatePair, SetReport, summarize_set
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.sources.even_sample import evenly_spaced
 from mitlgan.data.sources.image_source import ImageSource
 from mitlgan.report.contact_sheets import (
     THUMBNAIL_PX,
@@ -20,7 +21,6 @@ from mitlgan.report.contact_sheets import (
     SheetPage,
     SheetSection,
     draw_histogram,
-    evenly_spaced,
     packed_picture,
     side_by_side,
     thumbnail,

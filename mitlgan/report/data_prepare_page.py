@@ -7,13 +7,14 @@ from pathlib import Path
 
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.sources.even_sample import evenly_spaced
 from mitlgan.report.contact_sheets import (
+    MAX_CELLS,
     THUMBNAIL_PX,
     Fact,
     SheetCell,
     SheetPage,
     SheetSection,
-    evenly_spaced,
     packed_picture,
     shown_note,
     thumbnail,
@@ -23,7 +24,7 @@ from mitlgan.report.contact_sheets import (
 
 def write_pack_page(out: Path, packed: ImagePack) -> Path:
     """Write the contact sheet of a pack."""
-    positions = evenly_spaced(range(len(packed)))
+    positions = evenly_spaced(range(len(packed)), MAX_CELLS)
     names = {position: str(source["name"]) for position, source in packed.sources_at(set(positions)).items()}
     thumbnails = in_order(positions, lambda position: thumbnail(packed_picture(packed, position)))
     cells = [SheetCell(uri, names[position], crisp=packed.size_px < THUMBNAIL_PX) for position, uri in thumbnails]

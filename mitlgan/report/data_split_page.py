@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from mitlgan.data.layers.arrange import UNUSED_FOLDER
+from mitlgan.data.sources.even_sample import evenly_spaced
 from mitlgan.data.sources.image_source import output_stem
 from mitlgan.report.contact_sheets import (
     MAX_CELLS,
@@ -17,7 +18,6 @@ from mitlgan.report.contact_sheets import (
     SheetCell,
     SheetPage,
     SheetSection,
-    evenly_spaced,
     file_thumbnail,
     fit_thumbnail,
     shown_note,
@@ -47,7 +47,7 @@ def write_split_page(out: Path, manifest: Mapping[str, Any]) -> Path:
         sections.append(SheetSection("Look at these first", lead, [_doubtful_cell(out, record) for record in doubtful[:MAX_CELLS]], explained=True))
     if set_aside:
         lead = f"Not used; the matte is red. Click the pictures that are good after all. {shown_note(len(set_aside))}"
-        cells = [_set_aside_cell(out, record) for record in evenly_spaced(set_aside)]
+        cells = [_set_aside_cell(out, record) for record in evenly_spaced(set_aside, MAX_CELLS)]
         sections.append(SheetSection("Set aside", lead, cells, explained=True, choice="keep"))
     sections += [_layer_section(out, used, *layer) for layer in LAYERS]
     facts = list(_facts(manifest, len(doubtful)))
@@ -76,7 +76,8 @@ def _facts(manifest: Mapping[str, Any], doubtful: int) -> Iterator[Fact]:
 
 def _layer_section(out: Path, used: Sequence[Record], folder: str, title: str, lead: str) -> SheetSection:
     files = [(record["name"], file) for record in used for file in record["files"] if file.startswith(f"{folder}/") and ".matte." not in file]
-    cells = [SheetCell(file_thumbnail(out / file), f"bg/{Path(file).name}" if folder == "bg" else name) for name, file in evenly_spaced(files)]
+    labels = [(file, f"bg/{Path(file).name}" if folder == "bg" else name) for name, file in evenly_spaced(files, MAX_CELLS)]
+    cells = [SheetCell(file_thumbnail(out / file), label) for file, label in labels]
     return SheetSection(title, f"{lead} {shown_note(len(files))}", cells)
 
 

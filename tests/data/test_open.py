@@ -84,9 +84,28 @@ def test_nothing_to_read_says_what_was_looked_for(tmp_path: Path, make: str) -> 
 
 @pytest.mark.parametrize("name", ["train-00000-of-00002.parquet", "pack.npy"])
 def test_a_folder_of_packed_pictures_points_to_its_files(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(b"x")
-    with pytest.raises(DataError, match=rf"no pictures in it; 1 other files .*; name one of its {Path(name).suffix} files$"):
-        open_data(str(tmp_path), "bg", 8)
+    place = tmp_path / "in" / "below"
+    place.mkdir(parents=True)
+    (place / name).write_bytes(b"x")
+    (place / name).with_suffix(".json").write_bytes(b"x")
+    suffix = Path(name).suffix
+    with pytest.raises(DataError, match=rf"no pictures in it; 2 other files .*; name one of its {suffix} files$"):
+        open_data(str(tmp_path / "in"), "bg", 8)
+    packed = shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path / "in")
+    with pytest.raises(DataError, match=r"are not read" if suffix == ".npy" else r"unpack it and name one of its \.parquet files$"):
+        open_data(packed, "bg", 8)
+
+
+def test_arrays_are_not_read_and_not_offered(tmp_path: Path) -> None:
+    pixels = np.zeros((3, 8, 8, 3), np.uint8)
+    (tmp_path / "in").mkdir()
+    np.savez(tmp_path / "a.npz", train=pixels)
+    np.save(tmp_path / "in" / "a.npy", pixels)
+    for spec in (tmp_path / "a.npz", tmp_path / "in"):
+        with pytest.raises(DataError, match=r"arrays of numbers \(\.npy\) are not read: save each picture as a file of its own"):
+            open_data(str(spec), "bg", 8)
+    with pytest.raises(DataError, match=r"a\.json: absent; a pack is a \.npy file with its \.json manifest next to it: .* not of arrays"):
+        open_data(str(tmp_path / "in" / "a.npy"), "bg", 8)
 
 
 def test_one_picture_is_enough_for_a_pack(tmp_path: Path) -> None:
@@ -281,6 +300,17 @@ class TestOpenData:
                 picture.putalpha(Image.new("L", picture.size, 0))
             picture.save(tmp_path / f"{index}.png")
         assert open_data(str(tmp_path), "fg", 8).fourth_channel == fourth
+
+    @pytest.mark.parametrize(("opaque", "cut_out"), [(40, 60), (60, 40), (1, 63), (80, 47), (47, 80)])
+    @pytest.mark.parametrize("opaque_first", [True, False])
+    def test_the_order_of_the_names_does_not_decide_about_alpha(self, tmp_path: Path, opaque: int, cut_out: int, opaque_first: bool) -> None:
+        for index in range(opaque):
+            images.smooth(index, (8, 8)).save(tmp_path / f"{'a' if opaque_first else 'z'}{index:03d}.png")
+        for index in range(cut_out):
+            picture = images.smooth(index, (8, 8)).convert("RGBA")
+            picture.putalpha(Image.new("L", picture.size, 0))
+            picture.save(tmp_path / f"m{index:03d}.png")
+        assert (open_data(str(tmp_path), "fg", 8).fourth_channel == "alpha") == (cut_out > opaque)
 
     def test_a_start_from_the_cache_reads_no_picture(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         made = open_data(str(folder), "fg", 8)

@@ -14,7 +14,12 @@ from mitlgan.cli.output import log, print_result, progress_bar
 def matte_iou(
     scenes: Annotated[str, typer.Argument(metavar="SCENES|demo", help="Folder of pictures, or the demo's scenes.")] = "demo",
     truth: Annotated[
-        Path | None, typer.Option("--truth", metavar="DIR", help="Folder of true mattes, matched by file stem. Default: NAME.matte.png next to NAME.")
+        Path | None,
+        typer.Option(
+            "--truth",
+            metavar="DIR",
+            help="Folder of true mattes: of the pictures' paths, or of names that occur once. Default: NAME.matte.png.",
+        ),
     ] = None,
     matting: Annotated[
         list[str] | None, typer.Option("--matting", metavar="METHOD|FILE.onnx", help="Methods to measure; repeatable. Default: grabcut.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from PIL import Image
 
@@ -10,6 +11,9 @@ from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, d
 from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.image_source import ImageSource
 from mitlgan.data.sources.leftovers import LeftoverFile
+
+MAX_LABEL = 40
+"""A matte of which no pixel is brighter (0 to 255) is a mask with the numbers of classes: an object so faint would not be seen."""
 
 
 def use_mattes(source: ImageSource, unwanted: str = "") -> tuple[ImageSource, bool]:
@@ -50,7 +54,8 @@ def decode_matte(matte: ImageEntry, picture: DecodedImage) -> Image.Image:
         Grey, in the picture's full size, upright.
 
     Raises:
-        UnreadableImageError: The matte cannot be read, or has another size than the upright picture.
+        UnreadableImageError: The matte cannot be read, has another size than the upright picture, or numbers objects and classes instead of saying
+            how opaque they are.
     """
     try:
         decoded = decode_bytes(matte.read(), keep_alpha=True, ignore_profile=True)
@@ -61,4 +66,9 @@ def decode_matte(matte: ImageEntry, picture: DecodedImage) -> Image.Image:
         hint = "; pictures are turned upright by their EXIF, so its matte must be upright, too" if is_sideways else ""
         raise UnreadableImageError(f"its matte is {decoded.width} x {decoded.height} px, itself {picture.width} x {picture.height}{hint}")
     alpha = decoded.picture.getchannel("A")
-    return alpha if alpha.getextrema() != (255, 255) else decoded.picture.convert("L")
+    plane = alpha if alpha.getextrema() != (255, 255) else decoded.picture.convert("L")
+    brightest = max(level for level, count in enumerate(plane.histogram()) if count)
+    if 0 < brightest <= MAX_LABEL:
+        name = PurePosixPath(matte.name).name
+        raise UnreadableImageError(f"its matte {name!r} looks like labels 0..{brightest}; scale it to 0..255: the object white, all else black")
+    return plane

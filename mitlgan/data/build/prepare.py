@@ -126,10 +126,12 @@ def _read_references(settings: PrepareSettings) -> list[ReferenceSet]:
 
 
 def _open_finished(out: Path, header: dict[str, Any]) -> ImagePack | None:
-    """Return the pack that an earlier call of the same work finished."""
+    """Return the pack that an earlier call of the same work finished, with those of all held-out pictures."""
     with suppress(DataError):
         pack = ImagePack.open(out / PREPARED_PACK)
-        if pack.manifest["made_by"] | header == pack.manifest["made_by"]:
+        held_out = str(pack.manifest["made_by"].get("held_out", ""))
+        packs = [pack, *(ImagePack.open(out / split / PREPARED_PACK) for split in HELD_OUT if f"for {split}" in held_out)]
+        if all(one.manifest["made_by"] | header == one.manifest["made_by"] for one in packs):
             return pack
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,12 @@ from mitlgan.data.curate.check_advice import advise_on_pairs, advise_on_set
 from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files, hash_picture
 from mitlgan.data.curate.reference_sets import NamedSet, hash_packed_picture, open_named_sets
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, flatten_on
+from mitlgan.data.newer_pictures import find_newer_pictures
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.image_source import ImageSource
 from mitlgan.data.sources.leftovers import Leftovers
+from mitlgan.data.sources.split_folders import TRAIN
 from mitlgan.errors import translate_resource_faults
 from mitlgan.runtime.progress import ProgressCallback, ignore_progress
 
@@ -177,6 +180,7 @@ def _measure_set(one: NamedSet, spec: str, progress: ProgressCallback) -> SetRep
     content = one.content
     report = SetReport(one.name, one.split, content, spec=spec, remark=one.remark)
     if isinstance(content, ImagePack):
+        report.leftovers = find_newer_pictures(Path(spec)) if one.split in ("", TRAIN) else Leftovers()  # of a whole set once
         for index, line in enumerate(content.sources()):
             report.pictures.append(_measure_packed(content, index, line))
             progress(index + 1, len(content))

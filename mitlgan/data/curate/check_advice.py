@@ -34,8 +34,10 @@ def advise_on_set(report: SetReport) -> Iterator[Sentence]:
     name, total = report.name, len(report.pictures)
     if report.unreadable:
         bad = len(report.unreadable)
-        words = f"{bad:,} of {total + bad:,} files are not usable pictures and will be skipped"
-        yield f"{name}: {words}; to pack the others: {_prepare(report, '--allow-bad')}", True
+        first, reason = report.unreadable[0]
+        words = f"{bad:,} of {total + bad:,} files are not usable pictures and will be skipped, the first {first!r}: {reason}"
+        helps = f"; to pack the others: {_prepare(report)}" if total else ""
+        yield f"{name}: {words}{helps}", True
     for line in report.leftovers.describe(include_counts=False):
         yield f"{name}: {line}; the names of all: mitlgan data stats {shlex.quote(report.spec)} --json", True
     yield from _advise_on_count(report)
@@ -55,7 +57,7 @@ def advise_on_set(report: SetReport) -> Iterator[Sentence]:
     mixed = Counter(one.mode for one in report.pictures)
     if len(mixed) > 1:
         words = f"{mixed['RGBA']:,} pictures have transparency and {mixed['RGB']:,} have none; a generator needs all of one kind"
-        yield f"{name}: {words}; to cut the objects out of those without: {_split(_pictures(report), neighbor=report.spec)}", True
+        yield f"{name}: {words}; to cut the objects out of those without: {_split(report, _pictures(report), neighbor=report.spec)}", True
     yield from _advise_on_objects(report)
     sides = [one.width / one.height for one in report.pictures]
     long = sum(side > MAX_ASPECT or side < 1 / MAX_ASPECT for side in sides)
@@ -69,7 +71,8 @@ def _advise_on_count(report: SetReport) -> Iterator[Sentence]:
     if report.split in ("", TRAIN) and 0 < total < MIN_PICTURES:
         factor = math.ceil(MIN_PICTURES / total)
         words = f"{name}: {total:,} pictures are few; a generator may memorise fewer than {MIN_PICTURES:,}"
-        command = f"mitlgan data augment {shlex.quote(_pictures(report, name))} --out {shlex.quote(_sibling(report.spec, 'more'))} --factor {factor}"
+        out = shlex.quote(_sibling(report.spec, "more"))
+        command = f"mitlgan data augment {shlex.quote(_pictures(report, _place(report)))} --out {out} --factor {factor}"
         yield f"{words}. Add {MIN_PICTURES - total:,}, or make {factor} of each: {command}", True
     elif report.split not in ("", TRAIN) and 0 < total < MIN_HELD_OUT:
         words = f"{total:,} held-out pictures; a distance to fewer than {MIN_HELD_OUT:,} is uncertain"
@@ -90,7 +93,7 @@ def _advise_on_objects(report: SetReport) -> Iterator[Sentence]:
         (sum(coverage > high for coverage in coverages), f"cover more than {high:.0%} of their picture", f"--max-object-area {high:g}"),
     ):
         if count:
-            command = _split(spec, option, neighbor=neighbor)
+            command = _split(report, spec, option, neighbor=neighbor)
             yield f"{report.name}: {count:,} of {total:,} foregrounds {words}; to set them aside: {command}", count > 0.03 * total
 
 
@@ -112,12 +115,11 @@ def advise_on_pairs(sets: list[SetReport], pairs: list[DuplicatePair]) -> list[S
             sentences.append((f"{one}: {words}; to keep one of each: {_prepare(first, '--dedupe near')}", total > 0.02 * len(first.pictures)))
         elif is_leak(first.split, second.split):
             train, held_out = (first, second) if first.split == TRAIN else (second, first)
-            within = first.spec == second.spec
-            helps = _prepare(train, "--dedupe near" if within else f"--dedupe near --against {shlex.quote(held_out.name)}")
+            helps = _prepare(train, _dedupe(train, held_out))
             words = f"{counted} pairs leak from training into held-out pictures; measurements will flatter"
             sentences.append((f"{one} and {other}: {words}; to leave them out: {helps}", True))
         else:
-            helps = _prepare(first, f"--dedupe near --against {shlex.quote(second.name)}")
+            helps = _prepare(first, _dedupe(first, second))
             sentences.append((f"{one} and {other}: {counted} pairs are in both sets; to leave them out of the first: {helps}", True))
     return sentences
 
@@ -164,7 +166,17 @@ def _prepare(report: SetReport, options: str = "", *, size_px: int = 0) -> str:
     size_px = size_px or 2 ** max(3, min(7, int(math.log2(shorter[len(shorter) // 2]))))
     alpha = " --keep-alpha" if any(one.mode == "RGBA" for one in report.pictures) else ""
     out = shlex.quote(_sibling(report.spec, "clean"))
-    return f"mitlgan data prepare {shlex.quote(_pictures(report))} --out {out} --size {size_px}{alpha}{f' {options}' if options else ''}"
+    return f"mitlgan data prepare {shlex.quote(_pictures(report))} --out {out} --size {size_px}{alpha}{_options(report, options)}"
+
+
+def _dedupe(report: SetReport, other: SetReport) -> str:
+    """Return the options that keep a set free of another's pictures; if both are splits of one, its pictures are compared anyway."""
+    return "--dedupe near" if report.spec == other.spec else f"--dedupe near --against {shlex.quote(_place(other))}"
+
+
+def _place(report: SetReport) -> str:
+    """Return what a command can read: the set's own folder, or else the whole of which it is a split, such as an archive."""
+    return report.name if Path(report.name).is_dir() else report.spec
 
 
 def _pictures(report: SetReport, name: str = "") -> str:
@@ -172,8 +184,13 @@ def _pictures(report: SetReport, name: str = "") -> str:
     return PICTURES if isinstance(report.content, ImagePack) else name or report.spec
 
 
-def _split(spec: str, options: str = "", *, neighbor: str) -> str:
-    return f"mitlgan data split {shlex.quote(spec)} --out {shlex.quote(_sibling(neighbor, 'layers'))}{f' {options}' if options else ''}"
+def _split(report: SetReport, spec: str, options: str = "", *, neighbor: str) -> str:
+    return f"mitlgan data split {shlex.quote(spec)} --out {shlex.quote(_sibling(neighbor, 'layers'))}{_options(report, options)}"
+
+
+def _options(report: SetReport, options: str) -> str:
+    """Return the options of a command with a blank before each, and the one without which it would stop at unreadable files."""
+    return "".join(f" {option}" for option in (options, "--allow-bad" if report.unreadable else "") if option)
 
 
 def _sibling(spec: str, word: str) -> str:

@@ -13,6 +13,7 @@ from mitlgan.data.build.parallel import in_order
 from mitlgan.data.curate.perceptual_hash import PictureHash, hash_from_json, hash_picture
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.layers.holdout import HELD_OUT
+from mitlgan.data.newer_pictures import find_newer_pictures
 from mitlgan.data.pack.image_pack import PREPARED_PACK, ImagePack
 from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.image_source import ImageSource, open_source
@@ -49,17 +50,16 @@ def read_reference_set(spec: str | Path) -> ReferenceSet:
     if pack is not None:
         packs = [pack] if path.is_file() else [pack, *find_held_out_packs(pack.path).values()]
         digest = pack.content_sha256 if len(packs) == 1 else hashlib.sha256("".join(one.content_sha256 for one in packs).encode()).hexdigest()
-        return ReferenceSet(
-            spec, digest, [(str(line["name"]), hash_packed_picture(one, index, line)) for one in packs for index, line in enumerate(one.sources())]
-        )
+        pictures = [(str(line["name"]), hash_packed_picture(one, index, line)) for one in packs for index, line in enumerate(one.sources())]
+        return ReferenceSet(spec, digest, pictures, [f"--against {spec}: {line}" for line in find_newer_pictures(path).describe()])
     source = open_source(spec, "--against")
     hashes = list(in_order(source.entries, _hash_or_error))
     unreadable = [f"{entry.name!r}: {error}" for entry, error in hashes if isinstance(error, UnreadableImageError)]
     remarks = source.leftovers.describe(include_counts=False)
     if unreadable:
         remarks.append(f"{len(unreadable):,} of {len(hashes):,} files cannot be read, and are not recognised among others; the first, {unreadable[0]}")
-    pictures = [(entry.name, value) for entry, value in hashes if isinstance(value, PictureHash)]
-    return ReferenceSet(spec, source.listing_sha256(), pictures, [f"--against {spec}: {remark}" for remark in remarks])
+    readable = [(entry.name, value) for entry, value in hashes if isinstance(value, PictureHash)]
+    return ReferenceSet(spec, source.listing_sha256(), readable, [f"--against {spec}: {remark}" for remark in remarks])
 
 
 def _hash_or_error(entry: ImageEntry) -> PictureHash | UnreadableImageError:

@@ -18,6 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mitlgan.data.decode.bit_depth import UnknownScaleError, read_bit_depth, to_eight_bits
 from mitlgan.data.decode.color_profile import find_profile
+from mitlgan.data.decode.jpeg_scans import with_unread_end
 from mitlgan.data.decode.srgb import to_srgb
 from mitlgan.data.sources.formats import HEAD_BYTES, MissingCodecError, allowed_formats
 from mitlgan.errors import resource_fault
@@ -180,7 +181,7 @@ def _open_regular_file(path: str | Path) -> int:
 
 
 def _decode(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int, int, int], ignore_profile: bool) -> DecodedImage:
-    with Image.open(io.BytesIO(content), formats=_check_formats(content)) as opened:
+    with Image.open(io.BytesIO(with_unread_end(content)), formats=_check_formats(content)) as opened:
         width, height = opened.size
         if width * height > MAX_PIXELS:
             raise UnreadableImageError(f"{width} x {height} px, more than {MAX_PIXELS // 1_000_000} million: refused as a decompression bomb")
@@ -204,6 +205,8 @@ def _decode(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int,
         elif orientation in _TRANSPOSE_BY_ORIENTATION:
             picture = picture.transpose(_TRANSPOSE_BY_ORIENTATION[orientation])
     picture, profile_note = to_srgb(picture, profile)
+    if picture.mode == "RGBA" and picture.getchannel("A").getextrema() in ((0, 1), (1, 1)):
+        raise UnreadableImageError("its transparency has no values but 0 and 1 of 255; scale it to 0..255")
     picture.info = {}  # its profile no longer applies, and would be saved with the picture
     notes = ["several frames: the first was taken"] * animated + [text for text in (note, profile_note) if text]
     return DecodedImage(_to_requested_mode(picture, keep_alpha, backdrop), hashlib.sha256(content).hexdigest(), width, height, "; ".join(notes))

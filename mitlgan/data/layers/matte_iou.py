@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,6 +18,7 @@ from mitlgan.data.build.parallel import in_order
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.demo import demo_pack
 from mitlgan.data.layers.matting import MattingMethod, intersection_over_union, matting_methods
+from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.image_source import open_source
 from mitlgan.errors import DataError
 from mitlgan.runtime.progress import ProgressCallback, Say, ignore_message, ignore_progress
@@ -40,7 +42,7 @@ def measure_matte_iou(
 
     Args:
         scenes: `demo`, or see `open_source`.
-        truth: Mattes by the pictures' stems; None for those next to the pictures.
+        truth: Folder of mattes, see `match_truths`; None for those next to the pictures.
         methods: See `matting.matting_methods`; of a model's file only the model is measured.
         count: Maximum number of pictures.
         seed: Chooses the pictures if there are more.
@@ -51,7 +53,7 @@ def measure_matte_iou(
         Per method: mean and median, the mean over objects below 15 % of the picture (None without any), number below one half, milliseconds.
 
     Raises:
-        DataError: There are no pictures with true mattes.
+        DataError: There are no pictures with true mattes, or none can be read, or it is not clear whose a matte is.
     """
     pairs = list(_demo_pairs(count, seed) if scenes == "demo" else _read_pairs(scenes, truth, count, seed, say))
     if not pairs:
@@ -100,22 +102,76 @@ def _demo_pairs(count: int, seed: int) -> Iterator[Pair]:
 
 def _read_pairs(scenes: str, truth: Path | None, count: int, seed: int, say: Say) -> Iterator[Pair]:
     source = open_source(scenes, "SCENES")
-    mattes = {} if truth is None else {PurePosixPath(entry.name).stem: entry for entry in open_source(truth, "--truth").entries}
-    candidates = [(entry, mattes.get(PurePosixPath(entry.name).stem) if truth else entry.matte) for entry in source.entries]
+    mattes = [entry.matte for entry in source.entries] if truth is None else match_truths(source.entries, open_source(truth, "--truth").entries)
+    candidates = list(zip(source.entries, mattes, strict=True))
     with_truth = [(entry, matte) for entry, matte in candidates if matte is not None]
     for line in source.leftovers.describe():
         say(f"SCENES {scenes}: {line}")
     if 0 < len(with_truth) < len(candidates):
         say(f"SCENES {scenes}: {len(candidates) - len(with_truth):,} of {len(candidates):,} pictures have no true matte and are not measured")
-    for index in _sample_indices(len(with_truth), count, seed):
+    reasons: list[str] = []
+    indices = _sample_indices(len(with_truth), count, seed)
+    for index in indices:
         entry, matte = with_truth[index]
         try:
             decoded = decode_bytes(entry.read(), keep_alpha=True)
             true = np.asarray(decode_matte(matte, decoded))
         except UnreadableImageError as error:
-            say(f"SCENES {scenes}: left out {entry.name!r}: {error}")
+            reasons.append(f"{entry.name!r}: {error}")
             continue
         yield decoded.picture, true
+    if reasons and len(reasons) == len(indices):
+        raise DataError(f"SCENES {scenes}: none of its {len(reasons):,} pictures with a true matte can be measured; the first, {reasons[0]}")
+    for reason in reasons:
+        say(f"SCENES {scenes}: left out {reason}")
+
+
+def match_truths(pictures: Sequence[ImageEntry], truths: Sequence[ImageEntry]) -> list[ImageEntry | None]:
+    """Return the true matte of each picture: that of the same path, endings aside, or else the only one of its name.
+
+    Args:
+        pictures: The pictures, in any folders.
+        truths: The mattes, in the same folders or others.
+
+    Raises:
+        DataError: Two pictures or two mattes of one path or name compete.
+    """
+    matches: list[ImageEntry | None] = [None] * len(pictures)
+    for key in (_name, _path_without_ending, _stem):
+        own = _group([entry for entry, match in zip(pictures, matches, strict=True) if match is None], key)
+        used = {match.name for match in matches if match is not None}
+        free = _group([entry for entry in truths if entry.name not in used], key)
+        pairs = {name: (_only(own[name], "SCENES", free[name][0]), _only(free[name], "--truth", own[name][0])) for name in own.keys() & free.keys()}
+        matches = [pairs[key(entry)][1] if match is None and key(entry) in pairs else match for entry, match in zip(pictures, matches, strict=True)]
+    return matches
+
+
+def _only(entries: Sequence[ImageEntry], option: str, partner: ImageEntry) -> ImageEntry:
+    """Return the only one of the entries that may belong to a partner."""
+    if len(entries) > 1:
+        first, second = (entry.name for entry in entries[:2])
+        way_out = "give mattes the same folders and names as their pictures"
+        raise DataError(f"{option}: {first!r} and {second!r} could both belong to {partner.name!r}; {way_out}")
+    return entries[0]
+
+
+def _group(entries: Iterable[ImageEntry], key: Callable[[ImageEntry], str]) -> dict[str, list[ImageEntry]]:
+    groups: dict[str, list[ImageEntry]] = defaultdict(list)
+    for entry in entries:
+        groups[key(entry)].append(entry)
+    return groups
+
+
+def _name(entry: ImageEntry) -> str:
+    return entry.name
+
+
+def _path_without_ending(entry: ImageEntry) -> str:
+    return PurePosixPath(entry.name).with_suffix("").as_posix()
+
+
+def _stem(entry: ImageEntry) -> str:
+    return PurePosixPath(entry.name).stem
 
 
 def _sample_indices(available: int, count: int, seed: int) -> list[int]:

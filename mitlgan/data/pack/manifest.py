@@ -81,7 +81,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
         if version <= SCHEMA_VERSION:
             _check_manifest(manifest)
     except FileNotFoundError:
-        raise DataError(f"{path}: absent; a pack is a .npy file with its .json manifest next to it: make one with `mitlgan data pack`") from None
+        raise DataError(
+            f"{path}: absent; a pack is a .npy file with its .json manifest next to it: make one with `mitlgan data pack`, of pictures, not of arrays"
+        ) from None
     except (OSError, ValueError, TypeError, KeyError, OverflowError, MemoryError, RecursionError) as error:
         raise _refusal(error, f"{path}: not a pack's manifest; make the pack again with `mitlgan data pack`") from None
     if version > SCHEMA_VERSION:

@@ -10,8 +10,8 @@ import itertools
 import json
 import math
 import zlib
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,15 +146,14 @@ def pack_products(
     urls = choose_urls(metadata, reviews, choice)
     if not images.is_dir():
         raise DataError(f"--images {images}: no such folder; {WHERE}")
-    by_name = {path.name: path for path in list_pictures(images, "--images")}
-    by_stem = {path.stem: path for path in by_name.values()}
+    pictures_by_name = _PicturesByName(list_pictures(images, "--images"))
     by_key, by_url = read_keys(images), _files_by_url(images)
     skipped: list[dict[str, str]] = []
     files: list[tuple[str, Path, str]] = []
     for asin, url in urls.items():
         name = _file_name(url)
-        path = by_key.get(asin) or by_url.get(url) or by_stem.get(asin) or by_name.get(name)
         try:
+            path = by_key.get(asin) or by_url.get(url) or pictures_by_name.find(asin) or pictures_by_name.find(name)
             if path is None:
                 raise UnreadableImageError(f"no picture {asin}.* or {name or 'of its address'}")
             files.append((asin, path, sha256(read_file(path))))
@@ -163,6 +162,27 @@ def pack_products(
     pictures = itertools.islice(decode_files(_drop_repeats(files, skipped), 2 * size_px, skipped), limit)
     account = {"format": "products", "source": metadata.name, "rating": choice.rating, "reviews": choice.reviews, "chosen": len(urls)}
     return write_pack(pictures, out, size_px=size_px, resize=resize, grey=False, account=account, skipped=skipped)
+
+
+class _PicturesByName:
+    """Finds pictures in any folders by their names, with ending or without."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._paths: dict[str, list[Path]] = defaultdict(list)
+        for path in paths:
+            for name in {path.name, path.stem}:
+                self._paths[name].append(path)
+
+    def find(self, name: str) -> Path | None:
+        """Return the picture of a name.
+
+        Raises:
+            UnreadableImageError: Several have it.
+        """
+        paths = self._paths.get(name, [])
+        if len(paths) > 1:
+            raise UnreadableImageError(f"{paths[0]} and {paths[1]} both have its name; leave one of them there")
+        return paths[0] if paths else None
 
 
 def _files_by_url(images: Path) -> dict[str, Path]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Self
 
 from mitlgan.data.decode.image_file import MAX_FILE_BYTES, UnreadableImageError
 from mitlgan.data.sources.file_classifier import is_matte_name
@@ -23,6 +24,11 @@ MIN_BOMB_BYTES = 64_000_000  # below this any ratio is harmless
 MAX_MEMBERS = 5_000_000
 MAX_CACHED_BYTES = 256_000_000
 """Mattes of a compressed tar kept in memory: it can only be read forwards, and each matte belongs to a picture elsewhere in it."""
+SEVERAL_IN_ONE = "damaged, or several archives in one; get it again, or unpack it with a program that reports errors and name the folder"
+NO_END = "the tar archive has no end mark: some programs write none, but if it was cut, pictures are missing"
+ZIP_MEMBER, ZIP_END = b"PK\x03\x04", b"PK\x05\x06"
+_ZIP_END_BYTES = 22  # without the comment behind it
+_MAX_ZIP_TAIL_BYTES = _ZIP_END_BYTES + 65_535
 ARCHIVE_ERRORS = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, KeyError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
 
 
@@ -82,7 +88,7 @@ def read_zip_members(path: Path, option: str) -> list[ArchiveMember]:
     """Return the files of a zip archive, sorted by name.
 
     Raises:
-        DataError: The archive is encrypted or unsafe.
+        DataError: The archive is encrypted or unsafe, or there are several in the file.
     """
     label, unpacked = f"{option} {path}", 0
     archive = zipfile.ZipFile(path)
@@ -94,6 +100,7 @@ def read_zip_members(path: Path, option: str) -> list[ArchiveMember]:
         if info.flag_bits & 1:
             raise DataError(f"{label}: is encrypted; unpack it yourself and give the folder")
     check_ratio(unpacked, path.stat().st_size, len(members), label)
+    _refuse_several_zips(path, archive, label)
 
     def member(info: zipfile.ZipInfo) -> ArchiveMember:
         def read(count: int = MAX_FILE_BYTES + 1) -> bytes:
@@ -105,8 +112,39 @@ def read_zip_members(path: Path, option: str) -> list[ArchiveMember]:
     return sorted((member(info) for info in members if not info.is_dir()), key=lambda one: one.name)
 
 
-def read_tar_members(path: Path, option: str, stamp: str) -> list[ArchiveMember]:
-    """Return the files of a tar archive, compressed or not, in its order.
+def _refuse_several_zips(path: Path, archive: zipfile.ZipFile, label: str) -> None:
+    """Refuse a file in which another zip is before or after the one that is read; only other data may be there, such as a program that unpacks it."""
+    with path.open("rb") as file:
+        has_member_first = file.read(len(ZIP_MEMBER)) == ZIP_MEMBER
+        file.seek(max(0, path.stat().st_size - _MAX_ZIP_TAIL_BYTES))
+        tail = file.read()
+    rest = tail[tail.rfind(ZIP_END) + _ZIP_END_BYTES + len(archive.comment) :]
+    first = min((info.header_offset for info in archive.infolist()), default=archive.start_dir)
+    if (has_member_first and first > 0) or ZIP_MEMBER in rest:
+        raise DataError(f"{label}: {SEVERAL_IN_ONE}")
+
+
+class _StrictTarInfo(tarfile.TarInfo):
+    """Refuses a damaged header inside an archive; a `TarFile` takes it for the end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Return the member of a header.
+
+        Raises:
+            ReadError: The header is damaged or cut.
+            HeaderError: It is all zeros, or empty: the end.
+        """
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if any(buf):
+                raise tarfile.ReadError(f"a header in it is damaged or cut: {error}") from None
+            raise
+
+
+def read_tar_members(path: Path, option: str, stamp: str) -> tuple[list[ArchiveMember], list[str]]:
+    """Return the files of a tar archive, compressed or not, in its order, and remarks about it.
 
     Args:
         path: The archive.
@@ -114,10 +152,11 @@ def read_tar_members(path: Path, option: str, stamp: str) -> list[ArchiveMember]
         stamp: Stamp of the archive: a tar has no checksums of its members, and reproducible archives give all of them one date.
 
     Raises:
-        DataError: The archive is unsafe.
+        DataError: The archive is unsafe, or something follows its end.
+        ReadError: A member or its header is damaged.
     """
     label, unpacked, packed = f"{option} {path}", 0, path.stat().st_size
-    archive = tarfile.open(path)  # noqa: SIM115  (members are read from it later)
+    archive = tarfile.open(path, tarinfo=_StrictTarInfo)  # noqa: SIM115  (members are read from it later)
     forwards_only = not isinstance(archive.fileobj, io.BufferedReader)
     lock = threading.Lock()
     cache: dict[int, bytes] = {}  # by the position in the archive
@@ -145,7 +184,27 @@ def read_tar_members(path: Path, option: str, stamp: str) -> list[ArchiveMember]
             free_bytes -= info.size
             with suppress(UnreadableImageError):
                 cache[info.offset] = members[-1].read()
-    return members
+    return members, [] if _has_end_mark(archive, unpacked, packed, label) else [NO_END]
+
+
+def _has_end_mark(archive: tarfile.TarFile, unpacked: int, packed: int, label: str) -> bool:
+    """Whether zeros follow the last member of a tar, rather than nothing; anything else is refused.
+
+    Args:
+        archive: All of its members were listed.
+        unpacked: Their size in bytes.
+        packed: Size of the file in bytes.
+        label: The archive with its option.
+    """
+    file = archive.fileobj
+    assert file is not None
+    has_mark = file.tell() > archive.offset  # else not even a block of zeros was there to be read
+    while block := file.read(io.DEFAULT_BUFFER_SIZE):
+        unpacked += len(block)
+        check_ratio(unpacked, packed, 0, label)
+        if block.count(0) < len(block):
+            raise DataError(f"{label}: {SEVERAL_IN_ONE}")
+    return has_mark
 
 
 @contextmanager

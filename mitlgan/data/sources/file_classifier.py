@@ -14,7 +14,7 @@ from mitlgan.data.sources.mask_files import match_masks
 
 MATTE_SUFFIX = ".matte.png"
 """NAME.matte.png is the matte of NAME.png (or .jpg, ...) in the same folder; other endings of pictures work for mattes, too."""
-MASK_REASON = f"no picture to train on; as NAME{MATTE_SUFFIX} beside its picture it is read as the picture's matte"
+MASK_REASON = f"no picture to train on; as NAME{MATTE_SUFFIX} beside its picture, the object white (255), it is read as the picture's matte"
 NO_SUFFIX = "without an ending"
 _MATTE = ".matte"
 ReadHead = Callable[[], bytes]

@@ -6,13 +6,13 @@ import hashlib
 import os
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from mitlgan.data.decode.image_file import read_head
-from mitlgan.data.sources.archives import ARCHIVE_ERRORS, ArchiveMember, read_tar_members, read_zip_members
+from mitlgan.data.sources.archives import ARCHIVE_ERRORS, ZIP_MEMBER, ArchiveMember, read_tar_members, read_zip_members
 from mitlgan.data.sources.entry import ImageEntry, file_entry, file_stamp
 from mitlgan.data.sources.file_classifier import FileClassifier, is_hidden_name, printable_name
 from mitlgan.data.sources.folders import FolderTree
@@ -22,7 +22,8 @@ from mitlgan.data.sources.parquet import PARQUET_SUFFIX, read_parquet_entries
 from mitlgan.data.sources.path_list import LIST_SUFFIXES, read_path_list
 from mitlgan.errors import DataError, UsageError, resource_fault
 
-PACKED_SUFFIXES = (PARQUET_SUFFIX, ".npy")
+PACK = ".npy"
+PACKED_SUFFIXES = (PARQUET_SUFFIX, PACK)
 """Files that may hold many pictures, and are sources of their own; archives are left out by name."""
 MAX_UNREADABLE_FRACTION = 0.05  # more unreadable files than this are no accident
 
@@ -83,10 +84,23 @@ def open_source(spec: str | Path, option: str = "SRC") -> ImageSource:
     source = _open_folder(path, option) if path.is_dir() else _open_file(path, option)
     if not source.entries:
         rest = "; ".join(["", *source.leftovers.describe()])
-        packed = next((suffix for suffix in PACKED_SUFFIXES if suffix in source.leftovers.others), None)
-        way_out = f"name one of its {packed} files" if packed else f"looked for {', '.join(sorted(IMAGE_SUFFIXES))}"
-        raise DataError(f"{option} {source.spec}: no pictures in it{rest}; {way_out}")
+        raise DataError(f"{option} {source.spec}: no pictures in it{rest}; {_way_out(path, source.leftovers.others)}")
     return source
+
+
+def _way_out(path: Path, others: Mapping[str, int]) -> str:
+    """Return what to do about a source without pictures.
+
+    Args:
+        path: The source.
+        others: Number of its other files, by suffix.
+    """
+    packed = next((suffix for suffix in PACKED_SUFFIXES if suffix in others), None)
+    if packed and path.is_dir() and any(packed != PACK or file.with_suffix(".json").is_file() for file in path.rglob(f"*{packed}")):
+        return f"name one of its {packed} files"
+    if packed == PACK:
+        return "arrays of numbers (.npy) are not read: save each picture as a file of its own, such as PNG, and name their folder"
+    return f"unpack it and name one of its {packed} files" if packed else f"looked for {', '.join(sorted(IMAGE_SUFFIXES))}"
 
 
 def _open_file(path: Path, option: str) -> ImageSource:
@@ -98,10 +112,14 @@ def _open_file(path: Path, option: str) -> ImageSource:
         entries, leftovers = read_path_list(path, option)
         return ImageSource(str(path), entries, leftovers=Leftovers(tuple(leftovers)), is_chosen=True)
     try:
+        if tarfile.is_tarfile(path):  # first: a zip that is the last file in a tar would be taken for all of it
+            members, remarks = read_tar_members(path, option, file_stamp(path))
+            return _open_archive(path, members, remarks)
         if zipfile.is_zipfile(path):
             return _open_archive(path, read_zip_members(path, option))
-        if tarfile.is_tarfile(path):
-            return _open_archive(path, read_tar_members(path, option, file_stamp(path)))
+        with path.open("rb") as file:
+            if file.read(len(ZIP_MEMBER)) == ZIP_MEMBER:
+                raise zipfile.BadZipFile("its end, with the list of its files, is missing")
     except ARCHIVE_ERRORS as error:
         raise resource_fault(error) or DataError(f"{option} {path}: a damaged archive ({error}); get it again") from None
     raise DataError(f"{option} {path}: neither a folder, a zip or tar archive, a parquet file, nor a list of paths (.txt)")
@@ -119,7 +137,7 @@ def _open_folder(folder: Path, option: str) -> ImageSource:
     return ImageSource(top, entries, leftovers=files.leftovers(tree.leftovers, tree.hidden_count))
 
 
-def _open_archive(path: Path, members: Sequence[ArchiveMember]) -> ImageSource:
+def _open_archive(path: Path, members: Sequence[ArchiveMember], remarks: Sequence[str] = ()) -> ImageSource:
     by_name = {member.name: member for member in members}  # of equal names the last, as unpacking would leave it
     replaced = [member.name for member in members if by_name[member.name] is not member]
     files = FileClassifier((member.name, member.read_head) for member in members if by_name[member.name] is member)
@@ -130,7 +148,7 @@ def _open_archive(path: Path, members: Sequence[ArchiveMember]) -> ImageSource:
 
     entries = tuple(entry(name, files.matte_of(name)) for name in files.picture_names())
     leftovers = [LeftoverFile(printable_name(name), "a later member of the archive has the same name", "member") for name in replaced]
-    return ImageSource(str(path), entries, sequential=True, leftovers=files.leftovers(leftovers))
+    return ImageSource(str(path), entries, sequential=True, leftovers=files.leftovers(leftovers).extended(remarks=remarks))
 
 
 def list_pictures(folder: Path, option: str = "--data") -> list[Path]:

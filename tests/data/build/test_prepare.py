@@ -406,3 +406,22 @@ class TestProcesses:
         prepare_pack(place, tmp_path / "cut", PrepareSettings(size_px=32), progress=lambda done, _: told.append(done))
         assert 10 < told[0] < 60
         assert content(tmp_path / "cut") == content(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("lost", ["test", "validation", "test/prepared.npy", "validation/prepared.json"])
+def test_a_held_out_pack_that_was_lost_is_made_again(tmp_path: Path, lost: str) -> None:
+    place = images.fill(tmp_path / "in", 6)
+    images.fill(place / "val", 2, first=10)
+    images.fill(place / "test", 3, first=20)
+    images.fill(place / "train", 1, first=30)
+    for file in place.glob("*.png"):
+        file.rename(place / "train" / file.name)
+    settings = PrepareSettings(size_px=8)
+    prepare_pack(place, tmp_path / "out", settings)
+    before = {file.relative_to(tmp_path): file.read_bytes() for file in (tmp_path / "out").rglob("prepared.*")}
+    assert len(before) == 6
+    path = tmp_path / "out" / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    prepare_pack(place, tmp_path / "out", settings)
+    assert {file.relative_to(tmp_path): file.read_bytes() for file in (tmp_path / "out").rglob("prepared.*")} == before
+    assert [file.name for file in (tmp_path / "out").rglob(".prepared*")] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from mitlgan.data.demo import demo_pack
 from mitlgan.data.demo.chess import draw_position
 from mitlgan.data.layers import matting
 from mitlgan.data.layers.matte_filter import MatteFilter
-from mitlgan.data.layers.matte_iou import measure_matte_iou
+from mitlgan.data.layers.matte_iou import match_truths, measure_matte_iou
 from mitlgan.data.layers.matting import (
     AlphaMatting,
     BackdropMatting,
@@ -27,6 +28,7 @@ from mitlgan.data.layers.matting import (
     intersection_over_union,
     matting_methods,
 )
+from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.errors import DataError, UsageError
 
 pytest.importorskip("cv2")
@@ -261,3 +263,53 @@ def test_the_floor_is_measured_beside_every_method(tmp_path: Path, capsys: pytes
 def test_demo_scenes_can_be_measured() -> None:
     (row,) = measure_matte_iou("demo", None, ["grabcut"], count=3)
     assert row["count"] == 3
+
+
+class TestWhoseATrueMatteIs:
+    """In `cat/0.png` and `dog/0.png` the name alone does not tell."""
+
+    def entries(self, *names: str) -> list[ImageEntry]:
+        return [ImageEntry(name, "", None) for name in names]
+
+    @pytest.mark.parametrize(
+        ("pictures", "truths", "expected"),
+        [
+            (["cat/0.jpg", "dog/0.jpg"], ["cat/0.png", "dog/0.png"], ["cat/0.png", "dog/0.png"]),
+            (["cat/0.jpg", "dog/0.jpg"], ["dog/0.png", "cat/0.png"], ["cat/0.png", "dog/0.png"]),
+            (["cat/0.jpg", "dog/0.jpg"], ["cat/0.png"], ["cat/0.png", None]),
+            (["cat/0.jpg", "dog/1.jpg"], ["0.png", "1.png"], ["0.png", "1.png"]),
+            (["0.jpg", "1.jpg"], ["cat/0.png", "dog/1.png"], ["cat/0.png", "dog/1.png"]),
+            (["cat/0.jpg", "dog/0.jpg", "1.jpg"], ["cat/0.png", "dog/0.png", "ox/1.png"], ["cat/0.png", "dog/0.png", "ox/1.png"]),
+            (["a.jpg", "a.png"], ["a.jpg", "a.png"], ["a.jpg", "a.png"]),
+            (["a.jpg"], ["b.png"], [None]),
+        ],
+    )
+    def test_the_same_path_then_the_only_name(self, pictures: list[str], truths: list[str], expected: list[str | None]) -> None:
+        matches = match_truths(self.entries(*pictures), self.entries(*truths))
+        assert [None if match is None else match.name for match in matches] == expected
+
+    @pytest.mark.parametrize(
+        ("pictures", "truths", "message"),
+        [
+            (["cat/0.jpg", "dog/0.jpg"], ["0.png"], "SCENES: 'cat/0.jpg' and 'dog/0.jpg' could both belong to '0.png'"),
+            (["0.jpg"], ["cat/0.png", "dog/0.png"], "--truth: 'cat/0.png' and 'dog/0.png' could both belong to '0.jpg'"),
+            (["a.jpg", "a.webp"], ["a.png"], "SCENES: 'a.jpg' and 'a.webp' could both belong to 'a.png'"),
+            (["a.jpg"], ["a.png", "a.webp"], "--truth: 'a.png' and 'a.webp' could both belong to 'a.jpg'"),
+        ],
+    )
+    def test_what_is_not_clear_is_refused_with_both_names(self, pictures: list[str], truths: list[str], message: str) -> None:
+        with pytest.raises(DataError, match=f"^{re.escape(message)}; give mattes the same folders"):
+            match_truths(self.entries(*pictures), self.entries(*truths))
+
+    def test_each_picture_is_measured_against_its_own(self, tmp_path: Path) -> None:
+        """The pictures carry their mattes as transparency, so that each agrees with its own truth and with no other."""
+        for number, (folder, index) in enumerate((folder, index) for folder in ("cat", "dog") for index in range(3)):
+            matte = Image.new("L", (60, 40))
+            matte.paste(255, (10 * number, 5, 10 * number + 9, 35))
+            picture = images.smooth(number, (60, 40))
+            picture.putalpha(matte)
+            for kind, image in (("scenes", picture), ("truth", matte)):
+                (tmp_path / kind / folder).mkdir(parents=True, exist_ok=True)
+                image.save(tmp_path / kind / folder / f"{index:04d}.png")
+        (row,) = measure_matte_iou(str(tmp_path / "scenes"), tmp_path / "truth", ["alpha"], count=9)
+        assert (row["count"], row["mean"], row["failed"]) == (6, 1.0, 0)

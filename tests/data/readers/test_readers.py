@@ -316,6 +316,16 @@ def test_a_product_whose_address_is_none_is_skipped(products: Path, tmp_path: Pa
     }  # fmt: skip
 
 
+def test_two_pictures_of_one_name_are_no_products_picture(products: Path, tmp_path: Path) -> None:
+    (products / "images" / "other").mkdir()
+    for name in ("0.jpg", "6.png"):
+        Image.new("RGB", (70, 70), (1, 2, 3)).save(products / "images" / "other" / name)
+    pack = pack_products(products, tmp_path / "p.npy")
+    assert [source["name"] for source in pack.sources()] == ["B003", "B006", "B007"]
+    reasons = {entry["name"]: entry["reason"] for entry in pack.manifest["skipped"]}
+    assert reasons["B000"] == f"{products / 'images/0.jpg'} and {products / 'images/other/0.jpg'} both have its name; leave one of them there"
+
+
 def test_products_with_nothing_left(products: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no picture is left"):
         pack_products(products, tmp_path / "p.npy", ReviewLimits(reviews=99))

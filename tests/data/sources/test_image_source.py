@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import gzip
 import io
+import lzma
 import os
 import stat
 import tarfile
@@ -219,3 +221,92 @@ def test_a_list_that_names_a_file_again_counts_it_once(tmp_path: Path) -> None:
         *((line, "the list names it already, as 'a.png'") for line in lines[2:5]),
         ("../in/b.png", "the list names it already, as 'b.png'"),
     ]
+
+
+class TestDamagedAndJoinedArchives:
+    """A reader that stops at the first thing it does not know would give some of the pictures, and not a word."""
+
+    NAMES = tuple(f"{index:02d}.png" for index in range(9))
+    MODES = ("w", "w:gz", "w:bz2", "w:xz")
+
+    def tar(self, path: Path, mode: str, change: Callable[[bytes], bytes] = lambda content: content) -> Path:
+        """Nine members of a header and a block of content each, then padding; changed, then compressed."""
+        plain = tarred(path.with_name("plain"), dict.fromkeys(self.NAMES, PICTURE[:500]))
+        content = change(plain.read_bytes())
+        plain.unlink()
+        path.write_bytes({"w": bytes, "w:gz": gzip.compress, "w:bz2": bz2.compress, "w:xz": lzma.compress}[mode](content))
+        return path
+
+    @pytest.mark.parametrize("mode", MODES)
+    @pytest.mark.parametrize("end", [9 * 1024, 9 * 1024 + 512, 9 * 1024 + 1024, 10_240, 20_480, 2_000_000])
+    def test_a_tar_may_end_with_any_number_of_zeros_or_none(self, tmp_path: Path, mode: str, end: int) -> None:
+        source = open_source(self.tar(tmp_path / "a", mode, lambda content: content[:end].ljust(end, b"\0")))
+        assert [entry.name for entry in source.entries] == list(self.NAMES)
+        assert all(entry.read() == PICTURE[:500] for entry in source.entries)
+        assert list(source.leftovers.remarks) == ([archives.NO_END] if end == 9 * 1024 else [])
+
+    @pytest.mark.parametrize("mode", MODES)
+    @pytest.mark.parametrize("cut", [4 * 1024 + 100, 4 * 1024 + 511, 4 * 1024 + 512, 4 * 1024 + 600, 9 * 1024 - 1])
+    def test_a_cut_tar_is_refused_or_said_to_have_no_end(self, tmp_path: Path, mode: str, cut: int) -> None:
+        with pytest.raises(DataError, match=r"a damaged archive .*; get it again") as caught:
+            open_source(self.tar(tmp_path / "a", mode, lambda content: content[:cut]))
+        assert caught.value.exit_code == 3
+        cut_before_a_header = open_source(self.tar(tmp_path / "a", mode, lambda content: content[: 4 * 1024]))
+        assert (len(cut_before_a_header.entries), list(cut_before_a_header.leftovers.remarks)) == (4, [archives.NO_END])
+
+    @pytest.mark.parametrize("mode", MODES)
+    @pytest.mark.parametrize("place", [0, 124, 148, 156, 257])
+    def test_a_damaged_header_refuses_the_tar(self, tmp_path: Path, mode: str, place: int) -> None:
+        def flip(content: bytes) -> bytes:
+            at = 5 * 1024 + place
+            return content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :]
+
+        with pytest.raises(DataError, match=r"a damaged archive \(a header in it is damaged or cut: bad checksum\)"):
+            open_source(self.tar(tmp_path / "a", mode, flip))
+
+    @pytest.mark.parametrize("mode", MODES)
+    def test_several_tars_in_one_are_refused(self, tmp_path: Path, mode: str) -> None:
+        first, second = self.tar(tmp_path / "a", mode).read_bytes(), self.tar(tmp_path / "b", mode).read_bytes()
+        for content in (first + second, first + first):
+            (tmp_path / "c").write_bytes(content)
+            with pytest.raises(DataError, match=f"^SRC {tmp_path / 'c'}: damaged, or several archives in one; .*unpack it"):
+                open_source(tmp_path / "c")
+        for junk in (b"x", bytes(100_000) + b"x"):
+            with pytest.raises(DataError, match="several archives in one"):
+                open_source(self.tar(tmp_path / "d", mode, lambda content, junk=junk: content + junk))  # type: ignore[misc]
+
+    def test_zeros_without_end_behind_a_tar_are_a_bomb(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="decompression bomb"):
+            open_source(self.tar(tmp_path / "a", "w:gz", lambda content: content + bytes(100_000_000)))
+
+    def test_a_compressed_tar_that_is_cut_in_its_padding_is_refused(self, tmp_path: Path) -> None:
+        whole = self.tar(tmp_path / "a", "w:gz").read_bytes()
+        (tmp_path / "a").write_bytes(whole[:-12])
+        with pytest.raises(DataError, match="a damaged archive"):
+            open_source(tmp_path / "a")
+
+    def test_several_zips_in_one_are_refused_and_a_program_before_one_is_not(self, tmp_path: Path) -> None:
+        zips = [zipped(tmp_path / f"{name}.zip", {f"{name}{index}.png": PICTURE for index in range(5)}).read_bytes() for name in "ab"]
+        commented = bytearray(zips[0])
+        commented[-2:] = (7).to_bytes(2, "little")
+        for content in (zips[0] + zips[1], zips[0] + zips[1][: len(zips[1]) // 2], bytes(commented) + b"comment" + zips[1][:999], *[zips[0] * 2]):
+            (tmp_path / "c.zip").write_bytes(content)
+            with pytest.raises(DataError, match=f"^SRC {tmp_path / 'c.zip'}: damaged, or several archives in one"):
+                open_source(tmp_path / "c.zip")
+        for content in (b"MZ a program that unpacks it" + zips[0], zips[0] + bytes(100), bytes(commented) + b"comment"):
+            (tmp_path / "c.zip").write_bytes(content)
+            assert len(open_source(tmp_path / "c.zip").entries) == 5
+
+    @pytest.mark.parametrize("bytes_cut", [1, 21, 22, 60, 300])
+    def test_a_zip_without_its_end_is_damaged(self, tmp_path: Path, bytes_cut: int) -> None:
+        path = zipped(tmp_path / "a.zip", dict.fromkeys("abcdefgh", PICTURE))
+        path.write_bytes(path.read_bytes()[:-bytes_cut])
+        with pytest.raises(DataError, match=r"a damaged archive .*; get it again"):
+            open_source(path)
+
+    @pytest.mark.parametrize("mode", ["w", "w:gz"])
+    def test_a_zip_at_the_end_of_a_tar_is_not_taken_for_it(self, tmp_path: Path, mode: str) -> None:
+        inner = zipped(tmp_path / "z.zip", {"inner.png": PICTURE}).read_bytes()
+        source = open_source(tarred(tmp_path / "a.tar", {"a.png": PICTURE, "z.zip": inner}, mode))
+        assert [(entry.name, entry.read()) for entry in source.entries] == [("a.png", PICTURE)]
+        assert [leftover.name for leftover in source.leftovers.named] == ["z.zip"]

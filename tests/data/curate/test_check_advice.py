@@ -1,0 +1,101 @@
+"""Whatever command `data check` advises can be run as it stands, for any kind of source."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from helpers import images
+from PIL import Image
+
+from mitlgan.cli.main import main
+from mitlgan.data.curate.check import check_datasets
+from mitlgan.data.curate.check_advice import PICTURES
+
+COMMAND = re.compile(r"mitlgan data .*")
+
+
+def fill(folder: Path, first: int) -> None:
+    """Pictures that give reason to all kinds of advice: large, small, thin, blank, see-through, doubled, damaged."""
+    images.fill(folder, 4, size=(70, 70), first=first)
+    images.fill(folder, 1, size=(20, 20), first=first + 4)
+    images.smooth(first + 5, (170, 70)).save(folder / f"wide{first}.png")
+    Image.new("RGB", (70, 70), (first % 256, 9, 9)).save(folder / f"blank{first}.png")
+    for name, place in (("free", (20, 20)), ("at-the-border", (0, 0))):
+        picture = Image.new("RGBA", (70, 70))
+        picture.paste(images.smooth(first + 6 + place[0], (30, 30)).convert("RGBA"), place)
+        picture.save(folder / f"{name}{first}.png")
+    shutil.copy(folder / f"{first:04d}.png", folder / f"double{first}.png")
+    (folder / f"damaged{first}.png").write_bytes(b"no picture")
+
+
+def split_folder(place: Path, *folders: str, first: int = 0) -> Path:
+    for number, folder in enumerate(folders):
+        fill(place / folder, first + 40 * number)
+        images.smooth(500, (70, 70)).save(place / folder / "same.png")  # the same in training and held out
+    return place
+
+
+def zipped(folder: Path) -> Path:
+    shutil.make_archive(str(folder), "zip", folder)
+    return folder.with_suffix(".zip")
+
+
+def tarred(folder: Path) -> Path:
+    path = folder.with_suffix(".tar")
+    with tarfile.open(path, "w") as archive:
+        archive.add(folder, "set")
+    return path
+
+
+def listed(folder: Path) -> Path:
+    path = folder.with_suffix(".txt")
+    path.write_text("\n".join(str(file) for file in sorted(folder.rglob("*.png"))))
+    return path
+
+
+SOURCES: dict[str, Callable[[Path], list[Path]]] = {
+    "folder": lambda here: [split_folder(here / "set", ".")],
+    "folder with a blank and a quote": lambda here: [split_folder(here / "my 'set'", ".")],
+    "splits": lambda here: [split_folder(here / "set", "train", "test")],
+    "splits beside each other": lambda here: [split_folder(here / "set", "train", "test") / name for name in ("train", "test")],
+    "three splits": lambda here: [split_folder(here / "set", "Training", "val", "test_set")],
+    "splits in classes": lambda here: [split_folder(here / "set", "cat/train", "cat/test", "dog/train", "dog/test")],
+    "zip": lambda here: [zipped(split_folder(here / "set", "."))],
+    "zip with splits": lambda here: [zipped(split_folder(here / "set", "train", "test"))],
+    "zip with splits in classes": lambda here: [zipped(split_folder(here / "set", "cat/train", "cat/test", "dog/train", "dog/test"))],
+    "tar with splits": lambda here: [tarred(split_folder(here / "set", "train", "test"))],
+    "list": lambda here: [listed(split_folder(here / "set", "."))],
+    "two sets": lambda here: [split_folder(here / "a", "."), split_folder(here / "b", ".", first=200)],
+    "folder and zip with splits": lambda here: [split_folder(here / "a", ".", first=200), zipped(split_folder(here / "b", "train", "test"))],
+}
+
+
+def commands(verdict: list[tuple[str, bool]]) -> list[list[str]]:
+    lines = dict.fromkeys(match.group() for text, _ in verdict if (match := COMMAND.search(text)))
+    return [shlex.split(line) for line in lines]
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_every_command_that_is_advised_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    pytest.importorskip("cv2")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    specs = [str(path) for path in SOURCES[kind](Path())]
+    monkeypatch.setattr("mitlgan.data.curate.check_advice.MIN_PICTURES", 25)
+    advised = commands(check_datasets(specs).verdict)
+    assert {words[2] for words in advised} >= {"augment", "prepare", "split"}
+    assert any("near" in words for words in advised)
+    for number, words in enumerate(advised):
+        assert PICTURES not in words
+        shutil.copytree(tmp_path / "here", tmp_path / str(number))
+        monkeypatch.chdir(tmp_path / str(number))
+        monkeypatch.setattr("sys.argv", words)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code, words

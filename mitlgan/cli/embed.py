@@ -9,7 +9,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import log, print_result
-from mitlgan.cli.output_files import new_file, refuse_file, refuse_picture
+from mitlgan.cli.output_files import new_file, new_folder, refuse_file, refuse_picture
 from mitlgan.cli.picture_options import FilterName, Scale, Size, picture_size
 from mitlgan.cli.search_progress import search_progress
 
@@ -40,7 +40,9 @@ def embed(
     artifact: Annotated[Path, typer.Option("--artifact", metavar="A", help=options.ARTIFACT_HELP)],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE|DIR", help="Latent file, a new .json; for several pictures a folder with one each. Default: latent.json."),
+        typer.Option(
+            "--out", metavar="FILE|DIR", help="Latent file, a new .json; for several pictures a folder of them. Default: latent.json, or latents."
+        ),
     ] = None,
     sheet: SheetOption = None,
     seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Maximum time per picture.")] = 60.0,
@@ -84,7 +86,7 @@ def embed(
         perceptual=perceptual, goal_db=goal, seconds=seconds, extractor=extractor or OFFLINE_EXTRACTOR, weights=weights,
     )  # fmt: skip
     files = _files(images)
-    latent_paths, sheet_path = _output_paths(files, out or new_file(None, "latent.json", ["-sheet.png"]), sheet)
+    latent_paths, sheet_path = _output_paths(files, out or _default_out(len(files)), sheet)
     loaded = load_artifact(artifact, device=str(resolve_device(device)))
     target_size = picture_size(scale, size, filter_name, loaded.card.size_px)
     targets = torch.stack([read_target(file, loaded.card) for file in files])
@@ -133,6 +135,10 @@ def _output_paths(files: list[Path], out: Path, sheet: Path | None) -> tuple[lis
     return latents, sheet
 
 
+def _default_out(count: int) -> Path:
+    return new_file(None, "latent.json", ["-sheet.png"]) if count == 1 else new_folder(None, "latents", ["-sheet.png"])
+
+
 def _latent_paths(files: list[Path], out: Path) -> list[Path]:
     """Path of each picture's latent file."""
     from mitlgan.errors import UsageError
@@ -141,6 +147,8 @@ def _latent_paths(files: list[Path], out: Path) -> list[Path]:
         return [out]
     if out.suffix == LATENT:
         raise UsageError(f"--out {out}: is one file for {len(files)} pictures; give a folder")
+    if out.suffix and not out.is_dir():
+        raise UsageError(f"--out {out}: ends like a file, but is neither a {LATENT} file nor a folder; name one of these")
     places = [out / f"{file.stem}{LATENT}" for file in files]
     if len(set(places)) < len(places):
         raise UsageError("IMAGE: two pictures have one name, and so would their latents; rename one")

@@ -65,6 +65,15 @@ def test_the_command_reports_a_time_limit(folder: Path, monkeypatch: pytest.Monk
     assert "1 of 1 had not settled after 0.1 s, so that is the best until then; --seconds gives more" in capsys.readouterr().out
 
 
+def test_latents_of_a_folder_have_a_folder_by_default(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    for _ in range(2):
+        assert run(monkeypatch, folder / "pictures", "--artifact", folder / "a.safetensors", *QUICK) == 0
+    for name in ("latents", "latents-2"):
+        assert sorted(path.name for path in (folder / name).iterdir()) == ["one.json", "two.json"]
+        assert (folder / f"{name}-sheet.png").is_file()
+
+
 def test_a_folder_gives_one_latent_each_and_the_mean(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, folder / "pictures", "--artifact", folder / "a.safetensors", "--out", folder / "found", *QUICK) == 0
     assert sorted(path.name for path in (folder / "found").iterdir()) == ["one.json", "two.json"]
@@ -73,6 +82,7 @@ def test_a_folder_gives_one_latent_each_and_the_mean(folder: Path, monkeypatch: 
 
 @pytest.mark.parametrize(("arguments", "code", "message"), [
     (["pictures", "--out", "x.json"], 2, "--out x.json: is one file for 2 pictures; give a folder"),
+    (["pictures/one.png", "--out", "x.png"], 2, "--out x.png: ends like a file, but is neither a .json file nor a folder; name one of these"),
     (["pictures/one.png", "pictures", "--out", "x"], 2, "IMAGE: two pictures have one name"),
     (["none.png"], 3, "none.png: cannot be read"), (["a.safetensors"], 3, "a.safetensors: not a picture of an allowed format"),
     (["pictures/one.png", "--restarts", "9", "--starts", "3"], 2, "restarts: 9 in each of 3 attempts are more than the 3 starts"),

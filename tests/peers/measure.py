@@ -15,6 +15,7 @@ import argparse
 import json
 import math
 import os
+import statistics
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -217,7 +218,7 @@ def table_cells(group: Sequence[Mapping[str, Any]], recipes: Sequence[Mapping[st
     first = group[0]
     title = f"`{first['recipe']}`" if first["side"] == RECIPE else PEERS[first["side"]].title
     curves = [read_points(row) for row in group]
-    updates = "" if first["side"] == RECIPE else spread([row["generator_updates"] for row in group], 0)
+    updates = "" if first["side"] == RECIPE else _count([row["generator_updates"] for row in group])
     generator, critic = (number / 1e6 for number in first["parameters"])
     cells = [
         first["task"], title, spread([points[-1].cpu_s for points in curves], 0),
@@ -227,6 +228,12 @@ def table_cells(group: Sequence[Mapping[str, Any]], recipes: Sequence[Mapping[st
     if first["side"] == RECIPE or None in recipes:
         return [*cells, "", "", ""]
     return cells + sooner_cells(curves, [recipe for recipe in recipes if recipe is not None])
+
+
+def _count(values: Sequence[int]) -> str:
+    """Return the median of counts, with the smallest and the largest if there are several."""
+    text = f"{statistics.median(values):,.0f}"
+    return text if len(values) == 1 else f"{text} ({min(values):,} to {max(values):,})"
 
 
 def kid_cell(group: Sequence[Mapping[str, Any]], curves: Sequence[Sequence[QualityPoint]], share: float) -> str:

@@ -125,16 +125,16 @@ def test_the_table_says_how_many_times_sooner() -> None:
     ]
     assert [line.split(" | ", 1)[1] for line in table_lines(rows)[2:]] == [
         "`recommended/bg-32` | 120 | 100 |  | 1.50 + 0.25 | 2.00 | 1.00 | 0.50 |  |  |  |",
-        "torch-mimicry SNGAN | 120 | 100 | 7 | 1.50 + 0.25 | 5.00 | 3.00 | 3.50 | at most 30.0 | at least 2 | at least 1 |",
-        "torch-mimicry WGAN-GP | 120 | 100 | 8 | 1.50 + 0.25 | 5.00 | 3.00 | 1.00 | 60.0 | 2 | 2 |",
+        "torch-mimicry SNGAN | 120 | 100 | 7 | 1.50 + 0.25 | 5.00 | 3.00 | 3.50 | at most 30.0 | at least 2.0 | at least 1.2 |",
+        "torch-mimicry WGAN-GP | 120 | 100 | 8 | 1.50 + 0.25 | 5.00 | 3.00 | 1.00 | 60.0 | 2.0 | 1.5 |",
         "textbook WGAN-GP loop | 120 | 100 | 9 | 1.50 + 0.25 | 0.40 | 0.60 | 0.70 | not reached |  |  |",
     ]
     seeds = [row("recipe", [2.0, 1.0, 0.5], seed=1, **recipe), row("wgan-gp", [5.0, 3.0, 0.5], seed=1, generator_updates=8)]
     line = table_lines([*rows, *seeds])[4]
-    assert line.endswith("| 0.75 (0.50 to 1.00) | 90.0 (60.0 to 120.0) | 2 (1 to 2) | 1 (1 to 2) |")
+    assert line.endswith("| 0.75 (0.50 to 1.00) | 90.0 (60.0 to 120.0) | 1.5 (1.0 to 2.0) | 1.2 (0.86 to 1.5) |")
     assert table_lines(rows[1:2])[2].endswith("| 3.50 |  |  |  |")
     end_only = {**rows[2], "points": rows[2]["points"][-1:], "settings": {"seconds": 120.0, "shares": [1.0]}}
-    assert table_lines([rows[0], end_only])[3].endswith("|  |  | 1.00 | 60.0 | 2 | 2 |")
+    assert table_lines([rows[0], end_only])[3].endswith("|  |  | 1.00 | 60.0 | 2.0 | 1.5 |")
 
 
 def test_a_training_that_ends_early_counts_with_its_last_point() -> None:

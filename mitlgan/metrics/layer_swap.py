@@ -15,6 +15,7 @@ from torch import Tensor
 from mitlgan.artifacts.card import Card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.sources.even_sample import evenly_spaced
 from mitlgan.errors import UsageError
 from mitlgan.images.alpha import PremultipliedLayer, to_opaque_rgb
 from mitlgan.images.pixels import to_uint8
@@ -194,8 +195,8 @@ def _placed_matte(stages: Any, name: str, backgrounds: int, tolerance: float) ->
 
 
 def real_contrast(real: ImagePack) -> float | None:
-    """Return the `boundary_contrast` of a pack's images with their mattes; None if the pack has none."""
+    """Return the `boundary_contrast` of a pack's images with their mattes, of `REAL_SCENES` over all of it; None if the pack has none."""
     if real.fourth_channel != "matte":
         return None
-    pixels = real.batch(np.arange(min(REAL_SCENES, len(real))), channels=4).numpy()
+    pixels = real.batch(np.array(evenly_spaced(range(len(real)), REAL_SCENES)), channels=4).numpy()
     return boundary_contrast(pixels[:, :3], pixels[:, 3] / 255)

@@ -17,7 +17,8 @@ from mitlgan.artifacts.card import Card, LayerCard
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import UsageError
-from mitlgan.metrics.layer_swap import PROBE_POSITIONS, SwapSpec, change_when_moved, measure_separation, swap_for
+from mitlgan.metrics import layer_swap
+from mitlgan.metrics.layer_swap import PROBE_POSITIONS, SwapSpec, change_when_moved, measure_separation, real_contrast, swap_for
 from mitlgan.networks import Composer, LayerTransform, Network
 from mitlgan.networks.translators.bounded_residual import BoundedResidual
 from mitlgan.recipe import ComposerRecipe, ThesisGeneratorRecipe
@@ -90,6 +91,24 @@ def test_boundaries_are_held_against_real_scenes(tmp_path: Path) -> None:
         real = writer.publish(resize="none", crop="none", licence="none", made_by={}, skipped=[])
     assert measure_separation(Paste(True), real, foregrounds=6, backgrounds=4).numbers["boundary_ratio"] == pytest.approx(1, abs=0.1)
     assert measure_separation(Paste(True), None, foregrounds=6, backgrounds=4).numbers["boundary_ratio"] is None
+
+
+def test_the_reference_is_of_scenes_over_all_of_a_sorted_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sharp objects come first by name, blurred ones last."""
+    down, across = np.meshgrid(np.arange(SIDE), np.arange(SIDE), indexing="ij")
+    distance = np.hypot(down - 11.5, across - 11.5)
+    noise = np.random.default_rng(0).integers(0, 30, (3, SIDE, SIDE))
+    with PackWriter(tmp_path / "scenes.npy", SIDE, "matte") as writer:
+        for softness in [0.1] * 10 + [6.0] * 10:
+            matte = np.clip((7 - distance) / softness + 0.5, 0, 1)
+            scene = np.concatenate([noise * (1 - matte) + 225 * matte, matte[None] * 255]).round().astype(np.uint8)
+            writer.append(scene, {"name": "x", "sha256": "0", "width": SIDE, "height": SIDE})
+        real = writer.publish(resize="none", crop="none", licence="none", made_by={}, skipped=[])
+    whole = real_contrast(real)
+    monkeypatch.setattr(layer_swap, "REAL_SCENES", 4)
+    few = real_contrast(real)
+    assert whole is not None
+    assert few == pytest.approx(whole, rel=0.1)
 
 
 class PasteThree(Paste):

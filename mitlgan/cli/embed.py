@@ -141,14 +141,15 @@ def _default_out(count: int) -> Path:
 
 def _latent_paths(files: list[Path], out: Path) -> list[Path]:
     """Path of each picture's latent file."""
+    from mitlgan.data.sources.formats import IMAGE_SUFFIXES
     from mitlgan.errors import UsageError
 
     if len(files) == 1 and out.suffix == LATENT:
         return [out]
     if out.suffix == LATENT:
         raise UsageError(f"--out {out}: is one file for {len(files)} pictures; give a folder")
-    if out.suffix and not out.is_dir():
-        raise UsageError(f"--out {out}: ends like a file, but is neither a {LATENT} file nor a folder; name one of these")
+    if out.suffix.lower() in IMAGE_SUFFIXES and not out.is_dir():
+        raise UsageError(f"--out {out}: ends like a picture; name a {LATENT} file or a folder")
     places = [out / f"{file.stem}{LATENT}" for file in files]
     if len(set(places)) < len(places):
         raise UsageError("IMAGE: two pictures have one name, and so would their latents; rename one")

@@ -12,8 +12,8 @@ from mitlgan.data.sources.split_folders import TRAIN, split_of_name
 from mitlgan.data.splits import find_prepared_packs
 from mitlgan.errors import DataError
 
-NEWER = "newer picture"
-REASON = "not in the pack; to use it, too, run `mitlgan data prepare` again, into another folder"
+NEWER = "added later"
+REASON = "not in the pack; for a pack of all, run `mitlgan data prepare` again, into another folder"
 
 
 def find_newer_pictures(folder: Path) -> Leftovers:

@@ -44,6 +44,9 @@ def split_source(source: ImageSource, option: str = "SRC") -> tuple[dict[str, Im
     layout = find_split_folders(names, f"{option} {source.spec}", _folder_around(names) if source.is_chosen else "")
     if not layout.folders and path.is_dir() and (own := _split_of_folder(path)):
         layout = replace(layout, parts={own: layout.parts[TRAIN]})
+    if source.is_chosen and layout.folders and len(layout.parts) == 1:
+        remark = f"{layout.describe_folders()} hold all the pictures that were chosen: they are one set"
+        layout = SplitLayout({TRAIN: range(len(entries))}, remark=remark)
     leftovers = [LeftoverFile(entries[position].name, UNASSIGNED_REASON, UNASSIGNED) for position in layout.unassigned]
     return {split: source.subset((entries[position] for position in positions), leftovers) for split, positions in layout.parts.items()}, layout
 
@@ -291,8 +294,11 @@ def _split_of_folder(folder: Path) -> str | None:
     """Return the split that a folder's name means, if the folders next to it are splits, one for training."""
     folder = folder.absolute()
     if not splits_in_name(folder.name):
-        return None  # fast: the folders next to it may hold anything
-    siblings = [inner.name for inner in _visible_folders(folder.parent) if inner.name != folder.name and _holds_pictures(inner)]
+        return None
+    folders = [inner for inner in _visible_folders(folder.parent) if inner.name != folder.name]
+    if split_of_name(folder.name) is None and not any(splits_in_name(inner.name) for inner in folders):
+        return None  # before the folders next to it, which may be large, are looked into
+    siblings = [inner.name for inner in folders if _holds_pictures(inner)]
     splits = splits_of_folders([folder.name, *siblings])
     own = splits.pop(folder.name, None)
     if own is None:

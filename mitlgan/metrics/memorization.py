@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mitlgan.data.sources.even_sample import evenly_spaced
+
 _BLOCK_ROWS = 256
 FALSE_ALARM_RATE = 0.05
 """Share of unseen real images that are nearer to a training image than the threshold; the threshold is chosen so."""
@@ -15,9 +17,15 @@ FALSE_ALARM_RATE = 0.05
 NEAR_COPY = 0.1
 """Distance to a training image, over the spread of the training images, up to which a real image is a copy of it and not unseen.
 
-Features of one photograph, saved again at high quality or halved in size, are mostly 0.03 to 0.1 apart. The nearest of a thousand others is at least
-0.11 away among digits and the demo's objects, and 0.5 among its scenes.
+Features of one photograph, saved again at high quality or halved in size, are mostly 0.03 to 0.1 apart. The nearest of a thousand others is about 0.1
+away or more among digits and the demo's objects, and 0.5 among its scenes. Of more training images the nearest is nearer: see `OWN_SHARE`.
 """
+OWN_SHARE = 0.25
+"""A copy is also nearer than this share of the median distance from a training image to the nearest other one."""
+MAX_OWN = 500
+"""Training images of which that is measured."""
+ROUNDING = 1e-9
+"""Squared distance, over the mean squared length, below which features are equal but for rounding."""
 
 MIN_UNSEEN = round(1 / FALSE_ALARM_RATE)
 """Unseen real images that a share needs: the threshold of fewer is little more than the nearest of them."""
@@ -78,7 +86,7 @@ def measure_memorization(samples: NDArray[Any], training: NDArray[Any], unseen: 
     """
     sampled, distances = nearest_neighbors(samples, training)[1], nearest_neighbors(unseen, training)[1]
     spread = float(np.sqrt(np.var(np.asarray(training, np.float64), axis=0).sum()))
-    expected = distances[distances > NEAR_COPY * spread]
+    expected = distances[distances > min(NEAR_COPY * spread, OWN_SHARE * _own_distance(training))]
     has_share = len(expected) >= MIN_UNSEEN
     return Memorization(
         share=float((sampled < np.quantile(expected, FALSE_ALARM_RATE)).mean()) if has_share else None,
@@ -88,6 +96,18 @@ def measure_memorization(samples: NDArray[Any], training: NDArray[Any], unseen: 
         unseen=len(expected),
         left_out=len(distances) - len(expected),
     )
+
+
+def _own_distance(training: NDArray[Any]) -> float:
+    """Return the median distance from a training image to the nearest other one that is no copy of it; infinite if there is none."""
+    all_rows = np.asarray(training, np.float64)
+    all_rows = all_rows - all_rows.mean(0)  # so that the product's rounding is small
+    norms = np.square(all_rows).sum(1)
+    rows = all_rows[evenly_spaced(range(len(all_rows)), MAX_OWN)]
+    squared = np.square(rows).sum(1)[:, None] + norms[None] - 2 * rows @ all_rows.T
+    squared[squared <= ROUNDING * norms.mean()] = np.inf  # itself and its copies
+    nearest = squared.min(1)
+    return float(np.sqrt(np.median(nearest[np.isfinite(nearest)]))) if np.isfinite(nearest).any() else float("inf")
 
 
 def expected_share(unseen: int) -> float:

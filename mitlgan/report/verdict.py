@@ -105,11 +105,13 @@ def _basis(best: BaselineOutcome, composed: ArmResult, protocol: Mapping[str, An
         parts.append(f"{samples:,.0f} samples{against}")
     ours, theirs = _seeds(composed, best.baseline)
     assumed, noise = "" if best.measured_noise is not None else " assumed to be", one_digit(best.noise)
-    if max(ours, theirs) > 1:
-        stds = [finite(side.metrics.get("fd_std")) for side in (best.ours, best.theirs)]
+    stds = [finite(side.metrics.get("fd_std")) for side in (best.ours, best.theirs)]
+    if max(ours, theirs) > 1 and ours == theirs:
         spread = " and ".join(f"±{number(std)}" for std in stds if std is not None)
-        seeds = f"{ours} seeds" if ours == theirs else f"{_trainings(ours)} against {_trainings(theirs)}"
-        parts.append(f"{f'{spread} over ' if spread else ''}{seeds}, noise{assumed} about {noise}")
+        parts.append(f"{f'{spread} over ' if spread else ''}{ours} seeds, noise{assumed} about {noise}")
+    elif max(ours, theirs) > 1:
+        sides = [_trainings(count) + (f" (±{number(std)})" if std is not None else "") for count, std in zip((ours, theirs), stds, strict=True)]
+        parts.append(f"{' against '.join(sides)}, noise{assumed} about {noise}")
     else:
         parts.append(f"one seed per arm, noise{assumed} about {noise}")
     return ", ".join(parts)

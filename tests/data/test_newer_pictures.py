@@ -73,7 +73,7 @@ def test_every_command_that_reads_the_pack_says_so_and_the_advice_works(packed: 
     count = len(open_data(str(packed), "scene", 8, say=said.append))
     assert said == []
     images.fill(packed, 5, first=30)
-    sentence = f"5 newer picture left out: {REASON} (0030.png, 0031.png, 0032.png, ...)"
+    sentence = f"5 added later left out: {REASON} (0030.png, 0031.png, 0032.png, ...)"
     assert len(open_data(str(packed), "scene", 8, say=said.append)) == count == 9
     assert said == [f"{packed}: {sentence}"]
     result = check_datasets([str(packed)])

@@ -158,6 +158,8 @@ REMARKS: dict[str, tuple[list[str], str]] = {
     "no common start": (["x_train/a.png", "y-test/b.png", "z/c.png"], f"x_train/, y-test/ {LOOK}"),
     "another start": (["seg_pred/a.png", "seg_test/b.png", "seg_train/c.png"], f"seg_test/, seg_train/ {LOOK}"),
     "held out beside": (["photos_val/a.png", "b.png"], "photos_val/ looks like a split, but all are one set"),
+    "a name among many": (["Tom_Hanks/a.png", "Val_Ackerman/b.png", "Zico/c.png"], ""),
+    "a class of two": (["test_tube/a.png", "beaker/b.png"], ""),
     "training alone": (["bullet_train/a.png", "steam_train/b.png", "c.png"], ""),
     "a folder around all": (["my_test/a.png", "my_test/b.png"], ""),
     "words that begin so": (["latest/a.png", "valley/b.png", "trainer/c.png", "testimony/d.png"], ""),
@@ -179,6 +181,7 @@ LISTS: dict[str, tuple[list[str], dict[str, list[str]], list[str]]] = {
     "spelt in two ways": (["./train/a.png", "test/b.png"], {"train": ["./train/a.png"], "test": ["test/b.png"]}, []),
     "beside": (["train/a.png", "test/b.png", "c.png"], {"train": ["train/a.png"], "test": ["test/b.png"]}, ["c.png"]),
     "test pictures alone": (["test/a.png", "test/b.png"], {"train": ["test/a.png", "test/b.png"]}, []),
+    "test pictures of several sets": (["bottle/test/a.png", "cable/test/b.png"], {"train": ["bottle/test/a.png", "cable/test/b.png"]}, []),
     "classes of test pictures": (["test/cat/a.png", "test/dog/b.png"], {"train": ["test/cat/a.png", "test/dog/b.png"]}, []),
 }
 
@@ -202,6 +205,14 @@ def test_two_folders_of_one_split_are_refused(tmp_path: Path, first: str, second
     place = tree(tmp_path, "train/a.png", f"{first}/b.png", f"{second}/c.png")
     with pytest.raises(DataError, match=rf"--data .*: ({first}/ and {second}|{second}/ and {first})/ both mean"):
         open_data(str(place), "scene", 8)
+
+
+def test_a_list_of_held_out_pictures_is_one_set_and_that_is_said(tmp_path: Path) -> None:
+    place = tree(tmp_path, "bottle/test/a.png", "cable/test/b.png")
+    (place / "list.txt").write_text("bottle/test/a.png\ncable/test/b.png\n")
+    kept = find_kept_splits(open_source(place / "list.txt"))
+    assert (kept.split_of, kept.unassigned) == ({}, frozenset())
+    assert kept.remark == "bottle/test/, cable/test/ hold all the pictures that were chosen: they are one set"
 
 
 class TestWhatIsSaid:

@@ -82,7 +82,7 @@ def test_a_folder_gives_one_latent_each_and_the_mean(folder: Path, monkeypatch: 
 
 @pytest.mark.parametrize(("arguments", "code", "message"), [
     (["pictures", "--out", "x.json"], 2, "--out x.json: is one file for 2 pictures; give a folder"),
-    (["pictures/one.png", "--out", "x.png"], 2, "--out x.png: ends like a file, but is neither a .json file nor a folder; name one of these"),
+    (["pictures/one.png", "--out", "x.png"], 2, "--out x.png: ends like a picture; name a .json file or a folder"),
     (["pictures/one.png", "pictures", "--out", "x"], 2, "IMAGE: two pictures have one name"),
     (["none.png"], 3, "none.png: cannot be read"), (["a.safetensors"], 3, "a.safetensors: not a picture of an allowed format"),
     (["pictures/one.png", "--restarts", "9", "--starts", "3"], 2, "restarts: 9 in each of 3 attempts are more than the 3 starts"),

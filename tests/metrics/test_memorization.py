@@ -53,6 +53,18 @@ def test_held_out_pictures_that_were_trained_on_hide_no_copies_and_invent_none(d
     assert (own.share, own.ratio) == (measure_memorization(fresh, training, unseen[duplicates:]).share, pytest.approx(1, abs=0.1))
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_neighbours_in_a_dense_set_are_no_copies(offset: float) -> None:
+    """Of many training pictures the nearest is near: 0.01 of their spread here."""
+    points = np.random.default_rng(0).random((2300, 2)) + offset
+    found = measure_memorization(points[2000:2200], points[:2000], points[2200:])
+    assert (found.left_out, found.unseen) == (pytest.approx(6, abs=6), pytest.approx(94, abs=6))
+    assert found.ratio == pytest.approx(1, abs=0.3)
+    copies = measure_memorization(points[:200], points[:2000], np.concatenate([points[2200:], points[:50]]))
+    assert copies.share == 1
+    assert copies.left_out == found.left_out + 50
+
+
 @pytest.mark.parametrize(
     ("unseen", "has_share", "has_ratio"), [(0, False, False), (1, False, True), (MIN_UNSEEN - 1, False, True), (MIN_UNSEEN, True, True)]
 )

@@ -209,7 +209,7 @@ def test_other_numbers_of_pictures_are_named() -> None:
 @pytest.mark.parametrize(
     ("ours", "theirs", "basis", "noise", "trust"),
     [
-        ([480.0, 500.0, 520.0], None, "±22.0 over 3 seeds against one training, noise about 50",
+        ([480.0, 500.0, 520.0], None, "3 seeds (±22.0) against one training, noise about 50",
          "3 seeds against one training: differences below about 50 are noise (measured over the seeds at hand).",
          ["seeds; for rows without training and for", "Only one training of A was"]),
         ([480.0, 500.0, 520.0], [570.0, 600.0, 630.0], "±22.0 over 3 seeds, noise about 70",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode_bytes
@@ -13,7 +15,11 @@ from mitlgan.data.sources.image_source import ImageSource
 from mitlgan.data.sources.leftovers import LeftoverFile
 
 MAX_LABEL = 40
-"""A matte of which no pixel is brighter (0 to 255) is a mask with the numbers of classes: an object so faint would not be seen."""
+"""A matte of which no pixel is brighter (0 to 255) may be a mask with the numbers of classes: an object so faint would not be seen."""
+LOSSY_SUFFIXES = (".jpg", ".jpeg")
+"""Of files that hold no numbers of classes: their values are not exact, and where there is no object they may be a little above 0."""
+MIN_FLAT_SHARE = 0.75
+"""Share of neighbouring pixels in the areas of such a mask that are equal; a matte of an empty picture, with a little noise, has fewer."""
 
 
 def use_mattes(source: ImageSource, unwanted: str = "") -> tuple[ImageSource, bool]:
@@ -68,7 +74,16 @@ def decode_matte(matte: ImageEntry, picture: DecodedImage) -> Image.Image:
     alpha = decoded.picture.getchannel("A")
     plane = alpha if alpha.getextrema() != (255, 255) else decoded.picture.convert("L")
     brightest = max(level for level, count in enumerate(plane.histogram()) if count)
-    if 0 < brightest <= MAX_LABEL:
-        name = PurePosixPath(matte.name).name
+    name = PurePosixPath(matte.name).name
+    if 0 < brightest <= MAX_LABEL and not name.lower().endswith(LOSSY_SUFFIXES) and _is_flat(np.asarray(plane)):
         raise UnreadableImageError(f"its matte {name!r} looks like labels 0..{brightest}; scale it to 0..255: the object white, all else black")
     return plane
+
+
+def _is_flat(levels: NDArray[np.uint8]) -> bool:
+    """Return whether most pixels that are not 0 (H, W) equal the next one, to the right or below."""
+    shares = []
+    for one, other in ((levels[:, :-1], levels[:, 1:]), (levels[:-1], levels[1:])):
+        marked = (one > 0) | (other > 0)
+        shares.append(float((one == other)[marked].mean()) if marked.any() else 0.0)
+    return max(shares) >= MIN_FLAT_SHARE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import csv
-import itertools
 import json
 import math
 import re
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mitlgan.data.curate.delimited_table import DelimitedTable
 from mitlgan.data.curate.row_filter import Condition
 from mitlgan.data.sources.entry import file_entries
 from mitlgan.data.sources.image_source import ImageSource
@@ -153,10 +153,8 @@ def read_rows(path: Path, option: str) -> Iterator[dict[str, Any]]:
     form = _form(path)
     try:
         with open_unzipped(path) as file:
-            if form == ".csv":
-                yield from _csv_rows(iter_lines(file), f"{option} {path}")
-            elif form == ".tsv":
-                yield from _tsv_rows(iter_lines(file), f"{option} {path}")
+            if form in (".csv", ".tsv"):
+                yield from DelimitedTable(iter_lines(file), "\t" if form == ".tsv" else None, f"{option} {path}").rows()
             elif form in (".jsonl", ".json", ".ndjson"):
                 yield from _json_rows(iter_lines(file), path, option)
             else:
@@ -177,36 +175,6 @@ def _form(path: Path) -> str:
 
 def _has_header(path: Path) -> bool:
     return _form(path) in (".csv", ".tsv")
-
-
-def _csv_rows(lines: Iterator[str], label: str) -> Iterator[dict[str, Any]]:
-    header = next(lines, "")
-    delimiter = max(",;\t", key=header.count)
-    ended = (f"{line}\n" for line in itertools.chain([header], lines))  # a quoted cell may contain line breaks
-    rows = csv.reader(ended, delimiter=delimiter, strict=True)
-    names = next(rows, [])
-    for values in rows:
-        if values:
-            yield _make_row(names, values, f"{label}: line {rows.line_num}", f'a cell that contains "{delimiter}" needs quotes')
-
-
-def _tsv_rows(lines: Iterator[str], label: str) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a table with tabs: a line is a row, and quotes are characters, unless they enclose a whole cell."""
-    names = [_unquote(cell) for cell in next(lines, "").split("\t")]
-    for number, line in enumerate(lines, start=2):
-        if line:
-            yield _make_row(names, [_unquote(cell) for cell in line.split("\t")], f"{label}: line {number}", "a cell cannot contain a tab")
-
-
-def _unquote(cell: str) -> str:
-    return cell[1:-1].replace('""', '"') if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell
-
-
-def _make_row(names: Sequence[str], values: Sequence[str], label: str, advice: str) -> dict[str, Any]:
-    """Return a row as an object; cells that are missing at its end are absent, as spreadsheets leave them out."""
-    if any(values[len(names) :]):
-        raise DataError(f"{label} has {len(values)} cells, and the header {len(names)}; {advice}")
-    return dict(zip(names, values, strict=False))
 
 
 def _json_rows(lines: Iterator[str], path: Path, option: str) -> Iterator[dict[str, Any]]:

@@ -61,7 +61,7 @@ def to_eight_bits(picture: Image.Image, depth: BitDepth, content: bytes) -> Imag
         L or LA for grey, RGBA if one color is transparent.
 
     Raises:
-        UnknownScaleError: The pixels are floating-point, negative, use a tiny part of 32 bits, or would all be black though they are not all 0.
+        UnknownScaleError: The pixels are floating-point, negative, use a tiny part of 32 bits, or would all become one level though they are not all 0.
     """
     if picture.mode == "F":
         raise UnknownScaleError("floating-point pixels, whose range is unknown")
@@ -101,7 +101,7 @@ def _scale(numbers: NDArray[np.int64], depth: BitDepth) -> NDArray[np.uint8]:
         raise UnknownScaleError(f"32-bit pixels that end at {brightest} of {white}: their scale is unknown; save them with 16 bits")
     levels = (numbers.clip(0, white) * 255 + white // 2) // white
     if brightest and not levels.any():
-        raise UnknownScaleError(f"{depth.bits}-bit pixels that end at {brightest} of {white} would all be black; scale them to 0..{white}")
+        raise UnknownScaleError(f"{depth.bits}-bit pixels that end at {brightest} of {white} would all become one level; scale them to 0..{white}")
     scaled: NDArray[np.uint8] = (255 - levels if depth.white_is_zero else levels).astype(np.uint8)
     return scaled
 

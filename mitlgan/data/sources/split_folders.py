@@ -128,8 +128,8 @@ class SplitLayout:
             DataError: There are split folders, and none with pictures for training.
         """
         if self.folders and TRAIN not in self.parts:
-            folders = self.describe_folders()
-            raise DataError(f"{label}: holds {folders} and no pictures for training; put these into train/, or name the folder inside itself")
+            way_out = "put these into train/, or name the folder inside itself (unpack an archive for that)"
+            raise DataError(f"{label}: holds {self.describe_folders()} and no pictures for training; {way_out}")
 
     def describe_folders(self) -> str:
         """Return the names of all split folders."""
@@ -232,9 +232,13 @@ def _join_layouts(positions: Sequence[int], prefix: str, layouts: Mapping[str, S
 
 
 def _describe_look_alikes(prefix: str, folders: Iterable[str]) -> str:
-    """Return in a sentence which folders look like splits, if any looks held out; training takes them all."""
+    """Return in a sentence which folders look like splits, if any looks held out; training takes them all.
+
+    One such name among many, as of a class `crash test`, is none: most of them must look so, or two like different splits.
+    """
     alike = {folder: splits_in_name(folder) for folder in folders}
-    if not any(splits - {TRAIN} for splits in alike.values()):
+    kinds = set[str]().union(*alike.values())
+    if not kinds - {TRAIN} or (len(kinds) < 2 and 2 * sum(map(bool, alike.values())) <= len(alike)):
         return ""
     names = [f"{prefix}{folder}/" for folder, splits in sorted(alike.items()) if splits]
     words = "look like splits" if len(names) > 1 else "looks like a split"

@@ -76,6 +76,13 @@ def test_whatever_shows_an_object_is_a_matte(tmp_path: Path, kind: str) -> None:
     assert decoded(tmp_path, matte).getextrema() == (0, brightest)
 
 
+@pytest.mark.parametrize("brightest", [1, 4, 30])
+def test_a_little_noise_in_an_empty_matte_is_no_label(tmp_path: Path, brightest: int) -> None:
+    """As networks write it where there is no object, and JPEG around one."""
+    noise = np.random.default_rng(0).integers(0, brightest + 1, SIZE[::-1], dtype=np.uint8)
+    assert decoded(tmp_path, Image.fromarray(noise)).getextrema() == (0, brightest)
+
+
 @pytest.mark.parametrize("keep_alpha", [False, True])
 def test_a_transparency_of_0_and_1_is_no_transparency(tmp_path: Path, keep_alpha: bool) -> None:
     for levels in ((0, 1), (1,)):
@@ -89,7 +96,7 @@ def test_a_transparency_of_0_and_1_is_no_transparency(tmp_path: Path, keep_alpha
 
 
 def test_sixteen_bits_of_0_and_1_are_not_taken_for_black(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableImageError, match="its matte: 16-bit pixels that end at 1 of 65535 would all be black; scale them"):
+    with pytest.raises(UnreadableImageError, match="its matte: 16-bit pixels that end at 1 of 65535 would all become one level; scale them"):
         decoded(tmp_path, Image.fromarray(plane(0, 1, kind=np.uint16)))
     black = decode_bytes(images.encoded(Image.fromarray(plane(0, kind=np.uint16)), "PNG"), keep_alpha=False).picture
     assert black.getextrema() == ((0, 0),) * 3

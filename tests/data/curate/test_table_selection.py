@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import gzip
+import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mitlgan.data.curate.delimited_table import DelimitedTable
 from mitlgan.data.curate.row_filter import Condition
 from mitlgan.data.curate.table_selection import Selection, parse_aggregates, select_pictures, select_rows
 from mitlgan.errors import DataError, UsageError
@@ -245,13 +248,53 @@ def test_cells_that_are_no_numbers_are_said(tmp_path: Path) -> None:
         ("a.csv", "image,n\na.png,1\nb.png,2,3\n", 3),
         ("a.csv", 'image,n\na.png,"1\n2"\nred, b.png,2\n', 4),
         ("a.tsv", "image\tn\na.png\t1\t2\n", 2),
-        ("a.csv", 'image,n\n"a.png,1\n"b.png",2\n', None),
+        ("a.csv", "image,n\na.png,1,  ,x\n", 2),
     ],
 )
-def test_a_row_that_does_not_fit_its_header_is_refused(tmp_path: Path, name: str, text: str, line: int | None) -> None:
+def test_a_row_that_does_not_fit_its_header_is_refused(tmp_path: Path, name: str, text: str, line: int) -> None:
     (tmp_path / name).write_text(text)
-    with pytest.raises(DataError, match=rf"line {line} has 3 cells, and the header 2" if line else "cannot be read as a table"):
+    with pytest.raises(DataError, match=rf"line {line} has [34] cells, and the header 2; a cell that contains .* needs quotes around it"):
         list(select_rows(Selection(tmp_path / name)))
+
+
+@pytest.mark.parametrize("text", ['image,n\n"a.png,1\n"b.png",2\n', 'image,n\na.png,"1\nb.png,2\n', 'image,n\na.png,"1' + "\n" * 2000 + '"\n'])
+def test_a_quote_that_is_not_closed_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(DataError, match=r"line 2 has a quote that is not closed"):
+        list(select_rows(Selection(tmp_path / "a.csv")))
+
+
+CELLS = ["plain", "", "two\nlines", "a\tb", "a,b;c", 'say "so"', '"', ' "x"', "blank line\n\nafter", "x\ny\tz"]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
+def test_what_programs_write_is_read_back(tmp_path: Path, delimiter: str, quoting: Literal[0, 1, 2]) -> None:
+    """As by pandas and spreadsheets: quoted line breaks, delimiters and quotes."""
+    path = tmp_path / ("a.tsv" if delimiter == "\t" else "a.csv")
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter, quoting=quoting)
+        writer.writerows([["image", "text", "rating"], *([f"{index}.png", cell, "5"] for index, cell in enumerate(CELLS))])
+    rows = list(select_rows(Selection(path, where="rating == 5")))
+    assert [(row["image"], row["text"]) for row in rows] == [(f"{index}.png", cell) for index, cell in enumerate(CELLS)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.lists(st.text(alphabet='ab" ,;\t\n', max_size=6), min_size=2, max_size=2), max_size=5), st.sampled_from([",", ";"]))
+def test_any_table_that_is_written_is_read_back(rows: list[list[str]], delimiter: str) -> None:
+    file = io.StringIO(newline="")
+    csv.writer(file, delimiter=delimiter, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([["x", "y"], *rows])
+    lines = iter(file.getvalue().split("\n"))
+    assert [list(row.values()) for row in DelimitedTable(lines, delimiter, "t").rows()] == rows
+
+
+@pytest.mark.parametrize(
+    "line", ['a.png,"He said \\"hi\\"",5', 'a.png,"say "so" now",5', '"a.png" ,x,"5"', "a.png,x,5,", "a.png,x,5, ", '"a.png", "x, or so", "5"']
+)
+def test_odd_quotes_shift_no_cell(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a.csv").write_text(f"image,text,rating\n{line}\nb.png,y,4\n")
+    rows = list(select_rows(Selection(tmp_path / "a.csv", where="rating >= 4")))
+    assert [(row["image"].strip(), row["rating"]) for row in rows] == [("a.png", "5"), ("b.png", "4")]
 
 
 def test_quotes_in_a_table_with_tabs_are_characters(tmp_path: Path) -> None:

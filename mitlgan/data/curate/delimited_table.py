@@ -1,0 +1,103 @@
+"""Reads rows of tables with commas, semicolons or tabs, as spreadsheets and programs write them: cells may be quoted and hold line breaks."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mitlgan.errors import DataError
+
+MAX_CELL_LINES = 1000
+"""Lines of one cell, at most; a quote that is open for longer was never closed."""
+
+
+class DelimitedTable:
+    """A table whose first line is its header.
+
+    Args:
+        lines: Without their ends.
+        delimiter: Between the cells; None: of comma, semicolon and tab the one that the header has most of.
+        label: The table with its option, which begins an error message.
+    """
+
+    def __init__(self, lines: Iterator[str], delimiter: str | None, label: str) -> None:
+        header = next(lines, "")
+        self._delimiter = delimiter or max(",;\t", key=header.count)
+        self._lines, self._waiting = itertools.chain([header], lines), deque[str]()
+        self._number, self._label = 0, label
+        self._names: list[str] = []
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield each row as an object; cells that are missing at its end are absent, as spreadsheets leave them out.
+
+        Raises:
+            DataError: A row has more cells than the header, or a quote is not closed; the message names the line.
+        """
+        while (line := self._next_line()) is not None:
+            number = self._number
+            if not line and self._names:
+                continue
+            cells = self._read_record(line, number)
+            if not self._names:
+                self._names = cells
+                continue
+            if any(cell.strip() for cell in cells[len(self._names) :]):
+                sign = "a tab" if self._delimiter == "\t" else f'"{self._delimiter}"'
+                counts = f"line {number} has {len(cells)} cells, and the header {len(self._names)}"
+                raise DataError(f"{self._label}: {counts}; a cell that contains {sign} needs quotes around it")
+            yield dict(zip(self._names, cells, strict=False))
+
+    def _next_line(self) -> str | None:
+        line = self._waiting.popleft() if self._waiting else next(self._lines, None)
+        self._number += line is not None
+        return line
+
+    def _put_back(self, lines: Sequence[str]) -> None:
+        self._waiting.extendleft(reversed(lines))
+        self._number -= len(lines)
+
+    def _read_record(self, line: str, number: int) -> list[str]:
+        """Return the cells of the record that begins with a line; further lines are taken as far as a quoted cell goes."""
+        if '"' not in line:
+            return line.split(self._delimiter)
+        cells, is_open = self._parse(line)
+        if not is_open:
+            return self._read_odd_quotes(line) if cells is None or (self._names and len(cells) > len(self._names)) else cells
+        further: list[str] = []
+        while is_open and len(further) < MAX_CELL_LINES and (more := self._next_line()) is not None:
+            further.append(more)
+            if '"' in more:
+                cells, is_open = self._parse("\n".join([line, *further]))
+        is_cell = cells is not None and not is_open
+        if self._delimiter == "\t" and not (is_cell and cells is not None and self._is_one_record([line, *further], cells)):
+            self._put_back(further)
+            return self._split(line)
+        if cells is None or is_open:
+            raise DataError(f"{self._label}: line {number} has a quote that is not closed; close it, or write two for one that is meant")
+        return cells
+
+    def _is_one_record(self, lines: Sequence[str], cells: Sequence[str]) -> bool:
+        """Whether lines with tabs are one record: they are rows of their own if each has the header's number of cells."""
+        count = len(self._names) or len(cells)
+        return len(cells) == count and not all(len(line.split(self._delimiter)) == count for line in lines)
+
+    def _parse(self, text: str) -> tuple[list[str] | None, bool]:
+        """Return the cells of a text by the rules of quotes, or None; and whether a quote is open at its end."""
+        try:
+            return next(csv.reader([text], delimiter=self._delimiter, strict=True)), False
+        except csv.Error as error:
+            return None, "end of data" in str(error)
+
+    def _read_odd_quotes(self, line: str) -> list[str]:
+        """Return the cells of a line whose quotes follow other rules, as after a backslash or a blank; their text may be odd, their number is not."""
+        if self._delimiter == "\t":
+            return self._split(line)
+        readings = [next(csv.reader([line], delimiter=self._delimiter, skipinitialspace=skips)) for skips in (False, True)]
+        return next((cells for cells in readings if len(cells) == len(self._names)), readings[0])
+
+    def _split(self, line: str) -> list[str]:
+        """Return the cells of a line in which quotes are characters, unless they enclose a whole cell."""
+        return [cell[1:-1].replace('""', '"') if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell for cell in line.split(self._delimiter)]

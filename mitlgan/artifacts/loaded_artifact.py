@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -288,7 +289,16 @@ def artifact_path(path: str | Path) -> Path:
                 return path / f"{name}.safetensors"
         if (composition := composition_of_project(path)) is not None:
             return composition
-        raise ArtifactError(f"{path}: holds no artifact yet; finish the run with `mitlgan resume {path}`")
+        raise ArtifactError(f"{path}: holds no artifact yet; {_way_to_artifact(path)}")
     if not path.is_file():
         raise ArtifactError(f"{path}: no such artifact; `mitlgan runs ls` lists those of this folder")
     return path
+
+
+def _way_to_artifact(folder: Path) -> str:
+    """Return what to do about a folder without an artifact: a run is to be finished, and of a folder of runs one is to be named."""
+    if (folder / "recipe.toml").is_file():
+        return f"finish the run with `mitlgan resume {shlex.quote(str(folder))}`"
+    if (folder / "runs").is_dir():
+        return f"name one of its runs; `mitlgan runs ls --out {shlex.quote(str(folder / 'runs'))}` lists them"
+    return "it is no run; `mitlgan runs ls` lists those of this folder"

@@ -157,8 +157,11 @@ class Ranking:
 
     @property
     def caveat(self) -> str:
-        """What the published figures are worth here; they are of the full length of training, which rows may not have."""
-        is_whole = all(row.is_whole for row in self.rows if row.printed)
+        """What the published figures are worth here; they are of the full length of training, which rows may not have. Empty if no row has one."""
+        published = [row for row in self.rows if row.printed]
+        if not published:
+            return ""
+        is_whole = all(row.is_whole for row in published)
         return CAVEAT.format(shortened="" if is_whole else " the full length of training,")
 
     @property
@@ -256,7 +259,7 @@ def _row_summary(row: RankedRun, rank: int) -> dict[str, Any]:
 
 def ranking_markdown(ranking: Ranking) -> str:
     """Return the tables as Markdown."""
-    lines = ["# Ranking", "", READING, "", ranking.caveat, ""]
+    lines = ["# Ranking", "", READING, "", *([ranking.caveat, ""] if ranking.caveat else [])]
     for name, rows in ranking.groups():
         lines += [f"## {name}", ""]
         for heading, table, sentence in _tables(ranking, rows):

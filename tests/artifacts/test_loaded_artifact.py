@@ -131,6 +131,12 @@ def test_loads_from_a_file_and_from_a_run(artifacts: dict[str, Path], tmp_path: 
 
 
 def test_nothing_to_load(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=rf"^{tmp_path}: holds no artifact yet; it is no run; `mitlgan runs ls` lists those of this folder$"):
+        artifact_path(tmp_path)
+    (tmp_path / "a demo" / "runs").mkdir(parents=True)
+    with pytest.raises(ArtifactError, match=rf"; name one of its runs; `mitlgan runs ls --out '{tmp_path}/a demo/runs'` lists them$"):
+        artifact_path(tmp_path / "a demo")
+    (tmp_path / "recipe.toml").touch()
     with pytest.raises(ArtifactError, match=rf"^{tmp_path}: holds no artifact yet; finish the run with `mitlgan resume {tmp_path}`$"):
         artifact_path(tmp_path)
     with pytest.raises(ArtifactError, match="no such artifact; `mitlgan runs ls` lists those of this folder"):

@@ -17,7 +17,7 @@ from mitlgan.errors import NanError, UsageError
 from mitlgan.metrics.protocol import EvalProtocol
 from mitlgan.recipe import load_recipe, to_toml, with_overrides
 from mitlgan.report.formatting import DASH
-from mitlgan.report.ranking import CAVEAT, RankedRun, Ranking, ranking_markdown, ranking_summary
+from mitlgan.report.ranking import CAVEAT, RankedRun, Ranking, ranking_markdown, ranking_summary, write_ranking
 from mitlgan.runtime.files import lock_folder
 from mitlgan.stages.existing_runs import get_or_train
 from mitlgan.stages.parallel import TrainingProcess
@@ -202,7 +202,8 @@ def test_a_sweep_ranks_and_goes_on(tmp_path: Path, at_once: list[str], monkeypat
     assert {"summary.txt", "structure.svg", "losses.svg", "hyperparameters.md"} <= {path.name for path in run.iterdir()}
     html = paths.html.read_text()
     assert html.count("data:image/webp") == 2
-    assert "cannot be compared" in html
+    assert not any(row.printed for row in ranking.rows)
+    assert "cannot be compared" not in html  # with published figures, of which there are none
     assert "--vary critic.kernel=3,5" in html
     assert json.loads(paths.json.read_text())["groups"][title][0]["place"] == 1
 
@@ -298,7 +299,7 @@ def test_a_sweep_in_processes(tmp_path: Path) -> None:
     assert [row.iterations for row in ranking.rows] == [1, 1]
 
 
-def test_a_ranking_puts_each_kid_between_its_ends() -> None:
+def test_a_ranking_puts_each_kid_between_its_ends(tmp_path: Path) -> None:
     row = RankedRun(
         name="akel-01", size_px=28, channels=1, data="digits", objective="minimax", networks="mlp / mlp", batch=32, iterations=3000, seconds=61.0,
         trained={"fd": 100.0, "kid": 0.5, "kid_std": 0.01}, untrained={"kid": 2.0}, real_halves={"kid": 0.0}, printed="FID 53.70",
@@ -314,6 +315,11 @@ def test_a_ranking_puts_each_kid_between_its_ends() -> None:
     assert CAVEAT.format(shortened=" the full length of training,") in text
     whole = RankedRun(**{**row.__dict__, "is_whole": True})
     assert CAVEAT.format(shortened="") in ranking_markdown(Ranking([whole, other], protocol, "mitlgan sweep", "mitlgan"))
+    for printed in ("", row.printed):
+        single = RankedRun(**{**row.__dict__, "printed": printed})
+        pages = write_ranking(tmp_path / str(bool(printed)), Ranking([single], protocol, "mitlgan sweep", "mitlgan"))
+        for page in (pages.html, pages.md):
+            assert ("published figures are" in page.read_text()) == bool(printed)  # a page without any says nothing of them
     wild = RankedRun(**{**row.__dict__, "name": "wild", "trained": {"kid": 0.01, "fd": 1.0}, "diverged": True, "notes": ["diverged at iteration 5"]})
     ranking = Ranking([wild, row, other], protocol, "mitlgan sweep", "mitlgan")
     (last,) = [line for line in ranking_markdown(ranking).splitlines() if "wild" in line]

@@ -11,7 +11,7 @@ from mitlgan.compare.trained_arms import DomainRun
 from mitlgan.data.demo.real_composite_anchor import composite_anchor_pack
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.data.recipe_data import open_recipe_data
+from mitlgan.data.recipe_data import open_recipe_data, recorded_backdrop
 from mitlgan.errors import DataError, UsageError
 from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.recipe import Recipe
@@ -64,7 +64,9 @@ def domain_pictures(domain: DomainRun) -> DomainPictures:
 def _layer_training_data(card: Card, layer: str, recipe: Recipe) -> ImagePack | None:
     """Return the images that a layer's generator was trained on, if they are available."""
     try:
-        return open_data(_layer_data_source(card, layer), card.layers[layer].role, recipe.size_px, resize=recipe.data.resize)
+        own = card.layers[layer]
+        backdrop = recorded_backdrop(own.card.get("made_by") or {}, own.generator.image_channels)
+        return open_data(_layer_data_source(card, layer), own.role, recipe.size_px, resize=recipe.data.resize, backdrop=backdrop)
     except (DataError, UsageError):
         return None
 

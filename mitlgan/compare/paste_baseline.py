@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
+from mitlgan.data.pack.image_pack import BACKDROP, Color
 from mitlgan.images.alpha import PremultipliedLayer, join_premultiplied, over, split_premultiplied, to_opaque_rgb
-from mitlgan.metrics.layer_swap import reference_matte
+from mitlgan.metrics.layer_swap import declared_backdrops, find_backdrop, reference_matte
 from mitlgan.networks import PLACEMENT_LATENT, CompositionStages, LayerTransform
 from mitlgan.networks.placement import PLACEMENT_DIM, PlacementPrior, transform_layer
 
 KEY_THRESHOLDS = (0.05, 0.1, 0.2, 0.4)
 """Differences from the backdrop, on the scale of [-1, 1], that are tried on the validation images; a foreground with alpha needs none."""
+_BACKDROP_SAMPLES = 64
 
 
 class PastedLayers:
@@ -33,6 +35,7 @@ class PastedLayers:
         recipe = composed.card.composer
         self.order = composed.card.back_to_front()
         self.antialias = recipe.placement is not None and bool(recipe.placement.antialias)
+        self.backdrops = self._find_backdrops()
         self.placement = None if recipe.placement is None else PlacementPrior(recipe.placement).requires_grad_(False)
 
     def sample(self, seeds: Sequence[int]) -> Tensor:
@@ -48,7 +51,7 @@ class PastedLayers:
         placed: dict[str, Tensor] = {}
         transforms: dict[str, LayerTransform] = {}
         for index, name in enumerate(self.order[1:]):
-            front = self._premultiplied(images[name])
+            front = self._premultiplied(name, images[name])
             if self.placement is not None:
                 transforms[name] = self.placement(latent[:, index * PLACEMENT_DIM : (index + 1) * PLACEMENT_DIM])
                 front = transform_layer(front, transforms[name], antialias=self.antialias)
@@ -58,10 +61,17 @@ class PastedLayers:
         output = output.clamp(-1, 1)
         return CompositionStages(dict(images), output, 1 - transparency, output, placed, transforms, self.antialias)
 
-    def _premultiplied(self, image: Tensor) -> PremultipliedLayer:
+    def _find_backdrops(self) -> dict[str, tuple[Color, float]]:
+        """Return what each foreground without alpha stands before, and the share of its border of that colour; see `find_backdrop`."""
+        declared = declared_backdrops(self.composed.card)
+        keyed = [name for name in self.order[1:] if self.composed.card.layers[name].generator.image_channels != 4]
+        images = self.composed.layers(range(_BACKDROP_SAMPLES)).layers if keyed else {}
+        return {name: find_backdrop(images[name].numpy(), declared.get(name, BACKDROP)) for name in keyed}
+
+    def _premultiplied(self, name: str, image: Tensor) -> PremultipliedLayer:
         if image.shape[1] == 4:
             return split_premultiplied(image)
-        matte = torch.from_numpy(reference_matte(image.numpy(), self.threshold)).float()[:, None]  # (N, 1, H, W)
+        matte = torch.from_numpy(reference_matte(image.numpy(), self.threshold, self.backdrops[name][0])).float()[:, None]  # (N, 1, H, W)
         return PremultipliedLayer(matte * (to_opaque_rgb(image) + 1) / 2, matte)
 
     def _placement_latent(self, seeds: Sequence[int] | Mapping[str, Sequence[int]]) -> Tensor:

@@ -16,6 +16,7 @@ from mitlgan.compare.plan import ComparisonPlan
 from mitlgan.compare.snapshots import extractor_fields, mean_over_seeds
 from mitlgan.compare.trained_arms import DomainRun, TrainedArm
 from mitlgan.images.pixels import to_uint8
+from mitlgan.metrics.layer_swap import doubt_about_key
 from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.report.sample_pictures import PICTURES, stage_pictures
 from mitlgan.report.schema import ArmResult, Cost, StageCost
@@ -50,7 +51,7 @@ def measure_paste(trained: TrainedArm, domain: DomainRun, plan: ComparisonPlan, 
         layers={name: image for name, image in stage_pictures(images).items() if name != "fused"},  # fused is the output here
         samples=to_uint8(images.output),
         cost=Cost([*pretraining_stages(domain.card).values(), StageCost("no training", 0.0, 0.0, macs=0.0, cpu_seconds=0.0)], 0),
-        notes=[_matte_note(domain.card, keyed, [paste.layers.threshold for paste in pastes], evaluator.validation_split)],
+        notes=[_matte_note(domain.card, keyed, [paste.layers for paste in pastes], evaluator.validation_split)],
         budget_results=[{"budget": budget, **metrics, "values": values} for budget in domain.budgets], separation=numbers, separation_grid=grid,
         recipes_tried=plan.trials.get("paste", 1), snapshots_tried=len(thresholds),
         **extractor_fields(evaluator.extractor.name, values, secondary),
@@ -81,18 +82,20 @@ def _paste_key(card: Card) -> str:
     return f"{hashes} {placement} {resample}"
 
 
-def _matte_note(card: Card, keyed: Sequence[str], thresholds: Sequence[float], validation_split: str) -> str:
+def _matte_note(card: Card, keyed: Sequence[str], pasted: Sequence[PastedLayers], validation_split: str) -> str:
     """Return what the mattes are, for the report.
 
     Args:
         card: Of the composition.
         keyed: Layers without alpha.
-        thresholds: The best threshold for each set of layers.
-        validation_split: The split on which they were chosen.
+        pasted: Each set of layers, with its best threshold.
+        validation_split: The split on which thresholds were chosen.
     """
     fronts = card.back_to_front()[1:]
-    levels = ", ".join(dict.fromkeys(f"{threshold * 127.5:.0f}" for threshold in thresholds))
+    levels = ", ".join(dict.fromkeys(f"{layers.threshold * 127.5:.0f}" for layers in pasted))
     key = f"what differs from the backdrop by more than {levels} of 255, the best of {len(KEY_THRESHOLDS)} thresholds on {validation_split}"
+    shares = [share for layers in pasted for _, share in layers.backdrops.values()]
+    key += doubt_about_key(min(shares, default=1.0))
     if len(fronts) == 1:
         return f"The foreground's matte is {key if keyed else 'its own alpha'}."
     own = [name for name in fronts if name not in keyed]

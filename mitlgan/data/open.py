@@ -17,7 +17,7 @@ from mitlgan.data.decode.image_file import UnreadableImageError, is_cutout_file
 from mitlgan.data.demo import demo_pack
 from mitlgan.data.newer_pictures import find_newer_pictures
 from mitlgan.data.pack.cache import cache_dir
-from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.pack.image_pack import BACKDROP, Color, ImagePack
 from mitlgan.data.readers.cifar import TEST as CIFAR_TEST
 from mitlgan.data.readers.cifar import TRAIN as CIFAR_TRAIN
 from mitlgan.data.readers.cifar import is_cifar, pack_cifar
@@ -37,7 +37,15 @@ _CUTOUT_SAMPLES = 64
 
 
 def open_data(
-    spec: str, role: str, size_px: int, *, resize: str = "lanczos", split: str = TRAIN, progress: ProgressCallback | None = None, say: Say | None = None
+    spec: str,
+    role: str,
+    size_px: int,
+    *,
+    resize: str = "lanczos",
+    split: str = TRAIN,
+    backdrop: Color = BACKDROP,
+    progress: ProgressCallback | None = None,
+    say: Say | None = None,
 ) -> ImagePack:
     """Open the pictures of a `--data` value as a pack.
 
@@ -48,6 +56,7 @@ def open_data(
         size_px: Height and width.
         resize: Name of the filter.
         split: The split to use, see `DataSplits.resolve`.
+        backdrop: What transparency is composited on; a pack of pictures that were composited before stays as it is.
         progress: Receives the number of finished and of all files.
         say: Receives which part of a folder is used, and notes about its pictures.
 
@@ -60,10 +69,10 @@ def open_data(
     if sentence := splits.describe(split):
         say(sentence)
     if spec == DEMO:
-        return demo_pack(role, size_px, split=split, resize=resize)
+        return demo_pack(role, size_px, split=split, resize=resize).with_backdrop(backdrop)
     part = splits.parts[split]
     if part.source is not None:
-        pack = _open_folder(splits, split, role, size_px, resize, progress or ignore_progress, say)
+        pack = _open_folder(splits, split, role, size_px, resize, backdrop, progress or ignore_progress, say)
         for line in [*describe_unreadable(pack.manifest), *describe_leftovers(pack.manifest.get("leftovers", {}), include_counts=False)]:
             say(to_one_line(f"{spec}: {line}"))
         return pack
@@ -74,20 +83,27 @@ def open_data(
         say(to_one_line(f"{spec}: {line}"))
     if pack.size_px != size_px:
         raise DataError(f"--data {part.path}: holds {pack.size_px} px pictures; give one of {size_px} px, or the folder itself")
-    return pack
+    return pack.with_backdrop(backdrop)
 
 
-def _open_folder(splits: DataSplits, split: str, role: str, size_px: int, resize: str, progress: ProgressCallback, say: Say) -> ImagePack:
+def _open_folder(
+    splits: DataSplits, split: str, role: str, size_px: int, resize: str, backdrop: Color, progress: ProgressCallback, say: Say
+) -> ImagePack:
     source, folder = splits.source(split), splits.parts[split].path
     # The key leaves open whether there is alpha: to find out, pictures must be read, which is too slow for a pack in the cache.
     settings = [PACK_VERSION, PIL_VERSION, *sorted(IMAGE_SUFFIXES), role == "fg", size_px, resize, source.listing_sha256()]
+    if backdrop != BACKDROP:
+        settings.append(backdrop)
     identity = _cache_identity(folder, split, settings, ())
     path = cache_dir() / f"{safe_name(folder.name, 40)}-{split}-{role}-{size_px}px-{identity[:24]}.npy"
     cached = ImagePack.open_cached(path, {"identity": identity})
     if cached is not None:
-        return cached
+        return cached.with_backdrop(backdrop)
     keep_alpha = role == "fg" and are_mostly_cutouts(source.entries)
-    return pack_split(splits, split, path, size_px=size_px, resize=resize, keep_alpha=keep_alpha, progress=progress, say=say, identity=identity)
+    pack = pack_split(
+        splits, split, path, size_px=size_px, resize=resize, keep_alpha=keep_alpha, progress=progress, say=say, identity=identity, backdrop=backdrop
+    )
+    return pack.with_backdrop(backdrop)
 
 
 def _open_known_format(path: Path, size_px: int, resize: str, split: str) -> ImagePack:

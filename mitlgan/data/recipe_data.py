@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from mitlgan.data.open import open_data
-from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.pack.image_pack import BACKDROP, Color, ImagePack
 from mitlgan.data.sources.split_folders import TRAIN
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.progress import progress_logger
 
 DEMO_DATA_NOTE = "no --data: the demo's pictures"
+UNUSED_BACKDROP = "note: data.backdrop has no effect, since the generator keeps transparency (generator.image_channels = 4): nothing is put behind"
 
 
 def note_demo_data(recipe: Recipe, data: str | None, say: Callable[[str], None]) -> None:
@@ -37,4 +39,28 @@ def open_recipe_data(recipe: Recipe, split: str = TRAIN, *, say: Callable[[str],
         DataError: There are no usable pictures.
     """
     progress = None if say is None else progress_logger("reading pictures", say)
-    return open_data(recipe.data.source, recipe.role, recipe.size_px, resize=recipe.data.resize, split=split, progress=progress, say=say)
+    backdrop = recipe_backdrop(recipe)
+    if say is not None and backdrop != recipe.data.backdrop:
+        say(UNUSED_BACKDROP)
+    data = recipe.data
+    return open_data(data.source, recipe.role, recipe.size_px, resize=data.resize, split=split, backdrop=backdrop, progress=progress, say=say)
+
+
+def recipe_backdrop(recipe: Recipe) -> Color:
+    """Return what a recipe's pictures are composited on, in training and measurements; pictures in which transparency is kept are measured on white."""
+    return BACKDROP if recipe.critic.image_channels == 4 else recipe.data.backdrop
+
+
+def recorded_backdrop(recipe: Mapping[str, Any], image_channels: int) -> Color:
+    """Return what an artifact's pictures were composited on; see `recipe_backdrop`.
+
+    Args:
+        recipe: As the artifact's card records it, perhaps by an earlier version; white where it does not say.
+        image_channels: Of the artifact.
+    """
+    data = recipe.get("data")
+    recorded = data.get("backdrop") if isinstance(data, Mapping) else None
+    if image_channels == 4 or not isinstance(recorded, list | tuple) or len(recorded) != len(BACKDROP):
+        return BACKDROP
+    red, green, blue = (int(value) for value in recorded)
+    return red, green, blue

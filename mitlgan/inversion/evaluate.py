@@ -18,7 +18,7 @@ from mitlgan.inversion.embed import InversionResult, embed
 from mitlgan.inversion.progress import StatusCallback
 from mitlgan.inversion.settings import InversionSettings
 from mitlgan.metrics.extractors.extractor import Extractor
-from mitlgan.metrics.feature_cache import BACKDROP, select_pictures
+from mitlgan.metrics.feature_cache import select_pictures
 from mitlgan.metrics.psnr import psnrs_db
 
 
@@ -76,7 +76,7 @@ def fit_held_out(
     if pictures.size_px != artifact.card.size_px:
         sizes = f"makes pictures of {artifact.card.size_px} px, those of {pictures.path} have {pictures.size_px} px"
         raise ArtifactError(f"ARTIFACT: {sizes}; give one of that size")
-    truth = pictures.batch(select_pictures(len(pictures), count, seed), channels=artifact.card.image_channels, backdrop=BACKDROP)
+    truth = pictures.batch(select_pictures(len(pictures), count, seed), channels=artifact.card.image_channels)
     targets = to_float(truth)
     result = embed(artifact, targets, settings, progress=progress)
     rounded = to_uint8(result.images)

@@ -21,9 +21,6 @@ from mitlgan.metrics.extractors.extractor import CHUNK, Extractor, extract_chunk
 from mitlgan.runtime.distributed import ALONE, World, any_rank
 from mitlgan.runtime.files import write_atomically
 
-BACKDROP = (255, 255, 255)
-"""Color behind objects with alpha, for real and generated images."""
-
 _CACHE_VERSION = 1
 """Increase it when the computation from pack to features changes, so that older files are not used."""
 
@@ -37,7 +34,7 @@ def cached_pack_features(
     progress: Callable[[int], None] | None = None,
     world: World = ALONE,
 ) -> NDArray[np.float32]:
-    """Return features of a pack's images; objects with alpha are composited on `BACKDROP`, mattes are dropped.
+    """Return features of a pack's images; objects with alpha are composited on its backdrop, mattes are dropped.
 
     Args:
         pack: The images.
@@ -58,7 +55,7 @@ def cached_pack_features(
     indices = select_pictures(len(pack), count, seed)
 
     def chunk(number: int) -> Tensor:
-        return pack.batch(indices[number * CHUNK :][:CHUNK], channels=3, backdrop=BACKDROP)
+        return pack.batch(indices[number * CHUNK :][:CHUNK], channels=3)
 
     features = extract_chunks(extractor, chunk, -(-count // CHUNK), world, progress)
     if path is not None and world.is_leader:
@@ -81,7 +78,7 @@ def _cache_file(pack: ImagePack, extractor: Extractor, count: int, seed: int) ->
         "count": count,
         "of": len(pack),
         "seed": seed,
-        "backdrop": BACKDROP,
+        "backdrop": pack.backdrop,
         # These change the last digits; without them a result would depend on who filled the cache.
         "device": extractor.device.type,
         "threads": torch.get_num_threads(),

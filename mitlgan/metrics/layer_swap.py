@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,12 @@ from torch import Tensor
 
 from mitlgan.artifacts.card import Card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.pack.image_pack import BACKDROP, Color, ImagePack
+from mitlgan.data.recipe_data import recorded_backdrop
 from mitlgan.data.sources.even_sample import evenly_spaced
 from mitlgan.errors import UsageError
 from mitlgan.images.alpha import PremultipliedLayer, to_opaque_rgb
 from mitlgan.images.pixels import to_uint8
-from mitlgan.metrics.feature_cache import BACKDROP
 from mitlgan.metrics.layer_separation import boundary_contrast, change_outside_mattes, chroma_key_matte, separation_scores, swap_grid
 from mitlgan.metrics.protocol import EvalProtocol, to_rgb
 from mitlgan.networks import LayerTransform
@@ -31,6 +31,8 @@ REAL_SCENES = 1000
 """Maximum number of real scenes whose boundaries are measured."""
 KEY_TOLERANCE = 0.1
 """Largest difference from the backdrop, on the scale of [-1, 1], at which a pixel of a foreground without alpha counts as backdrop: 13 of 255."""
+MIN_PLAIN_SHARE = 0.5
+"""Share of the pixels along the borders of pictures that have a colour if objects stand before it."""
 
 
 class LayeredSource(typing.Protocol):
@@ -50,12 +52,14 @@ class SwapSpec:
         back: The backmost layer.
         others: Layers between them, which do not change.
         covering: Those of `others` whose opacity is known: no background shows behind them either, so they are part of the reference matte.
+        declared: What each layer's pictures stood before, by its recipe; white for those that it lacks.
     """
 
     front: str = "fg"
     back: str = "bg"
     others: Sequence[str] = ()
     covering: Sequence[str] = ()
+    declared: Mapping[str, Color] = field(default_factory=dict)
 
 
 def swap_for(card: Card) -> SwapSpec:
@@ -71,7 +75,13 @@ def swap_for(card: Card) -> SwapSpec:
         raise UsageError("--separation: the composition has one layer; give one of two or more")
     *others, front = between
     covering = [name for name in others if card.layers[name].role == "fg" or card.layers[name].generator.image_channels == 4]
-    return SwapSpec(front, back, others, covering)
+    return SwapSpec(front, back, others, covering, declared_backdrops(card))
+
+
+def declared_backdrops(card: Card) -> dict[str, Color]:
+    """Return what the pictures of each layer of a composer stood before, by the recipes of its generators; those on white are left out."""
+    colors = {name: recorded_backdrop(layer.card.get("made_by") or {}, layer.generator.image_channels) for name, layer in card.layers.items()}
+    return {name: color for name, color in colors.items() if color != BACKDROP}
 
 
 @dataclass(frozen=True)
@@ -119,19 +129,20 @@ def measure_separation(
     background_images = to_opaque_rgb(stages.layers[swap.back][:backgrounds]).numpy()
     transparency = np.ones_like(objects[:, 0])
     for name in (swap.front, *swap.covering):
-        transparency *= 1 - _placed_matte(stages, name, backgrounds, tolerance)
+        transparency *= 1 - _placed_matte(stages, name, backgrounds, tolerance, swap.declared.get(name, BACKDROP))
     contrast = None if real is None else real_contrast(real)
     scores = separation_scores(outputs, background_images, 1 - transparency, real_contrast=contrast)
     margin = to_rgb(to_uint8(torch.from_numpy(objects))).float().numpy() / 127.5 - 1
     grid = torch.from_numpy(swap_grid(outputs, margin, background_images))
-    reference = _describe_reference(swap, has_alpha=objects.shape[1] == 4, tolerance=tolerance)
+    reference = _describe_reference(swap, objects, tolerance)
     return SeparationResult(asdict(scores) | {"reference_matte": reference}, grid, backgrounds + 1)
 
 
-def _describe_reference(swap: SwapSpec, *, has_alpha: bool, tolerance: float) -> str:
+def _describe_reference(swap: SwapSpec, objects: NDArray[Any], tolerance: float) -> str:
     text = "the foreground's own alpha"
-    if not has_alpha:
-        text = f"the foreground keyed against its backdrop {BACKDROP}, tolerance {tolerance * 127.5:.0f} of 255"
+    if objects.shape[1] != 4:
+        backdrop, share = find_backdrop(objects, swap.declared.get(swap.front, BACKDROP))
+        text = f"the foreground keyed against its backdrop {backdrop}, tolerance {tolerance * 127.5:.0f} of 255{doubt_about_key(share)}"
     text += "".join(f", with {name}" for name in swap.covering)
     return text + "".join(f"; what {name} covers is not known" for name in swap.others if name not in swap.covering)
 
@@ -165,12 +176,43 @@ def change_when_moved(composer: LoadedArtifact, *, scenes: int = 16, seed: int =
     return None if change is None else change * 127.5
 
 
-def reference_matte(objects: NDArray[Any], tolerance: float = KEY_TOLERANCE) -> NDArray[Any]:
-    """Return the opacity of foreground layers: their own alpha, else what differs from `BACKDROP`.
+def find_backdrop(objects: NDArray[Any], declared: Color = BACKDROP) -> tuple[Color, float]:
+    """Find the plain colour that objects without alpha stand before, by the pixels along the borders of their pictures.
+
+    Args:
+        objects: (K, 1 or 3, H, W) in [-1, 1].
+        declared: By their recipe; taken if it is there, or if no other colour is.
+
+    Returns:
+        Red, green, blue, each 0 to 255, and the share of the border's pixels that have it, but for `KEY_TOLERANCE`.
+    """
+    colors = np.broadcast_to(objects, (len(objects), 3, *objects.shape[2:]))
+    border = np.concatenate([colors[:, :, 0], colors[:, :, -1], colors[:, :, 1:-1, 0], colors[:, :, 1:-1, -1]], axis=2)  # (K, 3, pixels)
+    red, green, blue = (round((float(value) + 1) * 127.5) for value in np.median(border, axis=(0, 2)))
+    shares = {color: _share_of_color(border, color) for color in (declared, (red, green, blue))}
+    likely = next((color for color, share in shares.items() if share >= MIN_PLAIN_SHARE), declared)
+    return likely, shares[likely]
+
+
+def _share_of_color(border: NDArray[Any], color: Color) -> float:
+    reference = np.array(color, np.float64)[None, :, None] / 127.5 - 1
+    return float((np.abs(border - reference).max(axis=1) <= KEY_TOLERANCE).mean())
+
+
+def doubt_about_key(share: float) -> str:
+    """Return what is to be said if too small a share of the border has the colour that a foreground is keyed against; else nothing."""
+    if share >= MIN_PLAIN_SHARE:
+        return ""
+    return f"; no plain backdrop: {share:.0%} of its border has that colour, so what is keyed is not the object"
+
+
+def reference_matte(objects: NDArray[Any], tolerance: float = KEY_TOLERANCE, backdrop: Color = BACKDROP) -> NDArray[Any]:
+    """Return the opacity of foreground layers: their own alpha, else what differs from the backdrop.
 
     Args:
         objects: (K, 1, 3 or 4, H, W) in [-1, 1].
         tolerance: See `KEY_TOLERANCE`; has no effect on foregrounds with alpha.
+        backdrop: See `find_backdrop`; has no effect on foregrounds with alpha.
 
     Returns:
         (K, H, W) in [0, 1].
@@ -178,13 +220,15 @@ def reference_matte(objects: NDArray[Any], tolerance: float = KEY_TOLERANCE) -> 
     if objects.shape[1] == 4:
         matte: NDArray[Any] = (objects[:, 3] + 1) / 2
         return matte
-    red, green, blue = (value / 127.5 - 1 for value in BACKDROP)
+    red, green, blue = (value / 127.5 - 1 for value in backdrop)
     return chroma_key_matte(objects, (red, green, blue), tolerance)
 
 
-def _placed_matte(stages: Any, name: str, backgrounds: int, tolerance: float) -> NDArray[Any]:
+def _placed_matte(stages: Any, name: str, backgrounds: int, tolerance: float, declared: Color) -> NDArray[Any]:
     """Return the reference mattes (K, H, W) of a layer as placed in the composition."""
-    mattes = reference_matte(stages.layers[name][::backgrounds].numpy(), tolerance)
+    objects = stages.layers[name][::backgrounds].numpy()
+    backdrop = BACKDROP if objects.shape[1] == 4 else find_backdrop(objects, declared)[0]
+    mattes = reference_matte(objects, tolerance, backdrop)
     if name not in stages.transforms:
         return mattes
     alpha = torch.from_numpy(mattes).float()[:, None]  # (K, 1, H, W)

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.pack.image_pack import BACKDROP, ImagePack
 from mitlgan.errors import ArtifactError, DataError, NanError
 from mitlgan.images.alpha import clip_to_alpha
 from mitlgan.images.pixels import composite_on, to_uint8
@@ -21,7 +21,7 @@ from mitlgan.metrics.clipping import ClippingCounter
 from mitlgan.metrics.extractors.extractor import CHUNK, Extractor, extract_chunks, extract_features
 from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR, open_extractor
 from mitlgan.metrics.feature_arrays import FeatureSets
-from mitlgan.metrics.feature_cache import BACKDROP, cached_pack_features, select_pictures
+from mitlgan.metrics.feature_cache import cached_pack_features, select_pictures
 from mitlgan.metrics.metric_table import METRICS, measure_all
 from mitlgan.runtime.distributed import ALONE, World, gather_objects
 from mitlgan.runtime.progress import LabeledProgressCallback
@@ -173,7 +173,7 @@ def evaluate_stream(
 
     Args:
         fake: Batches, each uint8 (n, 3, H, W).
-        real: Real images; alpha is composited on `BACKDROP`, mattes are dropped.
+        real: Real images; alpha is composited on their backdrop, mattes are dropped.
         protocol: How images are compared.
         extractor: See `evaluate`.
         progress: See `evaluate`.
@@ -275,7 +275,7 @@ def _count_clipping(pack: ImagePack, protocol: EvalProtocol) -> ClippingCounter:
     counter = ClippingCounter()
     indices = select_pictures(len(pack), protocol.samples, protocol.seed)
     for start in range(0, len(indices), CHUNK):
-        counter.add(pack.batch(indices[start : start + CHUNK], channels=3, backdrop=BACKDROP))
+        counter.add(pack.batch(indices[start : start + CHUNK], channels=3))
     return counter
 
 

@@ -16,6 +16,8 @@ from torch import Tensor
 from mitlgan.artifacts.card import Card
 from mitlgan.data.build.resize import crop_and_resize, to_planes
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
+from mitlgan.data.pack.image_pack import BACKDROP, Color
+from mitlgan.data.recipe_data import recorded_backdrop
 from mitlgan.data.sources.formats import allowed_formats
 from mitlgan.images.pixels import to_float, to_grayscale
 from mitlgan.inpainting.original import decode_original
@@ -41,7 +43,9 @@ def decode_picture(content: bytes, card: Card, option: str) -> Tensor:
         RequestRefused: 415, not a picture of an allowed format; 422, damaged, too large or too thin.
     """
     channels = card.image_channels
-    planes = to_planes(crop_and_resize(_decode(content, option, keep_alpha=channels == 4, size_px=card.size_px), card.size_px, RESIZE))[None]
+    backdrop = recorded_backdrop(card.recipe, channels)
+    picture = _decode(content, option, keep_alpha=channels == 4, size_px=card.size_px, backdrop=backdrop)
+    planes = to_planes(crop_and_resize(picture, card.size_px, RESIZE))[None]
     return to_float(torch.from_numpy(to_grayscale(planes) if channels == 1 else planes))
 
 
@@ -107,10 +111,10 @@ def decode_data_uri(uri: str, option: str) -> bytes:
         raise RequestRefused(422, f"{option}: its base64 is damaged; send it again") from None
 
 
-def _decode(content: bytes, option: str, *, keep_alpha: bool, size_px: int, ignore_profile: bool = False) -> Image.Image:
+def _decode(content: bytes, option: str, *, keep_alpha: bool, size_px: int, backdrop: Color = BACKDROP, ignore_profile: bool = False) -> Image.Image:
     _image_size(content, option)
     try:
-        return decode_bytes(content, keep_alpha=keep_alpha, size_px=size_px, ignore_profile=ignore_profile).picture
+        return decode_bytes(content, keep_alpha=keep_alpha, size_px=size_px, backdrop=backdrop, ignore_profile=ignore_profile).picture
     except UnreadableImageError as error:
         raise RequestRefused(422, f"{option}: {error}") from None
 

@@ -16,6 +16,7 @@ from mitlgan.data.demo import demo_pack
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.origin import describe_origin
+from mitlgan.data.recipe_data import recorded_backdrop
 from mitlgan.data.sources.split_folders import TRAIN
 from mitlgan.data.splits import DEMO, find_splits
 from mitlgan.errors import MitlganError, UsageError
@@ -165,12 +166,12 @@ def real_images_for(card: Card) -> tuple[ImagePack, str]:
 
 def _open_unchanged(card: Card, source: str, split: str) -> ImagePack | None:
     """Open a split of the artifact's data; None if the training images have changed."""
-    role = card.role
+    role, backdrop = card.role, recorded_backdrop(card.recipe, card.image_channels)
     if source == DEMO:
-        return demo_pack(role, card.size_px, split=split, count=DEMO_SCENES if role == "scene" else None)
+        return demo_pack(role, card.size_px, split=split, count=DEMO_SCENES if role == "scene" else None).with_backdrop(backdrop)
     data = card.recipe.get("data")
     resize = str(data.get("resize", "lanczos")) if isinstance(data, dict) else "lanczos"
-    training = open_data(source, role, card.size_px, resize=resize)
+    training = open_data(source, role, card.size_px, resize=resize, backdrop=backdrop)
     if training.content_sha256 != card.data.get("content_sha256"):
         return None
-    return training if split == TRAIN else open_data(source, role, card.size_px, resize=resize, split=split)
+    return training if split == TRAIN else open_data(source, role, card.size_px, resize=resize, split=split, backdrop=backdrop)

@@ -95,7 +95,7 @@ class HoledImageInputs:
         """Return pictures that are evenly spaced over the pack, with holes."""
         count = min(count, len(self.pack))
         indices = np.linspace(0, len(self.pack) - 1, count).astype(np.int64)
-        real = to_float(self.pack.batch(indices, backdrop=self.recipe.data.backdrop))
+        real = to_float(self.pack.batch(indices))
         holes = self._holes(count, np.random.default_rng(derived_seed(0, "snapshot holes")))
         return torch.cat([real, holes], dim=1).to(self.world.device)
 

@@ -152,7 +152,7 @@ class NetworkUpdates:
 
     def real_batch(self, update: int) -> Tensor:
         """Return the real images of a critic update, (N, C, H, W) in [-1, 1]."""
-        pixels = self.setup.pack.batch(self.sampler.indices(update), channels=self.channels, backdrop=self.recipe.data.backdrop)
+        pixels = self.setup.pack.batch(self.sampler.indices(update), channels=self.channels)
         if self.recipe.data.mirror:
             is_mirrored = draw_uniform((len(pixels),), random_generator(self.recipe.seed, "mirrored", update, self.world.share)) < 0.5
             pixels = torch.where(is_mirrored.view(-1, 1, 1, 1), pixels.flip(3), pixels)

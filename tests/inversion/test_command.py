@@ -104,6 +104,13 @@ def test_any_picture_gets_the_artifacts_size(folder: Path, fg: LoadedArtifact) -
     assert torch.equal(to_uint8(target[None])[0], torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1))
 
 
+def test_a_cut_out_stands_before_the_colour_that_the_artifact_learned(folder: Path, fg: LoadedArtifact) -> None:
+    Image.new("RGBA", (8, 8), (200, 100, 0, 0)).save(folder / "empty.png")
+    for backdrop in ((255, 255, 255), (0, 9, 200)):
+        card = fg.card.model_copy(update={"recipe": {"data": {"backdrop": list(backdrop)}}})
+        assert tuple(to_uint8(read_target(folder / "empty.png", card)[None])[0, :, 0, 0].tolist()) == backdrop
+
+
 def test_a_cut_out_keeps_its_transparency(folder: Path, placed: LoadedArtifact) -> None:
     card = placed.card.model_copy(update={"image_channels": 4})
     Image.new("RGBA", (8, 8), (200, 100, 0, 128)).save(folder / "clear.png")

@@ -15,10 +15,20 @@ from torch import Tensor, nn
 from mitlgan import networks
 from mitlgan.artifacts.card import Card, LayerCard
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
+from mitlgan.data.pack.image_pack import BACKDROP
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import UsageError
 from mitlgan.metrics import layer_swap
-from mitlgan.metrics.layer_swap import PROBE_POSITIONS, SwapSpec, change_when_moved, measure_separation, real_contrast, swap_for
+from mitlgan.metrics.layer_swap import (
+    PROBE_POSITIONS,
+    SwapSpec,
+    change_when_moved,
+    doubt_about_key,
+    find_backdrop,
+    measure_separation,
+    real_contrast,
+    swap_for,
+)
 from mitlgan.networks import Composer, LayerTransform, Network
 from mitlgan.networks.translators.bounded_residual import BoundedResidual
 from mitlgan.recipe import ComposerRecipe, ThesisGeneratorRecipe
@@ -37,10 +47,11 @@ def disc(seed: int) -> Tensor:
 
 
 class Paste:
-    """A perfect composer over foregrounds with alpha or on a white backdrop."""
+    """A perfect composer over foregrounds with alpha or on a plain backdrop, white by default."""
 
-    def __init__(self, alpha: bool, opacity: float = 1.0, right_px: int = 0) -> None:
+    def __init__(self, alpha: bool, opacity: float = 1.0, right_px: int = 0, backdrop: tuple[int, int, int] = BACKDROP) -> None:
         self.alpha, self.opacity, self.right_px = alpha, opacity, right_px
+        self.backdrop = torch.tensor(backdrop).view(3, 1, 1) / 127.5 - 1
 
     def layers(self, seeds: Mapping[str, Sequence[int]]) -> SimpleNamespace:
         mattes = torch.stack([disc(seed) for seed in seeds["fg"]])[:, None]
@@ -48,7 +59,7 @@ class Paste:
         backs = torch.stack([picture(seed, 1) for seed in seeds["bg"]])
         shown = mattes.roll(self.right_px, 3) * self.opacity  # no disc comes near the edge
         output = shown * fronts.roll(self.right_px, 3) + (1 - shown) * backs
-        fg = torch.cat([mattes * (fronts + 1) - 1, mattes * 2 - 1], 1) if self.alpha else mattes * fronts + (1 - mattes)
+        fg = torch.cat([mattes * (fronts + 1) - 1, mattes * 2 - 1], 1) if self.alpha else mattes * fronts + (1 - mattes) * self.backdrop
         return SimpleNamespace(layers={"fg": fg, "bg": backs}, output=output, transforms=self.stands(len(fronts)))
 
     def stands(self, count: int) -> dict[str, LayerTransform]:
@@ -70,6 +81,41 @@ def test_a_perfect_composer_scores_perfectly_wherever_its_foreground_stands(alph
     assert found.grid.shape == (6 * 7, 3, SIDE, SIDE)
     assert found.columns == 7
     json.dumps(numbers, allow_nan=False)
+
+
+@pytest.mark.parametrize("is_declared", [True, False])
+@pytest.mark.parametrize("backdrop", [(0, 0, 0), (0, 255, 0), (250, 250, 255), (9, 99, 200)])
+def test_foregrounds_before_any_plain_colour_are_keyed_against_it(backdrop: tuple[int, int, int], is_declared: bool) -> None:
+    swap = SwapSpec(declared={"fg": backdrop} if is_declared else {})
+    numbers = measure_separation(Paste(False, backdrop=backdrop), foregrounds=5, backgrounds=6, swap=swap).numbers
+    assert numbers["matte_iou"] == pytest.approx(1)
+    assert (numbers["leak_b_to_f"], numbers["leak_f_to_b"]) == pytest.approx((0, 0), abs=1e-9)
+    near_white = backdrop == (250, 250, 255) and not is_declared  # within the tolerance of what an artifact without a colour stands before
+    assert f"backdrop {BACKDROP if near_white else backdrop}, tolerance 13 of 255" in numbers["reference_matte"]
+    assert "no plain backdrop" not in numbers["reference_matte"]
+
+
+def test_foregrounds_without_a_plain_backdrop_have_no_key_and_it_is_said() -> None:
+    noise = np.stack([picture(seed, 0).numpy() for seed in range(8)])
+    color, share = find_backdrop(noise, (1, 2, 3))
+    assert (color, share < 0.05) == ((1, 2, 3), True)
+    assert doubt_about_key(share).startswith("; no plain backdrop: 0% of its border has that colour")
+    assert doubt_about_key(0.5) == ""
+
+
+def test_the_colour_of_the_border_is_found_by_most_of_its_pixels() -> None:
+    objects = np.full((4, 3, 10, 10), -1.0)
+    objects[:, :, 4:, :] = 0.3  # objects that leave the picture at three sides, over less than half of the border
+    objects[1:3, :, 4:, :] = -1.0
+    assert find_backdrop(objects) == ((0, 0, 0), pytest.approx(1 - 0.5 * 20 / 36))
+    assert find_backdrop(objects[:, :1])[0] == (0, 0, 0)  # grey
+
+
+def test_a_declared_colour_comes_from_the_recipe_of_each_layers_generator() -> None:
+    card = card_of(None, fg="fg", bg="bg")
+    layers = {name: layer.model_copy(update={"card": {"made_by": {"data": {"backdrop": [0, 9, 8]}}}}) for name, layer in card.layers.items()}
+    assert swap_for(card.model_copy(update={"layers": layers | {"bg": card.layers["bg"]}})).declared == {"fg": (0, 9, 8)}
+    assert swap_for(card).declared == {}
 
 
 def test_a_background_that_shows_through_is_told() -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from mitlgan.data.pack.image_pack import FourthChannel, ImagePack
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import ArtifactError, DataError, NanError, UsageError
-from mitlgan.images.pixels import to_float
+from mitlgan.images.pixels import composite_on, to_float
 from mitlgan.metrics import protocol as evaluation
 from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.metrics.extractors.registry import open_extractor
@@ -197,6 +197,23 @@ def test_mattes_are_dropped_and_alpha_is_laid_on_the_backdrop(real: ImagePack, n
     alpha[:, :3] = np.minimum(alpha[:, :3], alpha[:, 3:])
     objects = pack(tmp_path / "objects.npy", alpha, "alpha")
     assert evaluate(Fake(alpha), objects, whole, extractor=network)["frechet"]["value"] == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("backdrop", [(0, 0, 0), (255, 255, 255), (0, 255, 0)])
+def test_a_generator_of_three_channels_is_measured_on_the_colour_that_it_learned(
+    backdrop: tuple[int, int, int], network: Extractor, tmp_path: Path
+) -> None:  # fmt: skip
+    whole = EvalProtocol(extractor="efficientnet-lite0@32", samples=60)
+    alpha = pictures(60, 6, channels=4)
+    alpha[:, :3] = np.minimum(alpha[:, :3], alpha[:, 3:])
+    objects = pack(tmp_path / "objects.npy", alpha, "alpha").with_backdrop(backdrop)
+    perfect = Fake(composite_on(alpha, backdrop))
+    values = {
+        color: evaluate(perfect, objects.with_backdrop(color), whole, extractor=network)["frechet"]["value"] for color in (backdrop, (9, 99, 200))
+    }
+    assert values[backdrop] == pytest.approx(0, abs=1e-3)
+    assert values[9, 99, 200] > 1
+    assert evaluate(perfect, objects, whole, extractor=network)["frechet"]["value"] == values[backdrop]  # from the cache of features
 
 
 def test_more_colour_than_alpha_never_wraps_around() -> None:

@@ -20,7 +20,7 @@ from torch import nn
 
 from mitlgan.bench.quality.sides import KidMeter, QualityPoint
 from mitlgan.bench.quality.tasks import QualityTask
-from mitlgan.metrics.feature_cache import BACKDROP
+from mitlgan.data.pack.image_pack import BACKDROP
 from mitlgan.recipe import to_toml
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers import tiny_runs
+from PIL import Image
 
 from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.load_save import load_network, save_network
@@ -42,6 +43,24 @@ def test_a_second_extractor_that_is_not_installed_is_left_out_in_one_line(
     assert [text for text in lines if "measured without" in text] == [line]
     with pytest.raises(UsageError, match="its weights are absent"):
         evaluate_artifact(artifact, data=pictures, extractors=[FIRST, SECOND])
+
+
+def test_real_pictures_stand_before_the_colour_that_the_generator_learned(artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MITLGAN_CACHE", str(tmp_path / "cache"))
+    network, card = load_network(artifact)
+    for number in range(12):
+        cutout = Image.new("RGBA", (card.size_px, card.size_px), (0, 0, 0, 0))
+        cutout.putpixel((4, number % 8), (250, 0, 0, 255))
+        (tmp_path / "objects").mkdir(exist_ok=True)
+        cutout.save(tmp_path / "objects" / f"{number}.png")
+    recipe = with_overrides(parse_recipe(card.recipe, "card"), data__backdrop=(0, 0, 0), evaluation__extractor=FIRST)
+    distances = []
+    for colored in (recipe, with_overrides(recipe, data__backdrop=(255, 255, 255))):
+        save_network(artifact, network, card.model_copy(update={"recipe": as_dict(colored)}))
+        measured = evaluate_artifact(artifact, data=str(tmp_path / "objects"), split="train")
+        assert measured.real.batch([0])[0, :, 0, 0].tolist() == list(colored.data.backdrop)
+        distances.append(measured.figures["frechet"]["value"])
+    assert abs(distances[0] - distances[1]) > 1  # the same samples, other real pictures
 
 
 def test_the_first_extractor_is_never_left_out(artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from mitlgan import networks
-from mitlgan.metrics.feature_cache import BACKDROP
+from mitlgan.data.pack.image_pack import BACKDROP
 from mitlgan.networks import Critic, Generator
 from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import load_recipe, with_overrides

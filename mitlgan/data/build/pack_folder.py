@@ -14,7 +14,7 @@ from mitlgan.data.build.notes import summarize_notes
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.build.resize import check_filter, crop_and_resize, to_planes
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
-from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.pack.image_pack import BACKDROP, Color, ImagePack
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.image_source import refuse_unreadable
@@ -82,8 +82,12 @@ def pack_split(
     progress: ProgressCallback = ignore_progress,
     say: Say = ignore_message,
     identity: str = "",
+    backdrop: Color = BACKDROP,
 ) -> ImagePack:
-    """Pack one split of a source; see `pack_folder`. `identity` is recorded in the manifest of a pack in the cache."""
+    """Pack one split of a source; see `pack_folder`.
+
+    `identity` is recorded in the manifest of a pack in the cache. Transparency that is not kept is composited on `backdrop`.
+    """
     check_filter(resize)
     source, with_matte = use_mattes(splits.source(split), "transparency is kept in their place" if keep_alpha else "")
     if limit is not None and limit < len(source.entries):
@@ -91,7 +95,7 @@ def pack_split(
     total, label = len(source.entries), f"--data {source.spec}"
     skipped, notes = list[dict[str, str]](), list[tuple[str, str]]()
     with PackWriter(out, size_px, "alpha" if keep_alpha else "matte" if with_matte else None) as writer:
-        results = in_order(source.iterate(), _picture_packer(size_px, resize, keep_alpha))
+        results = in_order(source.iterate(), _picture_packer(size_px, resize, keep_alpha, backdrop))
         for done, (entry, result) in enumerate(results, start=1):
             if isinstance(result, UnreadableImageError):
                 skipped.append({"name": entry.name, "reason": str(result)})
@@ -117,13 +121,13 @@ def pack_split(
         )
 
 
-def _picture_packer(size_px: int, resize: str, keep_alpha: bool) -> Callable[[ImageEntry], Result]:
+def _picture_packer(size_px: int, resize: str, keep_alpha: bool, backdrop: Color) -> Callable[[ImageEntry], Result]:
     """Return the function that decodes and reduces one picture, in any thread."""
 
     def pack(entry: ImageEntry) -> Result:
         with translate_resource_faults(f"picture {entry.name!r}"):
             try:
-                decoded = decode_bytes(entry.read(), keep_alpha=keep_alpha, size_px=size_px)
+                decoded = decode_bytes(entry.read(), keep_alpha=keep_alpha, size_px=size_px, backdrop=backdrop)
                 record: dict[str, Any] = {"sha256": decoded.sha256, "width": decoded.width, "height": decoded.height}
                 planes = to_planes(crop_and_resize(decoded.picture, size_px, resize))
                 if entry.matte is not None:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 PREPARED_PACK = "prepared.npy"  # what `data prepare` leaves in its folder
 FourthChannel = Literal["alpha", "matte"]
+Color = tuple[int, int, int]
+BACKDROP: Color = (255, 255, 255)
+"""What lies behind objects with alpha, unless `data.backdrop` of a recipe says otherwise."""
 NO_MATTE = "has no alpha or matte, but 4 channels are needed; use pictures with transparency (`mitlgan data split` makes them), or 3 image channels"
 # What numpy.load raises for damaged files.
 DAMAGE_ERRORS = (OSError, EOFError, ValueError, SyntaxError, tokenize.TokenError, TypeError, KeyError, OverflowError, MemoryError, RecursionError,
@@ -39,12 +42,14 @@ class ImagePack:
         path: The `.npy` file.
         manifest: The manifest without its list of sources (`sources` yields those).
         pixels: (N, C, H, W) uint8, memory-mapped, read-only.
+        backdrop: Red, green, blue, each 0 to 255: what objects with alpha are composited on, in training and in every measurement alike.
     """
 
-    def __init__(self, path: Path, manifest: dict[str, Any], pixels: NDArray[np.uint8]) -> None:
+    def __init__(self, path: Path, manifest: dict[str, Any], pixels: NDArray[np.uint8], backdrop: Color = BACKDROP) -> None:
         self.path = path
         self.manifest = manifest
         self.pixels = pixels
+        self.backdrop = backdrop
 
     @classmethod
     def open(cls, path: str | Path, *, verify: bool = True) -> ImagePack:
@@ -93,6 +98,10 @@ class ImagePack:
         same = isinstance(recorded, dict) and all(recorded.get(key) == value for key, value in made_by.items())
         return packed if same else None
 
+    def with_backdrop(self, backdrop: Color) -> ImagePack:
+        """Return the same pictures on another colour: red, green, blue, each 0 to 255."""
+        return ImagePack(self.path, self.manifest, self.pixels, backdrop)
+
     def __len__(self) -> int:
         return len(self.pixels)
 
@@ -139,14 +148,13 @@ class ImagePack:
             return Image.frombytes("RGBa", (self.size_px, self.size_px), planes.transpose(1, 2, 0).tobytes())
         return Image.fromarray(np.ascontiguousarray(planes[:3].transpose(1, 2, 0)))
 
-    def batch(self, indices: Sequence[int] | NDArray[np.int64], channels: int = 3, backdrop: tuple[int, int, int] = (255, 255, 255)) -> torch.Tensor:
+    def batch(self, indices: Sequence[int] | NDArray[np.int64], channels: int = 3) -> torch.Tensor:
         """Copy pictures out of the pack.
 
         Args:
             indices: Positions of the pictures, in [0, len).
-            channels: 3: objects with alpha are composited on `backdrop`, mattes are dropped, grey is repeated; 4: as stored; 1: as stored, or
+            channels: 3: objects with alpha are composited on the pack's backdrop, mattes are dropped, grey is repeated; 4: as stored; 1: as stored, or
                 converted to grey.
-            backdrop: Red, green, blue, each 0 to 255.
 
         Returns:
             (N, channels, H, W) uint8.
@@ -166,7 +174,7 @@ class ImagePack:
         if self.fourth_channel == "matte":
             pixels = np.ascontiguousarray(pixels[:, :3])
         elif self.fourth_channel == "alpha":
-            pixels = composite_on(pixels, backdrop)
+            pixels = composite_on(pixels, self.backdrop)
         return torch.from_numpy(pixels if channels == 3 else to_grayscale(pixels))
 
     def mattes(self, indices: Sequence[int] | NDArray[np.int64]) -> torch.Tensor | None:

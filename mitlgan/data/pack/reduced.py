@@ -37,17 +37,18 @@ def reduced_pack(pack: ImagePack, size_px: int) -> ImagePack:
     made_by = {"command": "reduce", "identity": identity, "from_px": pack.size_px, "from_sha256": pack.content_sha256}
     cached = ImagePack.open_cached(path, {"identity": identity})
     if cached is not None:
-        return cached
+        return cached.with_backdrop(pack.backdrop)
     with PackWriter(path, size_px, pack.fourth_channel, grey=pack.channels == 1) as writer:
         sources = pack.sources()
         for first in range(0, len(pack), BATCH):
             pixels = average_pixels(pack.pixels[first : first + BATCH], pack.size_px // size_px)
             writer.extend(pixels, list(islice(sources, len(pixels))))
         manifest = pack.manifest
-        return writer.publish(
+        reduced = writer.publish(
             resize=f"{manifest['resize']}, then averages of {pack.size_px // size_px} x {pack.size_px // size_px} pixels", crop=str(manifest["crop"]),
             licence=str(manifest["licence"]), made_by=made_by, skipped=[], split=manifest.get("split"),
         )  # fmt: skip
+    return reduced.with_backdrop(pack.backdrop)
 
 
 def average_pixels(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:

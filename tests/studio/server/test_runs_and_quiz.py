@@ -194,6 +194,17 @@ def test_a_quiz_asks_about_the_pictures_that_the_artifact_was_trained_on(artifac
     assert words == "the pictures of shoes; it was trained on them"
 
 
+def test_real_cut_outs_stand_before_the_colour_of_the_generated_ones(artifacts: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "shoes").mkdir()
+    Image.new("RGBA", (8, 8), (200, 100, 0, 0)).save(tmp_path / "shoes" / "0.png")
+    card = mitlgan.load(artifacts["scene"]).card
+    card = card.model_copy(update={"recipe": card.recipe | {"data": {"backdrop": [0, 9, 200]}}})
+    pack = open_data(str(tmp_path / "shoes"), "scene", card.size_px, backdrop=(0, 9, 200))
+    card = card.model_copy(update={"data": {"source": str(tmp_path / "shoes"), "content_sha256": pack.content_sha256}})
+    real, _ = real_or_fake.real_images_for(card)
+    assert real.batch([0])[0, :, 0, 0].tolist() == [0, 9, 200]
+
+
 @pytest.mark.parametrize(("held_out", "taken"), [(("test",), "test"), (("validation",), "validation"), (("validation", "test"), "test")])
 def test_held_out_pictures_of_the_set_come_first(artifacts: dict[str, Path], tmp_path: Path, held_out: tuple[str, ...], taken: str) -> None:
     card = mitlgan.load(artifacts["scene"]).card

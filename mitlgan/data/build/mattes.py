@@ -20,6 +20,12 @@ LOSSY_SUFFIXES = (".jpg", ".jpeg")
 """Of files that hold no numbers of classes: their values are not exact, and where there is no object they may be a little above 0."""
 MIN_FLAT_SHARE = 0.75
 """Share of neighbouring pixels in the areas of such a mask that are equal; a matte of an empty picture, with a little noise, has fewer."""
+MAX_VOID_SHARE = 0.3
+"""Share of 255, which masks of classes have along borders, among the pixels of such a mask that are not 0; an object of a matte has more."""
+COLORED = 64
+"""Difference of the channels of a pixel, 0 to 255, from which on it has a colour."""
+MAX_COLORED_SHARE = 0.05
+"""Share of pixels with a colour, among those that are not black, up to which a matte counts as grey."""
 
 
 def use_mattes(source: ImageSource, unwanted: str = "") -> tuple[ImageSource, bool]:
@@ -72,12 +78,31 @@ def decode_matte(matte: ImageEntry, picture: DecodedImage) -> Image.Image:
         hint = "; pictures are turned upright by their EXIF, so its matte must be upright, too" if is_sideways else ""
         raise UnreadableImageError(f"its matte is {decoded.width} x {decoded.height} px, itself {picture.width} x {picture.height}{hint}")
     alpha = decoded.picture.getchannel("A")
-    plane = alpha if alpha.getextrema() != (255, 255) else decoded.picture.convert("L")
-    brightest = max(level for level, count in enumerate(plane.histogram()) if count)
+    is_transparent = alpha.getextrema() != (255, 255)
+    plane = alpha if is_transparent else decoded.picture.convert("L")
     name = PurePosixPath(matte.name).name
-    if 0 < brightest <= MAX_LABEL and not name.lower().endswith(LOSSY_SUFFIXES) and _is_flat(np.asarray(plane)):
-        raise UnreadableImageError(f"its matte {name!r} looks like labels 0..{brightest}; scale it to 0..255: the object white, all else black")
+    if not is_transparent and _is_colored(np.asarray(decoded.picture)[:, :, :3]):
+        raise UnreadableImageError(f"its matte {name!r} is in colours, as masks of classes are; give one in grey: the object white, all else black")
+    highest = 0 if name.lower().endswith(LOSSY_SUFFIXES) else _highest_label(np.asarray(plane))
+    if highest:
+        raise UnreadableImageError(f"its matte {name!r} looks like labels 0..{highest}; scale it to 0..255: the object white, all else black")
     return plane
+
+
+def _is_colored(pixels: NDArray[np.uint8]) -> bool:
+    """Return whether a picture (H, W, 3) is one in colours, by its pixels that are not black."""
+    brightest = pixels.max(axis=2)
+    spread = brightest - pixels.min(axis=2)
+    return int((spread >= COLORED).sum()) > MAX_COLORED_SHARE * max(int((brightest > 0).sum()), 1)
+
+
+def _highest_label(levels: NDArray[np.uint8]) -> int:
+    """Return the highest number of a class in a mask (H, W) that looks like one of classes, with 255 for borders or without; 0 for a matte."""
+    is_void = levels == 255
+    numbers = np.where(is_void, 0, levels)
+    highest, marked = int(numbers.max()), int((levels > 0).sum())
+    is_mask = 0 < highest <= MAX_LABEL and int(is_void.sum()) <= MAX_VOID_SHARE * marked and _is_flat(numbers)
+    return highest if is_mask else 0
 
 
 def _is_flat(levels: NDArray[np.uint8]) -> bool:

@@ -42,6 +42,7 @@ LABELS = {
     "0 and 1": Image.fromarray(plane(0, 1)),
     "1 everywhere": Image.fromarray(plane(1)),
     "classes": Image.fromarray(plane(0, 3, 20, 7)),
+    "classes with borders of 255": Image.fromarray(plane(0, 3, 3, 3, 20, 20, 255, 7, 7, 0)),
     "many classes": Image.fromarray(plane(*range(34))),
     "bytes in 16 bits": Image.fromarray(plane(0, 255, kind=np.uint16)),
 }
@@ -50,6 +51,8 @@ MATTES = {
     "one bit": (Image.fromarray(plane(0, 255)).convert("1"), 255),
     "soft": (Image.fromarray(plane(*range(256))), 243),
     "faint": (Image.fromarray(plane(0, 30, 90)), 90),
+    "an object with a hard edge beside a faint one": (Image.fromarray(plane(0, 30, 255)), 255),
+    "a soft edge in a large faint area": (Image.fromarray(plane(0, 30, 30, 30, 30, 30, 30, 30, 200, 255)), 255),
     "noise beside an object": (Image.fromarray(plane(0, 1, 2, 255)), 255),
     "no object": (Image.fromarray(plane(0)), 0),
     "16 bits": (Image.fromarray(plane(0, 65535, kind=np.uint16)), 255),
@@ -68,6 +71,26 @@ def decoded(folder: Path, matte: Image.Image) -> Image.Image:
 def test_labels_are_no_matte(tmp_path: Path, kind: str) -> None:
     with pytest.raises(UnreadableImageError, match=r"^its matte 'a\.matte\.png' looks like labels 0\.\.[0-9]+; scale it to 0\.\.255"):
         decoded(tmp_path, LABELS[kind])
+
+
+def in_colours(name: str) -> Image.Image:
+    """A mask of classes as Pascal VOC colours them: by a palette, or in RGB."""
+    mask = Image.fromarray(plane(0, 1, 15, 15, 2)).convert("P")
+    mask.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0] + [0] * 36 + [192, 128, 128])
+    return mask if name == "palette" else mask.convert("RGB")
+
+
+@pytest.mark.parametrize("name", ["palette", "RGB"])
+def test_masks_in_colours_are_no_matte(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UnreadableImageError, match=r"^its matte 'a\.matte\.png' is in colours, as masks of classes are; give one in grey"):
+        decoded(tmp_path, in_colours(name))
+
+
+def test_a_little_colour_along_an_edge_is_a_matte(tmp_path: Path) -> None:
+    """As an editor leaves it, or JPEG."""
+    grey = np.repeat(plane(*[0] * 10, *[255] * 10)[:, :, None], 3, axis=2)
+    grey[4, 10] = (255, 128, 128)
+    assert decoded(tmp_path, Image.fromarray(grey)).getextrema() == (0, 255)
 
 
 @pytest.mark.parametrize("kind", MATTES)

@@ -66,7 +66,8 @@ def match_masks(names: Sequence[str]) -> dict[str, str]:
     paths = {place: tuple(place.split("/")) if place else () for place in set(places.values())}
     depth = _common_depth(list(paths.values()))  # a folder around all tells nothing
     folders = {folder: _read_folder(folder) for path in paths.values() for folder in path[depth:]}
-    marked = {place for place, path in paths.items() if _says_mask([folders[folder] for folder in path[depth:]])}
+    told = {place: _innermost([folders[folder] for folder in path[depth:]]) for place, path in paths.items()}
+    marked = {place for place, folder in told.items() if folder.is_mask}
     keys = {place: tuple(rest for folder in path[depth:] if (rest := folders[folder].rest)) for place, path in paths.items()}
     matches = _match_beside(places)
     if not marked:
@@ -81,7 +82,36 @@ def match_masks(names: Sequence[str]) -> dict[str, str]:
             own = ((keys[place], stem) for stem in _stems_of_picture(_stem(name)))
             if picture := next((pictures[one] for one in own if one in pictures), ""):
                 matches[name] = picture
+    unmatched = [name for name, place in places.items() if place in marked and name not in matches]
+    return matches | _match_numbered(unmatched, [name for name, place in places.items() if told[place].is_picture])
+
+
+def _match_numbered(masks: Sequence[str], pictures: Sequence[str]) -> dict[str, str]:
+    """Return the masks of folders of masks that belong to a picture elsewhere by a name that no other picture has.
+
+    Such are `ISIC_0012_segmentation.png` of `ISIC_0012.jpg`, where the mask's own name says mask, too, and `00012_hair.png` of `12.jpg`.
+
+    Args:
+        masks: Names in folders of masks.
+        pictures: Names in folders of pictures.
+    """
+    by_stem: dict[str, str] = {}
+    for name in pictures if masks else ():
+        stem = _without_zeros(_stem(name))
+        by_stem[stem] = "" if stem in by_stem else name
+    matches: dict[str, str] = {}
+    for name in masks:
+        stem = _stem(name)
+        number = stem.partition("_")[0]
+        start = _without_mask_words(stem) or (number if number.isdecimal() and (number != stem or number[0] == "0") else "")
+        if start and (picture := by_stem.get(_without_zeros(start))):
+            matches[name] = picture
     return matches
+
+
+def _without_zeros(stem: str) -> str:
+    """Return a name without the zeros before its number; other names as they are."""
+    return stem.lstrip("0") or "0" if stem.isdecimal() else stem
 
 
 def _match_beside(places: Mapping[str, str]) -> dict[str, str]:
@@ -106,9 +136,9 @@ def _common_depth(paths: Sequence[Key]) -> int:
     return next((depth for depth, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), min(len(first), len(last)))
 
 
-def _says_mask(folders: Sequence[_Folder]) -> bool:
-    """Whether a file in nested folders is a mask by the innermost folder that tells: `segmentation/images/` holds pictures."""
-    return next((folder.is_mask for folder in reversed(folders) if folder.is_mask or folder.is_picture), False)
+def _innermost(folders: Sequence[_Folder]) -> _Folder:
+    """Return the innermost of nested folders that tells what is in it: `segmentation/images/` holds pictures; else one that tells nothing."""
+    return next((folder for folder in reversed(folders) if folder.is_mask or folder.is_picture), _Folder(False, False, ""))
 
 
 def _read_folder(name: str) -> _Folder:
@@ -116,7 +146,7 @@ def _read_folder(name: str) -> _Folder:
 
     `train_masks` belongs to `train`, but `ski_mask`, a class, does not belong to `ski`: beside other words than a split's, only `ski_images` does.
     """
-    folded = [word.casefold() for word in _WORD_END.split(name) if word]
+    folded = " ".join(word.casefold() for word in _WORD_END.split(name) if word).replace("ground truth", "groundtruth").split()
     whole = "".join(folded)
     if whole in MASK_FOLDER_WORDS or whole in PICTURE_WORDS:
         return _Folder(whole in MASK_FOLDER_WORDS, whole in PICTURE_WORDS, "")

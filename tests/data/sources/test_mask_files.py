@@ -43,6 +43,15 @@ MASKED = {
     "COCO": (["images/train2017/a.jpg"], ["annotations/train2017/a.png", "stuffthingmaps/train2017/a.png", "labels/train2017/a.png"]),
     "COCO without a folder of images": (["val2017/a.jpg"], ["stuffthingmaps/val2017/a.png"]),
     "CamVid": (["train/x_1.png", "val/y.png"], ["train_labels/x_1_L.png", "val_labels/y_L.png"]),
+    "CelebAMask-HQ": (
+        ["CelebA-HQ-img/0.jpg", "CelebA-HQ-img/1.jpg", "CelebA-HQ-img/12.jpg"],
+        ["CelebAMask-HQ-mask-anno/0/00000_hair.png", "CelebAMask-HQ-mask-anno/0/00000_l_eye.png", "CelebAMask-HQ-mask-anno/7/00012_skin.png"],
+    ),
+    "ISIC": (
+        ["ISIC2018_Task1-2_Training_Input/ISIC_0000000.jpg", "ISIC2018_Task1-2_Training_Input/ISIC_0000001.jpg"],
+        ["ISIC2018_Task1_Training_GroundTruth/ISIC_0000000_segmentation.png", "ISIC2018_Task1_Training_GroundTruth/ISIC_0000001_segmentation.png"],
+    ),
+    "numbers with zeros": (["images/7.jpg", "images/12.jpg"], ["masks/0007.png", "masks/0012.png"]),
     "LIP": (["TrainVal_images/train_images/a.jpg"], ["TrainVal_parsing_annotations/train_segmentations/a.png"]),
 }
 PICTURES = {
@@ -50,6 +59,9 @@ PICTURES = {
     "class folders of other words": ["annotations/0.png", "cars/0.png", "gt/0.png", "labels/0.png", "seg/0.png"],
     "class folders by split": ["train/labels/0.png", "train/cans/0.png", "test/labels/0.png", "test/cans/0.png"],
     "a class and one like it": ["gas/0.png", "gas_mask/0.png", "ski/0.png", "ski mask/0.png"],
+    "classes of numbers": ["hats/1.png", "masks/0001.png", "masks/1_front.png"],
+    "numbers of several sets": ["x/images/1.png", "y/images/1.png", "z/masks/0001.png"],
+    "numbers of none": ["images/1.png", "masks/0002.png", "masks/0003_hair.png"],
     "a mask alone": ["masks/a.png", "masks/b.png"],
     "masks by split alone": ["masks/train/a.png", "masks/test/b.png"],
     "other names": ["images/a.png", "masks/c.png"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -205,7 +206,8 @@ def render_evenly(
 def concat_stages(parts: Sequence[CompositionStages]) -> CompositionStages:
     """Concatenate batches of stages of the same network."""
     mattes = [part.matte for part in parts if part.matte is not None]
-    return CompositionStages(
+    return replace(
+        parts[0],
         layers={name: torch.cat([part.layers[name] for part in parts]) for name in parts[0].layers},
         fused=torch.cat([part.fused for part in parts]),
         matte=torch.cat(mattes) if mattes else None,
@@ -225,7 +227,8 @@ def run_network(
     """Return every stage of a network's images, clamped to [-1, 1], on the CPU."""
     if isinstance(network, Composer):
         stages = network.layers(z, transforms, strengths)
-        return CompositionStages(
+        return replace(
+            stages,
             layers={name: _clamped(image) for name, image in stages.layers.items()},
             fused=_clamped(stages.fused),
             matte=None if stages.matte is None else stages.matte.float().cpu(),

@@ -25,7 +25,7 @@ from mitlgan.runtime.files import ensure_folder, write_json
 from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.progress import Reporter
 
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 """Raised when the way to a number changes, so that older measurements are not used."""
 
 ENLARGEMENT = "bicubic"
@@ -137,7 +137,7 @@ class CachedEvaluator:
     def evaluate_anchors(self, packs: Mapping[str, ImagePack]) -> dict[str, dict[str, Any]]:
         """Return the metrics of the anchors; see `metrics.protocol.measure_anchors`."""
         images: Mapping[str, ImagePack | Iterable[Tensor]] = packs
-        key = {"anchors": {name: pack.content_sha256 for name, pack in packs.items()}}
+        key = {"anchors": {name: pack.measured_sha256 for name, pack in packs.items()}}
         return self.cached(key, lambda: measure_anchors(self.real, self.protocol, images, extractor=self.extractor))
 
     def cached(self, key: Mapping[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -150,7 +150,7 @@ class CachedEvaluator:
                 **key,
                 "form": CACHE_VERSION,
                 "protocol": dataclasses.asdict(protocol),
-                "data": real.content_sha256,
+                "data": real.measured_sha256,
                 "extractor": self.extractor.name,
                 "weights": self.extractor.weights_sha256,
                 # These change the last digits; without them a number would depend on who measured first.

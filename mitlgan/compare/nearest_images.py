@@ -41,7 +41,7 @@ def nearest_training_images(evaluator: CachedEvaluator, path: Path, training: Im
         (caption, uint8 images) of the samples and of their neighbors, and a sentence that says how usual such nearness is.
     """
     seeds = evaluator.protocol.seeds()[:NEAREST_SAMPLES]
-    key = {"nearest": read_weights_hash(path), "training": training.content_sha256, "of": NEAREST_SAMPLES, "count": count}
+    key = {"nearest": read_weights_hash(path), "training": training.measured_sha256, "of": NEAREST_SAMPLES, "count": count}
     pairs = evaluator.cached(key, lambda: _measure(evaluator, path, training, seeds, count))
     samples = to_rgb(to_uint8(load_artifact(path, device=evaluator.device).sample([seeds[index] for index in pairs["samples"]])))
     captions = ("The samples nearest to a training picture", "Their nearest training pictures")

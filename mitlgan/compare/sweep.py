@@ -133,7 +133,7 @@ def _measure(
         "name": Path(recipe.data.source).name, "count": len(real), "size_px": real.size_px, "channels": real.channels,
         "split": protocol.split, "real": min(protocol.samples, len(real)),
     }  # fmt: skip
-    inputs = {"artifact": artifact.tensors_sha256, "data": real.content_sha256, "weights": extractor.weights_sha256}
+    inputs = {"artifact": artifact.tensors_sha256, "data": real.measured_sha256, "weights": extractor.weights_sha256}
     key = {**inputs, **asdict(protocol), "extractor": extractor.name}
     path = out / "results" / (f"{recipe.name}.json" if is_first else f"{recipe.name}-{extractor.name.replace('/', '_')}.json")
     saved = read_json(path)
@@ -142,7 +142,7 @@ def _measure(
     halves_path = (
         out
         / "results"
-        / f"halves-{real.content_sha256[:16]}-{protocol.samples}-{extractor.name.replace('/', '_')}-{extractor.weights_sha256[:16]}.json"
+        / f"halves-{real.measured_sha256[:16]}-{protocol.samples}-{extractor.name.replace('/', '_')}-{extractor.weights_sha256[:16]}.json"
     )
     halves = read_json(halves_path)
     if not halves:

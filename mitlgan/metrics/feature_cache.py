@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mitlgan.data.pack.cache import cache_dir
-from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.pack.image_pack import BACKDROP, ImagePack
 from mitlgan.errors import ResourceError
 from mitlgan.metrics.extractors.extractor import CHUNK, Extractor, extract_chunks
 from mitlgan.runtime.distributed import ALONE, World, any_rank
@@ -72,13 +72,13 @@ def _cache_file(pack: ImagePack, extractor: Extractor, count: int, seed: int) ->
     """Return the cache file of these features; None if there is no cache folder, which costs time only."""
     key = {
         "form": _CACHE_VERSION,
-        "data": pack.content_sha256,
+        "data": pack.measured_sha256,
         "extractor": extractor.name,
         "weights": extractor.weights_sha256,
         "count": count,
         "of": len(pack),
         "seed": seed,
-        "backdrop": pack.backdrop,
+        "backdrop": BACKDROP,
         # These change the last digits; without them a result would depend on who filled the cache.
         "device": extractor.device.type,
         "threads": torch.get_num_threads(),

@@ -304,6 +304,7 @@ def _measure(
         "data_sha256": real.content_sha256,
         "size_px": real.size_px,
         "seed": protocol.seed,
+        **({} if real.measured_sha256 == real.content_sha256 else {"backdrop": list(real.backdrop)}),
     }
     sets = FeatureSets(real_features, fake_features, extractor, counter, protocol.seed, protocol.extrapolate)
     return {"schema_version": SCHEMA_VERSION, "protocol": asdict(protocol), **measure_all(sets, provenance)}

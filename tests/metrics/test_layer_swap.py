@@ -196,16 +196,28 @@ def test_the_frontmost_and_the_backmost_are_swapped() -> None:
         swap_for(card_of(None, fg="fg"))
 
 
-def movable(end: nn.Module) -> LoadedArtifact:
+def movable(end: nn.Module, **placement: object) -> LoadedArtifact:
     """Objects with mattes over backgrounds of 8 px, and an end."""
     torch.manual_seed(0)
     forms = {"fg": ThesisGeneratorRecipe(latent_dim=3, widths=(4,), image_channels=4), "bg": ThesisGeneratorRecipe(latent_dim=3, widths=(4,))}
     generators = {name: networks.build_generator(form, 8).eval() for name, form in forms.items()}
-    recipe = ComposerRecipe.model_validate({"fusion": {"kind": "alpha"}, "translator": {"kind": "none"}, "placement": {"scale": (0.3, 0.4)}})
+    recipe = ComposerRecipe.model_validate(
+        {"fusion": {"kind": "alpha"}, "translator": {"kind": "none"}, "placement": {"scale": (0.3, 0.4), **placement}}
+    )
     composer = Composer(generators, networks.build_composer(recipe, generators, 8).fusion, end, 8).eval().requires_grad_(False)
     layers = {name: LayerCard(role=name, generator=form, sha256_before="", sha256_after="") for name, form in forms.items()}  # type: ignore[arg-type]
     card = Card(kind="composer", role="scene", size_px=8, latent_dims=composer.latent_dims, composer=recipe, layers=layers)
     return LoadedArtifact(composer, card)
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("scale", [(0.12, 0.2), (0.3, 0.4), (0.9, 1.0)])
+def test_the_reference_is_the_matte_as_the_composition_placed_it(scale: tuple[float, float], antialias: bool) -> None:
+    made = movable(nn.Identity(), scale=scale, antialias=antialias)
+    stages = made.layers(range(40))  # in more than one batch
+    assert stages.antialias == made.layers_from_latents(made.latents([0])).antialias == antialias
+    placed = (stages.placed["fg"][:, 3] + 1) / 2
+    assert np.allclose(layer_swap._placed_matte(stages, "fg", 1, 0.1, BACKDROP), placed.numpy(), atol=1e-6)
 
 
 def test_a_pasted_layer_that_moves_changes_nothing_else_and_an_end_may() -> None:

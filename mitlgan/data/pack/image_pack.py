@@ -7,6 +7,7 @@ reads memory only. Channels: 1 (grey), 3 (RGB), or 4, where the fourth is the *a
 
 from __future__ import annotations
 
+import hashlib
 import tokenize
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -125,6 +126,13 @@ class ImagePack:
     def content_sha256(self) -> str:
         """Hash of the pixels in their order; tells whether a dataset changed."""
         return str(self.manifest["content_sha256"])
+
+    @property
+    def measured_sha256(self) -> str:
+        """Hash of the pixels and of what lies behind transparency; tells whether a measurement against these pictures can be used again."""
+        if self.fourth_channel != "alpha" or self.backdrop == BACKDROP:
+            return self.content_sha256
+        return hashlib.sha256(f"{self.content_sha256} on {self.backdrop}".encode()).hexdigest()
 
     def sources(self) -> Iterator[dict[str, Any]]:
         """Yield the origin of each picture, in order; see `mitlgan.data.pack.manifest.parse_source`.

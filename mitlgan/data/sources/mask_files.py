@@ -66,8 +66,8 @@ def match_masks(names: Sequence[str]) -> dict[str, str]:
     paths = {place: tuple(place.split("/")) if place else () for place in set(places.values())}
     depth = _common_depth(list(paths.values()))  # a folder around all tells nothing
     folders = {folder: _read_folder(folder) for path in paths.values() for folder in path[depth:]}
-    told = {place: _innermost([folders[folder] for folder in path[depth:]]) for place, path in paths.items()}
-    marked = {place for place, folder in told.items() if folder.is_mask}
+    deciding = {place: _innermost([folders[folder] for folder in path[depth:]]) for place, path in paths.items()}
+    marked = {place for place, folder in deciding.items() if folder.is_mask}
     keys = {place: tuple(rest for folder in path[depth:] if (rest := folders[folder].rest)) for place, path in paths.items()}
     matches = _match_beside(places)
     if not marked:
@@ -83,7 +83,7 @@ def match_masks(names: Sequence[str]) -> dict[str, str]:
             if picture := next((pictures[one] for one in own if one in pictures), ""):
                 matches[name] = picture
     unmatched = [name for name, place in places.items() if place in marked and name not in matches]
-    return matches | _match_numbered(unmatched, [name for name, place in places.items() if told[place].is_picture])
+    return matches | _match_numbered(unmatched, [name for name, place in places.items() if deciding[place].is_picture])
 
 
 def _match_numbered(masks: Sequence[str], pictures: Sequence[str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from mitlgan.runtime.progress import format_duration
 from mitlgan.stages.training_speed import measure_iterations, measure_work, open_loop, peak_memory_bytes
 from mitlgan.training.checkpoint import CHECKPOINTS_KEPT
 from mitlgan.training.loop import SNAPSHOT_IMAGES, TrainingLoop
-from mitlgan.training.schedule import EARLY_SHARES, count_generator_updates
+from mitlgan.training.schedule import EARLY_SHARES, count_generator_updates, count_intervals
 
 STATS_LINE_BYTES = 600
 """Size of a line of statistics and one of timing, about."""
@@ -194,10 +194,16 @@ def busy_note(estimates: Iterable[TrainingEstimate]) -> str | None:
 def _count_writes(recipe: Recipe, updates: int) -> tuple[int, int]:
     """Return how many snapshots and checkpoints a training of so many generator updates writes."""
     training = recipe.training
-    kimg = updates * training.batch * recipe.objective.critic_steps / 1000
-    snapshots = updates / training.snapshot_iterations if training.snapshot_iterations else kimg / training.snapshot_kimg
-    checkpoints = updates / training.checkpoint_iterations if training.checkpoint_iterations else kimg / training.checkpoint_kimg
-    return 2 + len(EARLY_SHARES) + int(snapshots), 2 + int(checkpoints)  # the first and the last besides those of the interval
+    snapshots = _count_at_intervals(recipe, updates, training.snapshot_kimg, training.snapshot_iterations)
+    checkpoints = _count_at_intervals(recipe, updates, training.checkpoint_kimg, training.checkpoint_iterations)
+    return 2 + len(EARLY_SHARES) + snapshots, 2 + checkpoints  # the first and the last besides those of the interval
+
+
+def _count_at_intervals(recipe: Recipe, updates: int, interval_kimg: float, interval_iterations: int | None) -> int:
+    """Return how many whole intervals there are in so many generator updates."""
+    if interval_iterations is not None:
+        return updates // interval_iterations
+    return count_intervals(updates * recipe.training.batch * recipe.objective.critic_steps / 1000, interval_kimg)
 
 
 def _disk_bytes(recipe: Recipe, loop: TrainingLoop, updates: int, checkpoint_bytes: int, snapshots: int, checkpoints: int) -> int:
@@ -214,8 +220,8 @@ def _disk_bytes(recipe: Recipe, loop: TrainingLoop, updates: int, checkpoint_byt
 def _kept_artifacts(recipe: Recipe, updates: int) -> int:
     """Return how many artifacts a training keeps on its way, at most."""
     training = recipe.training
-    interval = updates / training.artifact_iterations if training.artifact_iterations else training.kimg / (training.artifact_kimg or math.inf)
-    return len(training.keep_kimg) + len(training.keep_s) + int(interval)
+    at_intervals = _count_at_intervals(recipe, updates, training.artifact_kimg or math.inf, training.artifact_iterations)
+    return len(training.keep_kimg) + len(training.keep_s) + at_intervals
 
 
 def _peak_memory(world: World) -> int:

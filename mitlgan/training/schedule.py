@@ -12,6 +12,8 @@ from mitlgan.training.counters import Counters
 
 EARLY_SHARES = (0.01, 0.02, 0.05)
 """Shares of the length at which there are snapshots besides those of the recipe's interval: an early look at a long run."""
+ROUNDING = 1e-6
+"""By how much less of kimg, seconds or a share counts as a point that was reached: 0.6 / 0.2 is slightly less than 3."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,17 @@ class Schedule:
     def _is_due(self, before: Position, counters: Counters, interval_kimg: float, interval_iterations: int | None) -> bool:
         if interval_iterations is not None:
             return counters.iteration % interval_iterations == 0
-        return math.floor(counters.kimg / interval_kimg) > math.floor(before.kimg / interval_kimg)
+        return count_intervals(counters.kimg, interval_kimg) > count_intervals(before.kimg, interval_kimg)
 
 
 def crosses_any(points: Sequence[float], before: float, now: float) -> bool:
     """Whether any of the points is in (before, now], up to rounding errors."""
-    return any(before < point - 1e-6 <= now for point in points)
+    return any(before < point - ROUNDING <= now for point in points)
+
+
+def count_intervals(kimg: float, interval_kimg: float) -> int:
+    """Return how many whole intervals are over after so many kimg, up to rounding errors."""
+    return math.floor((kimg + ROUNDING) / interval_kimg)
 
 
 def kimg_to_images(kimg: float) -> int:

@@ -110,3 +110,8 @@ def kimg_to_images(kimg: float) -> int:
 def count_generator_updates(recipe: Recipe) -> int:
     """Return the number of generator updates in a recipe's length."""
     return -(-kimg_to_images(recipe.training.kimg) // (recipe.training.batch * recipe.objective.critic_steps))
+
+
+def count_updates_of_critic_alone(recipe: Recipe) -> int:
+    """Return the number of iterations, from the beginning of a training of one size, in which only the critic learns."""
+    return -(-kimg_to_images(recipe.training.critic_first_kimg or 0.0) // (recipe.training.batch * recipe.objective.critic_steps))

@@ -39,13 +39,9 @@ class Schedule:
         """Return how far the training is."""
         return Position(counters.kimg, counters.cpu_seconds if self.training.clock == "cpu" else counters.seconds)
 
-    def remaining_s(self, counters: Counters) -> float | None:
-        """Return the estimated time to the end in seconds; None before the first iteration."""
-        if not counters.seconds or not counters.images_shown:
-            return None
-        images_per_s = counters.images_shown / counters.seconds
-        to_length_s = (self.training.kimg - counters.kimg) * 1000 / images_per_s
-        return max(0.0, min(to_length_s, self.limit_s - self.position(counters).elapsed_s))
+    def step_begin(self, counters: Counters) -> Position:
+        """Return where the present size of a ladder began; the beginning of the run without a ladder."""
+        return Position(counters.step_images / 1000, counters.step_cpu_seconds if self.training.clock == "cpu" else counters.step_seconds)
 
     def is_over(self, counters: Counters, world: World) -> bool:
         """Whether the training has its full length or has used up its time, on any rank: each has a clock of its own."""
@@ -67,7 +63,7 @@ class Schedule:
 
     def is_early_snapshot_due(self, before: Position, counters: Counters) -> bool:
         """Whether an iteration that began at a position has passed one of `EARLY_SHARES` of the length."""
-        begin = Position(counters.step_images / 1000, counters.step_cpu_seconds if self.training.clock == "cpu" else counters.step_seconds)
+        begin = self.step_begin(counters)
         return crosses_any(EARLY_SHARES, self._share(before, begin), self._share(self.position(counters), begin))
 
     def is_checkpoint_due(self, before: Position, counters: Counters) -> bool:

@@ -1,23 +1,15 @@
-"""Lengths of training for equal budgets: of real images, of measured seconds (wall or CPU), or of multiply-accumulates.
-
-Multiply-accumulates of training are counted, not measured: a backward pass to weights and inputs as twice the forward pass, one to the inputs
-alone as once, and the backward pass of a gradient penalty's own gradient as twice what it differentiates.
-"""
+"""Lengths of training for equal budgets: of real images, of measured seconds (wall or CPU), or of multiply-accumulates."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
-from mitlgan import networks, objectives
 from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.errors import UsageError
-from mitlgan.networks import count_macs, summarize_blocks
-from mitlgan.recipe import Recipe, ladder_steps, parse_recipe, with_overrides, with_total_kimg
+from mitlgan.recipe import Recipe, parse_recipe, with_overrides, with_total_kimg
 from mitlgan.runtime.progress import UNBOUNDED_KIMG
-from mitlgan.training import augmentation
+from mitlgan.training.costs import step_costs
 
 CLOCKS = {"seconds": None, "cpu-seconds": "cpu"}
 """Resource in seconds -> `training.clock`."""
@@ -25,8 +17,6 @@ CLOCKS = {"seconds": None, "cpu-seconds": "cpu"}
 MIN_LENGTH_S = 0.1
 EARLY_FRACTIONS = (0.25, 0.5)
 """Fractions of the first budget at which arms are measured, too: the thesis asks about early training."""
-
-TERA = 1e12
 
 
 def measurement_points(budgets: Sequence[float]) -> tuple[float, ...]:
@@ -65,7 +55,7 @@ def records_macs(records: Sequence[Mapping[str, Any]], layers: Mapping[str, Gene
 
 def step_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> tuple[float, ...]:
     """Return the cost of training at each size of a ladder, or the one cost of a recipe without; see `training_macs`."""
-    return tuple(_macs_at_one_size(step, layers) for step in ladder_steps(recipe))
+    return tuple(cost.both for cost in step_costs(recipe, layers))
 
 
 def _step_lengths(recipe: Recipe) -> list[float]:
@@ -86,29 +76,6 @@ def _kimg_at_macs(recipe: Recipe, costs: Sequence[float], macs: float, end_macs:
         reached = min(length * factor, left / cost)
         kimg, left = kimg + reached, left - reached * cost
     return kimg
-
-
-def _macs_at_one_size(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> float:
-    """Return the cost of training at one size; see `training_macs`."""
-    with torch.random.fork_rng(devices=[]):
-        critic = networks.build_critic(recipe.critic, recipe.size_px)  # with weights: spectral normalization takes long without
-    with torch.device("meta"):
-        if recipe.generator is not None:
-            network: networks.Network = networks.build_generator(recipe.generator, recipe.size_px)
-        else:
-            assert recipe.composer is not None
-            network = networks.build_composer(recipe.composer, {name: form.build() for name, form in layers.items()}, recipe.size_px)
-    rows = summarize_blocks(critic, critic.input_shape)
-    score = sum(row.multiply_accumulates for row in rows)
-    fixed = sum(row.multiply_accumulates for row in rows if not row.trainable)  # a frozen network, without a backward pass in its updates
-    image = count_macs(network, network.input_shape)
-    frozen = sum(count_macs(generator, generator.input_shape) for generator in network.frozen_generators().values())
-    objective = objectives.build(recipe.objective)
-    critic_update = image + 2 * (3 * (score - fixed) + fixed) + objective.penalty_scores * score  # per real image
-    if recipe.augment is not None and recipe.augment.probability == "auto":
-        critic_update += 2 * score / augmentation.ADAPTATION_INTERVAL  # a look at overfitting
-    generator_update = frozen + 3 * (image - frozen) + objective.generator_update_scores * score
-    return 1000 * (critic_update + generator_update / recipe.objective.critic_steps) / TERA
 
 
 def with_equal_length(recipe: Recipe, resource: str, costs: Sequence[float], stage: float, extra: float = 0.0) -> Recipe:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import shutil
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -21,7 +22,7 @@ from mitlgan.runtime.progress import format_duration
 from mitlgan.stages.training_speed import measure_iterations, measure_work, open_loop, peak_memory_bytes
 from mitlgan.training.checkpoint import CHECKPOINTS_KEPT
 from mitlgan.training.loop import SNAPSHOT_IMAGES, TrainingLoop
-from mitlgan.training.schedule import EARLY_SHARES, count_generator_updates
+from mitlgan.training.schedule import EARLY_SHARES, count_generator_updates, count_intervals, count_updates_of_critic_alone
 
 STATS_LINE_BYTES = 600
 """Size of a line of statistics and one of timing, about."""
@@ -130,20 +131,13 @@ def estimate_training(
         DataError: There are no usable pictures.
     """
     with open_loop(recipe, world, layers=layers, pack=pack) as loop:
-        iteration = measure_iterations(loop)
+        both = measure_iterations(loop)
+        alone = measure_iterations(loop, is_critic_alone=True) if recipe.training.critic_first_kimg else both
         snapshot = measure_work(lambda: loop.writer.write_snapshot(loop.state, loop.snapshot_inputs))
         checkpoint = measure_work(lambda: loop.writer.write_checkpoint(loop.state))
         checkpoint_bytes = sum(path.stat().st_size for path in (loop.run_directory.path / "checkpoints").iterdir())
-    training, updates = recipe.training, count_generator_updates(recipe)
-    snapshots, checkpoints = _count_writes(recipe, updates)
-    seconds, cpu_seconds = (
-        updates * once + snapshots * picture + checkpoints * saved for once, picture, saved in zip(iteration, snapshot, checkpoint, strict=True)
-    )
-    if training.limit_s is not None and (end_s := cpu_seconds if training.clock == "cpu" else seconds) > training.limit_s:
-        share = training.limit_s / end_s
-        seconds, cpu_seconds, updates = seconds * share, cpu_seconds * share, math.ceil(updates * share)
-        snapshots, checkpoints = _count_writes(recipe, updates)
-    disk_bytes = _disk_bytes(recipe, loop, updates, checkpoint_bytes, snapshots, checkpoints)
+    updates, seconds, cpu_seconds = _time_of(recipe, _PartTimes(both, alone, snapshot, checkpoint))
+    disk_bytes = _disk_bytes(recipe, loop, updates, checkpoint_bytes, *_count_writes(recipe, updates))
     return TrainingEstimate(label or f"{recipe.command} {recipe.role}", updates, seconds, cpu_seconds, _peak_memory(world), disk_bytes)
 
 
@@ -191,13 +185,44 @@ def busy_note(estimates: Iterable[TrainingEstimate]) -> str | None:
     return f"this machine is busy with other work; the training itself needs about {format_duration(cpu_seconds)} of CPU time"
 
 
+class _PartTimes(NamedTuple):
+    """Wall and CPU seconds of an iteration in which both networks learn, of one of the critic alone, of a snapshot and of a checkpoint."""
+
+    both: tuple[float, float]
+    alone: tuple[float, float]
+    snapshot: tuple[float, float]
+    checkpoint: tuple[float, float]
+
+
+def _time_of(recipe: Recipe, times: _PartTimes) -> tuple[int, float, float]:
+    """Return a training's generator updates, wall and CPU seconds; its time ends it if its kimg do not end it before."""
+    training, alone = recipe.training, count_updates_of_critic_alone(recipe)
+
+    def seconds_of(updates: int) -> list[float]:
+        counts = (max(0, updates - alone), min(updates, alone), *_count_writes(recipe, updates))
+        return [sum(count * part[clock] for count, part in zip(counts, times, strict=True)) for clock in (0, 1)]
+
+    clock, limit_s, updates = int(training.clock == "cpu"), training.limit_s or math.inf, count_generator_updates(recipe)
+    if seconds_of(updates)[clock] > limit_s:
+        updates = 1 + bisect_left(range(1, updates), limit_s, key=lambda count: seconds_of(count)[clock])
+    seconds, cpu_seconds = seconds_of(updates)
+    share = min(1.0, limit_s / max((seconds, cpu_seconds)[clock], 1e-9))
+    return updates, seconds * share, cpu_seconds * share
+
+
 def _count_writes(recipe: Recipe, updates: int) -> tuple[int, int]:
     """Return how many snapshots and checkpoints a training of so many generator updates writes."""
     training = recipe.training
-    kimg = updates * training.batch * recipe.objective.critic_steps / 1000
-    snapshots = updates / training.snapshot_iterations if training.snapshot_iterations else kimg / training.snapshot_kimg
-    checkpoints = updates / training.checkpoint_iterations if training.checkpoint_iterations else kimg / training.checkpoint_kimg
-    return 2 + len(EARLY_SHARES) + int(snapshots), 2 + int(checkpoints)  # the first and the last besides those of the interval
+    snapshots = _count_at_intervals(recipe, updates, training.snapshot_kimg, training.snapshot_iterations)
+    checkpoints = _count_at_intervals(recipe, updates, training.checkpoint_kimg, training.checkpoint_iterations)
+    return 2 + len(EARLY_SHARES) + snapshots, 2 + checkpoints  # the first and the last besides those of the interval
+
+
+def _count_at_intervals(recipe: Recipe, updates: int, interval_kimg: float, interval_iterations: int | None) -> int:
+    """Return how many whole intervals there are in so many generator updates."""
+    if interval_iterations is not None:
+        return updates // interval_iterations
+    return count_intervals(updates * recipe.training.batch * recipe.objective.critic_steps / 1000, interval_kimg)
 
 
 def _disk_bytes(recipe: Recipe, loop: TrainingLoop, updates: int, checkpoint_bytes: int, snapshots: int, checkpoints: int) -> int:
@@ -214,8 +239,8 @@ def _disk_bytes(recipe: Recipe, loop: TrainingLoop, updates: int, checkpoint_byt
 def _kept_artifacts(recipe: Recipe, updates: int) -> int:
     """Return how many artifacts a training keeps on its way, at most."""
     training = recipe.training
-    interval = updates / training.artifact_iterations if training.artifact_iterations else training.kimg / (training.artifact_kimg or math.inf)
-    return len(training.keep_kimg) + len(training.keep_s) + int(interval)
+    at_intervals = _count_at_intervals(recipe, updates, training.artifact_kimg or math.inf, training.artifact_iterations)
+    return len(training.keep_kimg) + len(training.keep_s) + at_intervals
 
 
 def _peak_memory(world: World) -> int:

@@ -21,10 +21,11 @@ from mitlgan.data.pack.writer import PackWriter
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.recipe import Recipe, with_overrides
 from mitlgan.runtime.distributed import World
-from mitlgan.runtime.progress import SilentReporter
+from mitlgan.runtime.progress import UNBOUNDED_KIMG, SilentReporter
 from mitlgan.stages.setup import make_setup
 from mitlgan.training import run_directory
 from mitlgan.training.loop import TrainingLoop, translate_memory_error
+from mitlgan.training.schedule import Schedule
 from mitlgan.training.setup import TrainingSetup
 
 MIN_ITERATIONS, MAX_ITERATIONS = 3, 50
@@ -78,8 +79,15 @@ def open_loop(
             raise translate_memory_error(error, run, recipe, is_resumed=False) from None
 
 
-def measure_iterations(loop: TrainingLoop) -> tuple[float, float]:
-    """Return wall and CPU seconds of one iteration, the mean of several after a first one, which is slower."""
+def measure_iterations(loop: TrainingLoop, *, is_critic_alone: bool = False) -> tuple[float, float]:
+    """Return wall and CPU seconds of one iteration, the mean of several after a first one, which is slower.
+
+    Args:
+        loop: Its networks and counters change.
+        is_critic_alone: Whether only the critic learns in these iterations, wherever the recipe says so; else both networks do.
+    """
+    first_kimg = UNBOUNDED_KIMG if is_critic_alone else None
+    loop.schedule = Schedule(with_overrides(loop.recipe, training__critic_first_kimg=first_kimg))
     loop.train_iteration()
     _wait(loop.world)
     start, count = _clocks(), 0
@@ -114,7 +122,7 @@ def on_free_cores(wall_s: float, cpu_s: float, threads: int) -> tuple[float, flo
 def measure_training_speed(
     recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None = None, *, threads: int | None = None, device: str = "cpu"
 ) -> TrainingSpeed:
-    """Run some iterations of a recipe on random pictures.
+    """Run some iterations of a recipe on random pictures; both networks learn in them, as in most of a training.
 
     Args:
         recipe: Of a generator or a composition.
@@ -122,7 +130,7 @@ def measure_training_speed(
         threads: CPU threads; None for those of this process.
         device: Where to train.
     """
-    recipe = with_overrides(recipe, training__critic_first_kimg=None, transfer=None)  # later iterations, of which there are more, train both networks
+    recipe = with_overrides(recipe, transfer=None)
     with tempfile.TemporaryDirectory() as folder, _threads(threads), torch.random.fork_rng(devices=[]):
         pack = _random_pack(Path(folder) / "pictures.npy", recipe)
         with open_loop(recipe, World(0, 1, torch.device(device)), layers=layers, pack=pack) as loop:

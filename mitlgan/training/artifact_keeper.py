@@ -56,7 +56,7 @@ class ArtifactKeeper:
     def keep(self, state: TrainingState) -> Network:
         """Write the moving average as an artifact, evaluate it if the recipe asks for that, and return the network."""
         network = recalibrate_batchnorm(copy.deepcopy(state.ema), self.recipe.seed).cpu()
-        path = self.run.path / "kept" / f"{state.counters.kimg:010.3f}" / f"{network.kind}.safetensors"
+        path = self.run.kept_folder(state.counters.kimg) / f"{network.kind}.safetensors"
         ensure_folder(path.parent, root=self.run.path)
         card = make_training_card(self.run, self.recipe, self.setup, state, network)
         save_network(path, network, card)

@@ -63,6 +63,12 @@ class Counters:
         """Thousand real images shown to the critic."""
         return self.images_shown / 1000
 
+    @property
+    def step_images_per_s(self) -> float:
+        """Mean speed at the present size; 0 before its first iteration."""
+        seconds = self.seconds - self.step_seconds
+        return (self.images_shown - self.step_images) / seconds if seconds > 0 else 0.0
+
     def next_step(self) -> Counters:
         """Return the counters with which the next step of a ladder begins: it has networks of its own, of which nothing is known yet."""
         of_networks = (

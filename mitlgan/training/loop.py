@@ -30,7 +30,7 @@ from mitlgan.training.progress_animation import write_progress
 from mitlgan.training.ranks import share_batch
 from mitlgan.training.run_directory import Run
 from mitlgan.training.run_writer import RunWriter
-from mitlgan.training.schedule import Schedule
+from mitlgan.training.schedule import Position, Schedule
 from mitlgan.training.setup import Callbacks, TrainingSetup
 from mitlgan.training.state import TrainingState
 from mitlgan.training.stopwatch import Stopwatch
@@ -177,6 +177,8 @@ class TrainingLoop:
         writer.write_status("running", counters, logged)
         self.monitor.record_initial_weights(state.generator_parameters, state.critic_parameters, counters)
         is_last = schedule.is_over(counters, self.world)
+        if counters.iteration > counters.step_iteration and not (is_last and self.setup.is_last_step):
+            self._save_missing_artifact()
         self._stop_if_diverged(is_last)  # a run that was killed between its last checkpoint and this check
         self.stopwatch.reset()
         while not is_last:
@@ -247,6 +249,14 @@ class TrainingLoop:
         if self.callbacks.save_artifact is not None and self.world.is_leader:
             self.callbacks.save_artifact(self.state)
         self.stopwatch.reset()
+
+    def _save_missing_artifact(self) -> None:
+        """Save the artifact that is due where a run is resumed and is not there: earlier versions saved some at the next iteration, or not at all."""
+        counters, now = self.state.counters, self.schedule.position(self.state.counters)
+        before = Position(now.kimg - self.recipe.training.batch * self.setup.objective.critic_steps / 1000, now.elapsed_s)
+        kept = {path.parent for path in self.run_directory.list_kept_artifacts()}
+        if self.schedule.is_artifact_due(before, counters) and self.run_directory.kept_folder(counters.kimg) not in kept:
+            self._save_artifact()
 
     def _measure_time(self, is_logged: bool) -> None:
         """Add the iteration's time to the counters."""

@@ -117,6 +117,10 @@ class Run:
         """Return the artifacts that were kept during training, the earliest first."""
         return [path for path in list_files(self.path / "kept", "*/*.safetensors", root=self.path) if is_regular(path, root=self.path)]
 
+    def kept_folder(self, kimg: float) -> Path:
+        """Return the folder of the artifact that is kept after so many kimg."""
+        return self.path / "kept" / f"{kimg:010.3f}"
+
     def list_snapshots(self) -> list[Path]:
         """Return the snapshots in the order of the training; files of other names come last."""
         paths = [path for path in list_files(self.path / "snapshots", "*.png", root=self.path) if is_regular(path, root=self.path)]

@@ -12,6 +12,8 @@ from mitlgan.training.counters import Counters
 
 EARLY_SHARES = (0.01, 0.02, 0.05)
 """Shares of the length at which there are snapshots besides those of the recipe's interval: an early look at a long run."""
+ROUNDING = 1e-6
+"""By how much less of kimg, seconds or a share counts as a point that was reached: 0.6 / 0.2 is slightly less than 3."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,9 @@ class Schedule:
         """Return how far the training is."""
         return Position(counters.kimg, counters.cpu_seconds if self.training.clock == "cpu" else counters.seconds)
 
-    def remaining_s(self, counters: Counters) -> float | None:
-        """Return the estimated time to the end in seconds; None before the first iteration."""
-        if not counters.seconds or not counters.images_shown:
-            return None
-        images_per_s = counters.images_shown / counters.seconds
-        to_length_s = (self.training.kimg - counters.kimg) * 1000 / images_per_s
-        return max(0.0, min(to_length_s, self.limit_s - self.position(counters).elapsed_s))
+    def step_begin(self, counters: Counters) -> Position:
+        """Return where the present size of a ladder began; the beginning of the run without a ladder."""
+        return Position(counters.step_images / 1000, counters.step_cpu_seconds if self.training.clock == "cpu" else counters.step_seconds)
 
     def is_over(self, counters: Counters, world: World) -> bool:
         """Whether the training has its full length or has used up its time, on any rank: each has a clock of its own."""
@@ -65,7 +63,7 @@ class Schedule:
 
     def is_early_snapshot_due(self, before: Position, counters: Counters) -> bool:
         """Whether an iteration that began at a position has passed one of `EARLY_SHARES` of the length."""
-        begin = Position(counters.step_images / 1000, counters.step_cpu_seconds if self.training.clock == "cpu" else counters.step_seconds)
+        begin = self.step_begin(counters)
         return crosses_any(EARLY_SHARES, self._share(before, begin), self._share(self.position(counters), begin))
 
     def is_checkpoint_due(self, before: Position, counters: Counters) -> bool:
@@ -87,12 +85,17 @@ class Schedule:
     def _is_due(self, before: Position, counters: Counters, interval_kimg: float, interval_iterations: int | None) -> bool:
         if interval_iterations is not None:
             return counters.iteration % interval_iterations == 0
-        return math.floor(counters.kimg / interval_kimg) > math.floor(before.kimg / interval_kimg)
+        return count_intervals(counters.kimg, interval_kimg) > count_intervals(before.kimg, interval_kimg)
 
 
 def crosses_any(points: Sequence[float], before: float, now: float) -> bool:
     """Whether any of the points is in (before, now], up to rounding errors."""
-    return any(before < point - 1e-6 <= now for point in points)
+    return any(before < point - ROUNDING <= now for point in points)
+
+
+def count_intervals(kimg: float, interval_kimg: float) -> int:
+    """Return how many whole intervals are over after so many kimg, up to rounding errors."""
+    return math.floor((kimg + ROUNDING) / interval_kimg)
 
 
 def kimg_to_images(kimg: float) -> int:
@@ -103,3 +106,8 @@ def kimg_to_images(kimg: float) -> int:
 def count_generator_updates(recipe: Recipe) -> int:
     """Return the number of generator updates in a recipe's length."""
     return -(-kimg_to_images(recipe.training.kimg) // (recipe.training.batch * recipe.objective.critic_steps))
+
+
+def count_updates_of_critic_alone(recipe: Recipe) -> int:
+    """Return the number of iterations, from the beginning of a training of one size, in which only the critic learns."""
+    return -(-kimg_to_images(recipe.training.critic_first_kimg or 0.0) // (recipe.training.batch * recipe.objective.critic_steps))

@@ -33,16 +33,22 @@ def row(seconds: float, cpu_seconds: float = 0.0, memory_bytes: int = 0, disk_by
     return TrainingEstimate("one", 1, seconds, cpu_seconds or seconds, memory_bytes, disk_bytes)
 
 
-def test_an_estimate_is_in_proportion_to_the_length_and_leaves_nothing(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An iteration takes two seconds, and one where the critic learns alone; half of it is CPU time. Nothing else takes time."""
     clock = [0.0]
     step = TrainingLoop.train_iteration
 
     def counted(self: TrainingLoop) -> object:
-        clock[0] += 2.0
+        clock[0] += 1.0 if self.schedule.trains_critic_alone(self.state.counters) else 2.0
         return step(self)
 
     monkeypatch.setattr(TrainingLoop, "train_iteration", counted)
     monkeypatch.setattr(training_speed, "_clocks", lambda: (clock[0], clock[0] / 2))
+
+
+@pytest.mark.usefixtures("costs")
+def test_an_estimate_is_in_proportion_to_the_length_and_leaves_nothing(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (scratch := tmp_path / "scratch").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     short, long = (estimate_training(tiny_runs.recipe("fg", packs["fg"], updates=updates), CPU) for updates in (10, 1000))
@@ -54,6 +60,46 @@ def test_an_estimate_is_in_proportion_to_the_length_and_leaves_nothing(packs: di
     by_cpu = estimate_training(tiny_runs.recipe("fg", packs["fg"], updates=1000, limit_s=60.0, clock="cpu"), CPU)
     assert (by_cpu.updates, by_cpu.seconds, by_cpu.cpu_seconds) == (60, pytest.approx(120), pytest.approx(60))
     assert [path for path in scratch.iterdir() if not path.name.startswith("torchinductor")] == []
+
+
+@pytest.mark.usefixtures("costs")
+@pytest.mark.parametrize(
+    ("first", "updates", "limit_s", "expected"),
+    [
+        (0.5, 10, None, (10, 1 + 9 * 2)),  # shorter than what is measured: the first update begins before its end
+        (3.3, 10, None, (10, 4 + 6 * 2)),
+        (300, 1000, None, (1000, 300 + 700 * 2)),  # longer
+        (20, 10, None, (10, 10)),
+        (300, 1000, 100.0, (100, 100)),  # time ends it while the critic learns alone,
+        (300, 1000, 400.0, (350, 400)),  # or later
+        (300, 1000, 1e6, (1000, 1700)),
+    ],
+)
+def test_the_critics_own_time_and_the_rest_each_count_as_long_as_they_last(
+    packs: dict[str, Path], first: float, updates: int, limit_s: float | None, expected: tuple[int, float]
+) -> None:
+    first_kimg = first * tiny_runs.PER_UPDATE / 1000
+    for clock in (None, "cpu"):
+        limit = limit_s if limit_s is None or clock is None else limit_s / 2
+        recipe = tiny_runs.recipe("fg", packs["fg"], updates=updates, critic_first_kimg=first_kimg, limit_s=limit, clock=clock)
+        estimate = estimate_training(recipe, CPU)
+        assert (estimate.updates, estimate.seconds, estimate.cpu_seconds) == (expected[0], pytest.approx(expected[1]), pytest.approx(expected[1] / 2))
+
+
+@pytest.mark.usefixtures("costs")
+def test_each_step_of_a_ladder_has_a_critics_own_time(tmp_path: Path) -> None:
+    tree = as_dict(tiny_runs.recipe("bg", tiny_runs.pack(tmp_path / "bg.npy", size_px=16), critic_first_kimg=0.016))
+    del tree["training"]["kimg"]
+    steps = [{"size_px": 8, "kimg": 0.08}, {"size_px": 16, "kimg": 0.16, "coarse_widths": [3], "fine_width": 2, "critic_first_kimg": 0.04}]
+    estimate = estimate_run(parse_recipe({**tree, "size_px": 16, "grow": steps}, "tiny"), CPU)
+    assert (estimate.updates, estimate.seconds) == (30, pytest.approx(2 + 8 * 2 + 5 + 15 * 2))
+
+
+@pytest.mark.usefixtures("costs")
+def test_a_speed_is_that_of_both_networks(packs: dict[str, Path]) -> None:
+    recipe = tiny_runs.recipe("fg", packs["fg"], critic_first_kimg=1.0)
+    speed = training_speed.measure_training_speed(recipe, threads=1)
+    assert speed.seconds_per_kimg == pytest.approx(1 / tiny_runs.PER_UPDATE * 1000)  # on a core that it has alone: its CPU time
 
 
 def test_the_disk_of_an_estimate_is_about_that_of_the_run(pretrain_fg: tiny_runs.StartRun) -> None:

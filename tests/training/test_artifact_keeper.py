@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from mitlgan.stages.existing_runs import find_matching_run
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import resume
 from mitlgan.stages.setup import setup_from_checkpoint
-from mitlgan.training import run_directory, run_writer
+from mitlgan.training import run_directory, run_writer, schedule
 from mitlgan.training.artifact_keeper import ArtifactKeeper
 from mitlgan.training.checkpoint import list_checkpoints, load_checkpoint
 from mitlgan.training.run_directory import Run
@@ -61,6 +62,31 @@ def test_a_resumed_run_keeps_the_same(
     assert stopped.artifact_file is None
     assert resume(stopped.path, environment).path == stopped.path
     assert kept_hashes(stopped) == kept_hashes(whole)
+
+
+@pytest.mark.parametrize(("end", "kept"), [(8, [3, 6, 9, 12]), (9, [3, 6, 9, 12]), (10, [3, 6, 10, 12]), (11, [3, 6, 10, 12])])
+def test_a_run_of_a_version_that_was_late_goes_on_without_a_gap_or_a_double(
+    packs: dict[str, Path], environment: RunContext, monkeypatch: pytest.MonkeyPatch, end: int, kept: list[int]
+) -> None:
+    """0.072 / 0.024 is less than 3: the third artifact came after update 10. The process was killed later; its checkpoint is of update `end`."""
+    recipe = tiny_runs.recipe("scene", packs["scene"], updates=13, artifact_kimg=0.024, checkpoint_iterations=1, checkpoints_kept=99)
+    whole = kept_hashes(pretrain(recipe, environment))
+    assert list(whole) == [3, 6, 9, 12]
+    with monkeypatch.context() as patch:
+        patch.setattr(schedule, "count_intervals", lambda kimg, interval_kimg: math.floor(kimg / interval_kimg))
+        tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=10)
+        with pytest.raises(Stopped):
+            pretrain(recipe, environment)
+    run = run_directory.list_runs(environment.root, recipe.command)[-1]
+    assert list(kept_hashes(run)) == [3, 6, 10]
+    for path in list_checkpoints(run.path):
+        if int(path.stem) > end:
+            path.unlink()
+    resume(run.path, environment)
+    assert list(kept_hashes(run)) == kept
+    assert {iteration: weights for iteration, weights in kept_hashes(run).items() if iteration != 10}.items() <= whole.items()
+    resume(run.path, environment)
+    assert list(kept_hashes(run)) == kept
 
 
 @pytest.mark.parametrize("iteration", [0, 1, 3])

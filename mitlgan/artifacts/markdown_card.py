@@ -58,7 +58,9 @@ def _describe_channels(card: Card) -> str:
 def _facts_table(artifact: LoadedArtifact) -> str:
     card = artifact.card
     latents = ", ".join(f"{name} ({dim})" for name, dim in card.latent_dims.items())
-    data = ", ".join(f"{key} {without_folder(str(value))}" for key, value in card.data.items() if key in ("source", "count", "content_sha256"))
+    data = ", ".join(
+        f"{key} {without_folder(str(value))}" for key, value in card.data.items() if key in ("source", "count", "enlarged", "content_sha256")
+    )
     rows = {
         "latents, standard normal": latents,
         "parameters": f"{count_parameters(artifact.network).parameters:,}, BatchNorm statistics counted",

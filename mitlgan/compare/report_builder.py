@@ -19,6 +19,7 @@ from mitlgan.compare.fairness import describe_fairness
 from mitlgan.compare.leads import lead_sentences
 from mitlgan.compare.plan import KIMG, RESOURCE_UNITS, TIME, ComparisonPlan
 from mitlgan.compare.trained_arms import DomainRun, TrainedArm
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.images.pixels import to_uint8
 from mitlgan.recipe import shipped_folder
 from mitlgan.report.formatting import number
@@ -52,7 +53,7 @@ def build_comparison(plan: ComparisonPlan, domain: DomainRun, evaluator: CachedE
         equal=fairness.equal, unequal=fairness.unequal, environment=environment_facts(), protocol=protocol,
         real=evenly_chosen(evaluator.real), domains=[domain_pictures(domain)],
         shipped=[*shipped_samples(recipe.size_px), *large_scenes(arms[0], recipe.size_px)],
-        trust=[*_short_training(arms), *evaluator.optimism_warnings(chooses_snapshots=bool(domain.budgets))],
+        trust=[*_short_training(arms), *_enlarged(evaluator.real), *evaluator.optimism_warnings(chooses_snapshots=bool(domain.budgets))],
         commands=[_command(plan, domain)], made_by=f"mitlgan {__version__}",
         budget_unit=RESOURCE_UNITS[domain.resource] if domain.budgets else "", lead_sentences=lead_sentences(arms, evaluator.validation_split),
     )  # fmt: skip
@@ -119,6 +120,10 @@ def protocol_facts(evaluator: CachedEvaluator) -> dict[str, Any]:
         "seed": protocol.seed,
         "data_sha256": evaluator.real.content_sha256,
     }
+
+
+def _enlarged(real: ImagePack) -> list[str]:
+    return [f"Of the real pictures, {sentence}."] if (sentence := real.describe_enlarged()) else []
 
 
 def _short_training(arms: Sequence[ArmResult]) -> list[str]:

@@ -68,11 +68,20 @@ def open_data(
     split = splits.require(requested)
     if sentence := splits.describe(split):
         say(sentence)
+    pack = _open_split(spec, splits, split, role, size_px, resize, backdrop, progress or ignore_progress, say)
+    if sentence := pack.describe_enlarged():
+        say(to_one_line(f"{spec}: {sentence}"))
+    return pack.with_backdrop(backdrop)
+
+
+def _open_split(
+    spec: str, splits: DataSplits, split: str, role: str, size_px: int, resize: str, backdrop: Color, progress: ProgressCallback, say: Say
+) -> ImagePack:
     if spec == DEMO:
-        return demo_pack(role, size_px, split=split, resize=resize).with_backdrop(backdrop)
+        return demo_pack(role, size_px, split=split, resize=resize)
     part = splits.parts[split]
     if part.source is not None:
-        pack = _open_folder(splits, split, role, size_px, resize, backdrop, progress or ignore_progress, say)
+        pack = _open_folder(splits, split, role, size_px, resize, backdrop, progress, say)
         for line in [*describe_unreadable(pack.manifest), *describe_leftovers(pack.manifest.get("leftovers", {}), include_counts=False)]:
             say(to_one_line(f"{spec}: {line}"))
         return pack
@@ -83,7 +92,7 @@ def open_data(
         say(to_one_line(f"{spec}: {line}"))
     if pack.size_px != size_px:
         raise DataError(f"--data {part.path}: holds {pack.size_px} px pictures; give one of {size_px} px, or the folder itself")
-    return pack.with_backdrop(backdrop)
+    return pack
 
 
 def _open_folder(
@@ -98,12 +107,11 @@ def _open_folder(
     path = cache_dir() / f"{safe_name(folder.name, 40)}-{split}-{role}-{size_px}px-{identity[:24]}.npy"
     cached = ImagePack.open_cached(path, {"identity": identity})
     if cached is not None:
-        return cached.with_backdrop(backdrop)
+        return cached
     keep_alpha = role == "fg" and are_mostly_cutouts(source.entries)
-    pack = pack_split(
+    return pack_split(
         splits, split, path, size_px=size_px, resize=resize, keep_alpha=keep_alpha, progress=progress, say=say, identity=identity, backdrop=backdrop
     )
-    return pack.with_backdrop(backdrop)
 
 
 def _open_known_format(path: Path, size_px: int, resize: str, split: str) -> ImagePack:

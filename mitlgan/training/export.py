@@ -75,7 +75,10 @@ def make_training_card(run: Run, recipe: Recipe, setup: TrainingSetup, state: Tr
     return make_card(
         network, recipe, layers=layers, parent=dict(setup.header.get("parent", {})), iterations=counters.iteration,
         kimg=(counters.images_shown - counters.step_images) / 1000,
-        data={"source": recipe.data.source, "count": len(pack), "content_sha256": pack.content_sha256},
+        data={
+            "source": recipe.data.source, "count": len(pack), **({"enlarged": pack.enlarged_count} if pack.enlarged_count else {}),
+            "content_sha256": pack.content_sha256,
+        },
         seconds=round(counters.seconds - counters.step_seconds, 3), cpu_seconds=round(counters.cpu_seconds - counters.step_cpu_seconds, 3),
         licence=recipe.licence or ("MIT" if recipe.data.source == "demo" else ""), credit=str(pack.manifest.get("licence") or ""),
         notes="; ".join(_notes(counters)),

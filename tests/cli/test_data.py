@@ -247,3 +247,14 @@ def test_check_names_folders_next_to_what_it_checked(named: str, command: Comman
     for out in outs:
         assert Path(out).resolve().parent == folder.resolve()
         assert Path(out).name in ("in-more", "in-clean")
+
+
+def test_pictures_that_are_enlarged_are_told_by_data_commands_and_trainings(command: Command, tmp_path: Path) -> None:
+    mixed = images.fill(tmp_path / "in", 4, size=(40, 20))
+    sentence = "all 4 pictures are smaller than 32 px and were enlarged: blurred, as nothing sharper is in them"
+    packed = command("data", "pack", mixed, "--out", tmp_path / "p.npy", "--size", 32, "--json")
+    assert (packed.json["enlarged"], sentence in packed.err) == (4, True)
+    prepared = command("data", "prepare", mixed, "--out", tmp_path / "prepared", "--size", 32, "--json")
+    assert prepared.json["enlarged"] == prepared.json["count"] > 0
+    dry = command("pretrain", "bg", "--data", tmp_path / "p.npy", "--set", "size_px=32", "--dry-run", "--out", tmp_path / "runs")
+    assert f"p.npy: {sentence}" in dry.err

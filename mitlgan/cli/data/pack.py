@@ -41,6 +41,9 @@ def print_pack(packed: ImagePack, as_json: bool) -> None:
     for entry in skipped[:20]:
         log(f"skipped {entry['name']!r}: {entry['reason']}")
     left = packed.manifest.get("leftovers", {})
-    values = {"pack": str(packed.path), "count": len(packed), "skipped": skipped, "leftovers": left, "content_sha256": packed.content_sha256}
+    if sentence := packed.describe_enlarged():
+        log(sentence)
+    values = {"pack": str(packed.path), "count": len(packed), "enlarged": packed.enlarged_count, "skipped": skipped, "leftovers": left}
+    values["content_sha256"] = packed.content_sha256
     text = f"{packed.path}: {len(packed)} pictures of {packed.size_px} px, {len(skipped)} skipped"
     print_result(as_json, values, "\n".join([text, *(f"  {line}" for line in describe_leftovers(left))]))

@@ -95,12 +95,12 @@ def _print_prepared(packed: ImagePack, page: Path, as_json: bool) -> None:
     held_out = {split: len(pack) for split, pack in find_held_out_packs(packed.path).items()}
     apart = ", ".join(f"{number} more held out in {packed.path.parent / split}" for split, number in held_out.items())
     remark = packed.manifest["made_by"].get("note", "")
-    if remark:
-        log(remark)
+    for line in filter(None, (remark, packed.describe_enlarged())):
+        log(line)
     for line in summarize_notes((str(source["name"]), str(source.get("note", ""))) for source in packed.sources()):
         log(line)
     values = {"pack": str(packed.path), "page": str(page), "count": len(packed), "held_out": held_out, "skipped": skipped}
     left = packed.manifest.get("leftovers", {})
-    values |= {"note": remark, "leftovers": left, "content_sha256": packed.content_sha256}
+    values |= {"note": remark, "enlarged": packed.enlarged_count, "leftovers": left, "content_sha256": packed.content_sha256}
     text = f"{packed.path}: {len(packed)} pictures of {packed.size_px} px, {apart or 'none held out'}, {len(skipped)} left out"
     print_result(as_json, values, f"{text}{leftover_text(left)}\n{page}")

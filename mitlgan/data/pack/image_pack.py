@@ -128,6 +128,20 @@ class ImagePack:
         return str(self.manifest["content_sha256"])
 
     @property
+    def enlarged_count(self) -> int:
+        """How many pictures were smaller than the pack's size; 0, too, where an earlier version did not count them."""
+        made_by = self.manifest.get("made_by")
+        is_enlarged_demo = isinstance(made_by, dict) and str(made_by.get("note", "")).startswith("enlarged")
+        return int(self.manifest.get("enlarged", len(self) if is_enlarged_demo else 0))
+
+    def describe_enlarged(self) -> str:
+        """Return that pictures were enlarged, which makes them no sharper; empty if none was."""
+        if not self.enlarged_count:
+            return ""
+        count = "all" if self.enlarged_count == len(self) else f"{self.enlarged_count:,} of"
+        return f"{count} {len(self):,} pictures are smaller than {self.size_px} px and were enlarged: blurred, as nothing sharper is in them"
+
+    @property
     def measured_sha256(self) -> str:
         """Hash of the pixels and of what lies behind transparency; tells whether a measurement against these pictures can be used again."""
         if self.fourth_channel != "alpha" or self.backdrop == BACKDROP:

@@ -49,7 +49,7 @@ class PackWriter:
             raise DataError(f"{path}: a pack's name ends in .npy")
         self.path, self.size_px, self.fourth_channel = path, size_px, fourth_channel
         self.channels = 4 if fourth_channel else 1 if grey else 3
-        self.count = 0
+        self.count = self.enlarged = 0
         self._digest = hashlib.sha256()
         self._hash_thread = ThreadPoolExecutor(1)  # starts when it is first needed
         try:
@@ -109,6 +109,7 @@ class PackWriter:
         for source in sources:
             self._sources.write((b",\n  " if self.count else b"\n  ") + json.dumps(source, ensure_ascii=True).encode())
             self.count += 1
+            self.enlarged += min(int(source.get(side, self.size_px)) for side in ("width", "height")) < self.size_px
 
     def publish(
         self,
@@ -140,6 +141,7 @@ class PackWriter:
             "fourth_channel": self.fourth_channel,
             "resize": resize,
             "crop": crop,
+            **({"enlarged": self.enlarged} if self.enlarged else {}),
             "content_sha256": "",
             "licence": licence,
             "made_by": made_by,

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 
 from mitlgan.objectives.interface import Statistic, Stats
+from mitlgan.runtime.distributed import gather_rows
 
 SCORE_STATISTICS = {
     "wasserstein": Statistic("Wasserstein estimate", "Mean score of real minus mean score of generated pictures; it falls as they become alike."),
@@ -34,8 +35,8 @@ def score_stats(score_real: Tensor, score_fake: Tensor) -> Stats:
 
 
 def fooling_rate(score_real: Tensor, score_fake: Tensor) -> Stats:
-    """Return the share of fakes that score above the median real image, since Wasserstein scores have no fixed level."""
-    return {"fakes_passed": (score_fake.detach() > score_real.detach().median()).float().mean()}
+    """Return the share of fakes that score above the median real image of all ranks, since Wasserstein scores have no fixed level."""
+    return {"fakes_passed": (score_fake.detach() > gather_rows(score_real.detach()).median()).float().mean()}
 
 
 def verdict_stats(score_real: Tensor, score_fake: Tensor, level: float, *, with_accuracy: bool) -> Stats:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
+from mitlgan.networks.critics.options import BatchDeviation
 from mitlgan.objectives.interface import Statistic, Stats
 from mitlgan.runtime.distributed import gather_rows
 
@@ -26,6 +28,22 @@ VERDICT_STATISTICS = {
 def score_separately(critic: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     """Return scores (N,) of both batches, each in its own pass so that BatchNorm never mixes them."""
     return critic(real).float(), critic(fake.detach()).float()
+
+
+def score_together(critic: nn.Module, images: Tensor) -> Tensor:
+    """Return the scores (2N,) of real and then as many generated images, as if each batch had its own pass.
+
+    One pass for both gives that, unless a layer would compare images of one batch with those of the other.
+
+    Args:
+        critic: Without BatchNorm.
+        images: (2N, C, H, W).
+    """
+    halves = images.chunk(2)
+    if any(isinstance(module, BatchDeviation) and module.mixes(len(halves[0])) for module in critic.modules()):
+        return torch.cat([critic(half) for half in halves]).float()
+    scores: Tensor = critic(images).float()
+    return scores
 
 
 def score_stats(score_real: Tensor, score_fake: Tensor) -> Stats:

@@ -148,9 +148,10 @@ def test_two_ranks_train_save_once_and_resume_to_the_bit(children: ForkServerCon
 
 @pytest.mark.parametrize("size", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_what_depends_on_the_batch_is_of_all_ranks(children: ForkServerContext, tmp_path: Path, port: int, size: int) -> None:
-    """Ratios, medians and norms are those of the whole batch, not means over those of each rank."""
+    """Ratios, medians, norms and groups are those of the whole batch, not means over those of each rank; slopes of any order, too."""
     alone = ranks.batch_figures(ALONE, tmp_path)
     every = ranks.run(children, ranks.batch_figures, tmp_path, port=port, size=size)
+    assert len(alone) > 60
     assert 0 < alone["fakes_passed"] < 1
     assert -1 < alone["sign"] < 1
     for one in every:
@@ -163,13 +164,13 @@ def assert_near(actual: torch.Tensor, expected: torch.Tensor, tolerance: float, 
 
 FREE = ("relativistic", "weight critic.stages.score.dense.bias")
 """A relativistic loss takes differences of scores: what is added to all of them has no gradient but rounding, which Adam enlarges."""
-KINDS = ["composition", "evolutionary", "inpainter", "lsgan", "relativistic", "wgan"]
+KINDS = ["composition", "deviation", "evolutionary", "inpainter", "lsgan", "relativistic", "wgan"]
 
 
 @pytest.mark.parametrize(
     ("updates", "kinds", "sizes"),
     [
-        (3, ["composition", "evolutionary", "wgan"], (2,)),
+        (3, ["composition", "deviation", "evolutionary", "wgan"], (2,)),
         pytest.param(50, KINDS, (2, 4), marks=[pytest.mark.slow, pytest.mark.timeout(3000)]),
     ],
 )

@@ -14,6 +14,7 @@ from mitlgan.objectives.interface import Statistic, Stats
 from mitlgan.objectives.minimax import Minimax
 from mitlgan.objectives.score_stats import without_parameter_gradients
 from mitlgan.recipe.schema.objectives import EvolutionaryRecipe
+from mitlgan.runtime.distributed import mean_over_ranks
 
 MUTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "minimax": lambda score: -functional.softplus(score).mean(),
@@ -59,13 +60,14 @@ class Evolutionary(Minimax):
         return {name: loss_of(score_loss) for name, score_loss in MUTATIONS.items()}
 
     def fitness(self, critic: nn.Module, fake: Tensor, real: Tensor) -> Stats:
-        """Return E[D(fake)] - gamma log |grad_D (-E[log D(real)] - E[log(1 - D(fake))])| (equations 6 to 8)."""
+        """Return E[D(fake)] - gamma log |grad_D (-E[log D(real)] - E[log(1 - D(fake))])| (equations 6 to 8), over the batches of all ranks."""
         parameters = [parameter for parameter in critic.parameters() if parameter.requires_grad]
         with torch.enable_grad():
             score_fake = critic(fake.detach()).float()
             loss = functional.softplus(-critic(real).float()).mean() + functional.softplus(score_fake).mean()
             gradients = torch.autograd.grad(loss, parameters)
-        quality = score_fake.detach().sigmoid().mean()
-        norm = torch.stack([gradient.float().square().sum() for gradient in gradients]).sum().sqrt()
+        quality = mean_over_ranks(score_fake.detach().sigmoid().mean())
+        whole = mean_over_ranks(torch.cat([gradient.float().flatten() for gradient in gradients]))  # the norm is of the mean, no mean of norms
+        norm = torch.stack([part.square().sum() for part in torch.split(whole, [gradient.numel() for gradient in gradients])]).sum().sqrt()
         diversity = -norm.clamp_min(1e-12).log()
         return {"fitness": quality + self.diversity_weight * diversity, "fitness_quality": quality, "fitness_diversity": diversity}

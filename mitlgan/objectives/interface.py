@@ -128,7 +128,7 @@ class Objective(ABC):
         return {}
 
     def fitness(self, critic: nn.Module, fake: Tensor, real: Tensor) -> Stats:
-        """Return how good a child of the generator is, as `fitness`, and the parts of it.
+        """Return how good a child of the generator is by the batches of all ranks, as `fitness`, and the parts of it; every rank must call this.
 
         Args:
             critic: Judges it.

@@ -14,7 +14,7 @@ from mitlgan.objectives.build import OBJECTIVES
 from mitlgan.objectives.divergence_limits import gap_divergence
 from mitlgan.objectives.interface import CRITIC_DOMINATES, GENERATOR_DOMINATES, Divergence, Objective, Statistic, Stats, TrainingFailure
 from mitlgan.objectives.penalties import penalty_is_due, squared_gradient_norms
-from mitlgan.objectives.score_stats import SCORE_STATISTICS, score_stats, without_parameter_gradients
+from mitlgan.objectives.score_stats import SCORE_STATISTICS, score_stats, score_together, without_parameter_gradients
 from mitlgan.recipe.schema.objectives import RelativisticRecipe
 
 CERTAIN_MARGIN = 9.0
@@ -58,7 +58,7 @@ class Relativistic(Objective):
         images = torch.cat([real.detach(), fake.detach()]).requires_grad_(has_penalty)  # (2N, C, H, W)
         # The penalty's second derivatives need float32.
         with torch.autocast(images.device.type, enabled=False) if has_penalty else nullcontext():
-            scores = critic(images.float() if has_penalty else images).float()  # (2N,)
+            scores = score_together(critic, images.float() if has_penalty else images)  # (2N,)
             score_real, score_fake = scores.chunk(2)
             loss = functional.softplus(score_fake - score_real).mean()
             stats = {**score_stats(score_real, score_fake), "fakes_passed": (score_fake.detach() > score_real.detach()).float().mean()}

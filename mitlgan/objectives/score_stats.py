@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
+from mitlgan.networks.critics.options import BatchDeviation
 from mitlgan.objectives.interface import Statistic, Stats
+from mitlgan.runtime.distributed import gather_rows
 
 SCORE_STATISTICS = {
     "wasserstein": Statistic("Wasserstein estimate", "Mean score of real minus mean score of generated pictures; it falls as they become alike."),
@@ -27,6 +30,22 @@ def score_separately(critic: nn.Module, real: Tensor, fake: Tensor) -> tuple[Ten
     return critic(real).float(), critic(fake.detach()).float()
 
 
+def score_together(critic: nn.Module, images: Tensor) -> Tensor:
+    """Return the scores (2N,) of real and then as many generated images, as if each batch had its own pass.
+
+    One pass for both gives that, unless a layer would compare images of one batch with those of the other.
+
+    Args:
+        critic: Without BatchNorm.
+        images: (2N, C, H, W).
+    """
+    halves = images.chunk(2)
+    if any(isinstance(module, BatchDeviation) and module.mixes(len(halves[0])) for module in critic.modules()):
+        return torch.cat([critic(half) for half in halves]).float()
+    scores: Tensor = critic(images).float()
+    return scores
+
+
 def score_stats(score_real: Tensor, score_fake: Tensor) -> Stats:
     """Return the mean scores and their difference, detached."""
     mean_real, mean_fake = score_real.detach().mean(), score_fake.detach().mean()
@@ -34,8 +53,8 @@ def score_stats(score_real: Tensor, score_fake: Tensor) -> Stats:
 
 
 def fooling_rate(score_real: Tensor, score_fake: Tensor) -> Stats:
-    """Return the share of fakes that score above the median real image, since Wasserstein scores have no fixed level."""
-    return {"fakes_passed": (score_fake.detach() > score_real.detach().median()).float().mean()}
+    """Return the share of fakes that score above the median real image of all ranks, since Wasserstein scores have no fixed level."""
+    return {"fakes_passed": (score_fake.detach() > gather_rows(score_real.detach()).median()).float().mean()}
 
 
 def verdict_stats(score_real: Tensor, score_fake: Tensor, level: float, *, with_accuracy: bool) -> Stats:

@@ -12,7 +12,14 @@ from mitlgan.objectives.build import OBJECTIVES
 from mitlgan.objectives.divergence_limits import score_divergence, slope_divergence
 from mitlgan.objectives.interface import Divergence, Objective, Statistic, Stats
 from mitlgan.objectives.penalties import gradient_penalty, penalty_is_due
-from mitlgan.objectives.score_stats import SCORE_STATISTICS, fooling_rate, score_separately, score_stats, without_parameter_gradients
+from mitlgan.objectives.score_stats import (
+    SCORE_STATISTICS,
+    fooling_rate,
+    score_separately,
+    score_stats,
+    score_together,
+    without_parameter_gradients,
+)
 from mitlgan.objectives.separate_updates import separate_losses
 from mitlgan.recipe.schema.objectives import WganClipRecipe, WganGpRecipe
 
@@ -43,8 +50,7 @@ class WganGp(Objective):
     def critic_loss(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator, update: int = 0) -> tuple[Tensor, Stats]:
         """Return E[D(fake)] - E[D(real)] + lambda E[(|grad D(mix)| - 1)^2]."""
         fake = fake.detach()
-        # One forward pass for both: without BatchNorm the scores are the same as those of two passes.
-        score_real, score_fake = critic(torch.cat([real, fake])).float().chunk(2)
+        score_real, score_fake = score_together(critic, torch.cat([real, fake])).chunk(2)
         wasserstein = score_real.mean() - score_fake.mean()
         stats = _critic_stats(score_real, score_fake)
         if not penalty_is_due(update, self.penalty_every):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mitlgan.recipe.ladder import ladder_steps
+from mitlgan.recipe.schema.critics import deviation_group
 
 if TYPE_CHECKING:
     from mitlgan.recipe.schema.critics import AnyCritic
@@ -27,8 +28,9 @@ def training_advice(recipe: Recipe, picture_count: int | None = None) -> list[st
     steps = ladder_steps(recipe)
     families = [_family_advice(step.generator, step.critic) for step in steps if step.generator is not None]
     depths = [_depth_advice(step.generator, step) for step in steps if step.generator is not None]
+    groups = [_group_advice(step) for step in steps]
     few = [] if picture_count is None else [_few_pictures_advice(step, picture_count) for step in reversed(steps)]  # the last step is the widest
-    return [line for lines in (families, depths, few) for line in list(filter(None, lines))[:1]]
+    return [line for lines in (families, depths, groups, few) for line in list(filter(None, lines))[:1]]
 
 
 def layer_count(network: AnyGenerator | AnyCritic, size_px: int) -> int:
@@ -60,6 +62,20 @@ def _depth_advice(generator: AnyGenerator, recipe: Recipe) -> str | None:
     return (
         f"advice: the critic has {other} layers, the generator {own}; a critic that is too deep leaves the generator without gradients "
         f"(Bordák, Pelle and Németh): give critic.widths at most {own} values"
+    )
+
+
+def _group_advice(recipe: Recipe) -> str | None:
+    critic: AnyCritic = recipe.critic
+    while critic.kind == "grown":
+        critic = critic.parent
+    group, batch = getattr(critic, "batch_deviation", None), recipe.training.batch
+    if group is None or (size := deviation_group(group, batch)) == min(group, batch):
+        return None
+    outcome = f"its groups have {size}" if size > 1 else "its groups have one image, which tells the critic nothing"
+    return (
+        f"advice: critic.batch_deviation = {group} does not divide batches of {batch} images, where the authors' code stops (Karras et al. 2018); "
+        f"{outcome}: give a training.batch that is a multiple of {group}"
     )
 
 

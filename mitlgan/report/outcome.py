@@ -61,7 +61,7 @@ class BaselineOutcome:
     @property
     def measured_noise(self) -> float | None:
         """See `noise.noise_margin`; None with one seed."""
-        return noise_margin(self.ours.values, self.theirs.values)
+        return noise_margin(self.ours.values, self.theirs.values, second_trains=bool(self.baseline.seeds))
 
     @property
     def noise(self) -> float:

@@ -216,7 +216,8 @@ def _noise(composed: ArmResult, best: BaselineOutcome) -> str:
         return f"{how_many}: another seed could change either number by about {noise} (an assumption, not a measurement)."
     if ours == theirs:
         return f"Means over {ours} seeds per arm; differences below about {noise} are noise."
-    return f"{_trainings(ours).capitalize()} against {_trainings(theirs)}: differences below about {noise} are noise (measured over the seeds at hand)."
+    how = "of one arm, and assumed of the other's one training" if min(ours, theirs) == 1 else "at hand"
+    return f"{_trainings(ours).capitalize()} against {_trainings(theirs)}: differences below about {noise} are noise (measured over the seeds {how})."
 
 
 def _extractors(outcomes: Sequence[ExtractorOutcome], baseline: ArmResult) -> str:

@@ -158,14 +158,12 @@ def mean_over_ranks(tensor: Tensor) -> Tensor:
     return sum_over_ranks(tensor) / dist.get_world_size() if dist.is_initialized() else tensor
 
 
-def gather_rows(tensor: Tensor, world: World) -> Tensor:
-    """Return the rows of all ranks, in their order, without gradients; every rank must call this with equally many."""
-    if world.size == 1:
+def gather_rows(tensor: Tensor) -> Tensor:
+    """Return the rows of all ranks, in their order, with gradients; every rank must call this with equally many. Outside torchrun it is the tensor."""
+    if not dist.is_initialized():
         return tensor
-    parts = [torch.empty_like(tensor) for _ in range(world.size)]
-    with _translate_backend_errors():
-        dist.all_gather(parts, tensor.detach().contiguous())
-    return torch.cat(parts)
+    own = dist.get_rank()
+    return sum_over_ranks(torch.cat([tensor if rank == own else torch.zeros_like(tensor) for rank in range(dist.get_world_size())]))
 
 
 def gather_objects(value: Any, world: World) -> list[Any]:

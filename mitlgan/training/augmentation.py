@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from mitlgan.runtime.distributed import World, gather_rows
+from mitlgan.runtime.distributed import gather_rows
 from mitlgan.runtime.randomness import ALONE, BatchShare, draw_integers, draw_uniform, random_generator
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ class DiffAugment:
 
 
 @torch.no_grad()
-def overfitting_sign(critic: nn.Module, real: Tensor, fake: Tensor, world: World | None = None) -> Tensor:
-    """Return E[sign(D(real))], the heuristic r_t of Karras et al. 2020 (equation 1), for scores that have no natural zero.
+def overfitting_sign(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    """Return E[sign(D(real))], the heuristic r_t of Karras et al. 2020 (equation 1), for scores that have no natural zero, over all ranks' batches.
 
     Their score is a logit, which is zero where real and generated images are equally likely. Wasserstein and relativistic scores are known up to a
     shift, so their zero is set midway between the medians of real and generated images. This is the logit's own zero if both spread equally, so their
@@ -100,7 +100,6 @@ def overfitting_sign(critic: nn.Module, real: Tensor, fake: Tensor, world: World
         critic: Evaluated in eval mode, because dropout would add noise.
         real: (N, C, H, W), augmented.
         fake: The same shape, augmented.
-        world: Ranks whose batches count together.
 
     Returns:
         A scalar in [-1, 1].
@@ -108,9 +107,7 @@ def overfitting_sign(critic: nn.Module, real: Tensor, fake: Tensor, world: World
     critic.eval()
     score_real, score_fake = critic(real).float(), critic(fake).float()  # two batches: critics with BatchNorm are trained so, too
     critic.train()
-    if world is not None:
-        score_real, score_fake = gather_rows(score_real, world), gather_rows(score_fake, world)
-    return mean_score_sign(score_real, score_fake)
+    return mean_score_sign(gather_rows(score_real), gather_rows(score_fake))
 
 
 def mean_score_sign(score_real: Tensor, score_fake: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.objectives import Divergence, Objective
+from mitlgan.runtime.distributed import mean_over_ranks
 from mitlgan.runtime.progress import Say
 from mitlgan.training.counters import Counters
 
@@ -157,6 +158,8 @@ class TrainingMonitor:
 def batch_diversity(fake: Tensor, real: Tensor) -> Tensor:
     """Return how much generated images differ from each other, relative to real ones: 0 if all are alike, about 1 if they differ as much.
 
+    The batches of all ranks count together, so every rank must call this.
+
     Args:
         fake: (N, C, H, W).
         real: The same shape.
@@ -167,11 +170,13 @@ def batch_diversity(fake: Tensor, real: Tensor) -> Tensor:
 def midtone_ratio(fake: Tensor, real: Tensor) -> Tensor:
     """Return the share of midtones in generated images, relative to real ones: 0 if the generator outputs only -1 and 1.
 
+    The batches of all ranks count together, so every rank must call this.
+
     Args:
         fake: (N, C, H, W) in [-1, 1].
         real: The same shape; if they have almost no midtones themselves (drawings, letters), the result is 1.
     """
-    fake_share, real_share = ((images.abs() < MIDTONE_LIMIT).float().mean() for images in (fake, real))
+    fake_share, real_share = (mean_over_ranks((images.abs() < MIDTONE_LIMIT).float().mean()) for images in (fake, real))
     return torch.where(real_share < MIN_MIDTONES, torch.ones_like(real_share), fake_share / real_share.clamp_min(1e-6))
 
 
@@ -183,5 +188,7 @@ def root_mean_square(parameters: Sequence[nn.Parameter]) -> float:
 
 
 def _spread(images: Tensor) -> Tensor:
-    """Return the mean over pixels of the standard deviation over a batch."""
-    return images.float().std(dim=0, correction=0).mean()
+    """Return the mean over pixels of the standard deviation over a batch, that of all ranks."""
+    values = images.float()
+    centered = values - mean_over_ranks(values.mean(dim=0))
+    return mean_over_ranks(centered.square().mean(dim=0)).sqrt().mean()

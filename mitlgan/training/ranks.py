@@ -1,7 +1,7 @@
 """Several ranks train as one process does with the same whole batch: layers whose result depends on the batch see all of it.
 
-BatchNorm measures the whole batch, and dropout draws its noise for the whole batch, of which each rank takes its rows. torch's `SyncBatchNorm` works on
-GPUs alone, and offers no second derivatives.
+BatchNorm measures the whole batch, dropout draws its noise for the whole batch, of which each rank takes its rows, and the groups of a batch deviation
+are those of the whole batch. torch's `SyncBatchNorm` works on GPUs alone, and offers no second derivatives.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mitlgan.runtime.distributed import World, sum_over_ranks
+from mitlgan.networks.critics.options import BatchDeviation
+from mitlgan.runtime.distributed import World, gather_rows, sum_over_ranks
 from mitlgan.runtime.randomness import BatchShare
 
 
@@ -34,6 +35,8 @@ def share_batch(network: nn.Module, world: World, batch: int) -> None:
                 setattr(module, name, SharedBatchNorm.like(child, world))
             elif child.training and isinstance(child, nn.Dropout):
                 setattr(module, name, SharedDropout(child.p, world.share, batch))
+            elif isinstance(child, BatchDeviation):
+                setattr(module, name, SharedBatchDeviation(child.group, world.share, batch))
 
 
 class SharedDropout(nn.Module):
@@ -59,6 +62,32 @@ class SharedDropout(nn.Module):
         whole = torch.empty(shape, dtype=inputs.dtype, device=inputs.device, memory_format=order).bernoulli_(1 - self.p)
         parts = whole.view(-1, self.share.size, self.batch, *inputs.shape[1:])  # one for each batch in the inputs
         return inputs * (parts[:, self.share.rank].reshape(inputs.shape) / (1 - self.p))
+
+
+class SharedBatchDeviation(BatchDeviation):
+    """A batch deviation whose groups are those of one process with the whole batch.
+
+    Args:
+        group: As of `BatchDeviation`.
+        share: The rank's rows.
+        batch: Images of one rank; an input may hold several such batches, such as real and generated images.
+    """
+
+    def __init__(self, group: int, share: BatchShare, batch: int) -> None:
+        super().__init__(group)
+        self.share, self.batch = share, batch
+
+    def mixes(self, batch: int) -> bool:
+        """Whether two whole batches in one pass would be grouped otherwise than each in its own."""
+        return super().mixes(batch * self.share.size)
+
+    def deviations(self, features: Tensor) -> Tensor:
+        """Return (N,) of a rank's features (N, C, H, W): the mean deviation within each image's group, which may hold images of other ranks."""
+        if self.batch % self.group == 0:  # each group is of one rank
+            return super().deviations(features)
+        parts = features.reshape(-1, self.batch, *features.shape[1:]).transpose(0, 1)  # (N of a rank, batches in the inputs, C, H, W)
+        whole = gather_rows(parts).transpose(0, 1)  # (batches, N of all ranks, C, H, W)
+        return self.share.rows(super().deviations(whole.flatten(0, 1)).view(whole.shape[:2]), dim=1).flatten()
 
 
 class SharedBatchNorm(_BatchNorm):

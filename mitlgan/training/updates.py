@@ -12,7 +12,7 @@ from mitlgan.data.pack.index_sampler import IndexSampler
 from mitlgan.errors import NanError
 from mitlgan.images.pixels import to_float
 from mitlgan.recipe import Recipe
-from mitlgan.runtime.distributed import World, any_rank, average_gradients, average_tensors
+from mitlgan.runtime.distributed import World, any_rank, average_gradients
 from mitlgan.runtime.randomness import derived_seed, draw_uniform, random_generator, seed_global_generators
 from mitlgan.training.augmentation import DiffAugment, overfitting_sign
 from mitlgan.training.evolution import GeneratorSnapshot
@@ -115,7 +115,6 @@ class NetworkUpdates:
                 self._seed_dropout("fitness", update)
                 judged = self._augment(self.generate(real, update, with_grad=False).images, "generator's fake", update)
                 fitness = objective.fitness(state.critic, judged, self._augment(real, "generator's real", update))
-            average_tensors(list(fitness.values()), self.world)
             children.append((GeneratorSnapshot(state), {**fitness, "generator_loss": loss.detach(), "generator_grad_norm": norm}))
         fitnesses = [stats["fitness"].item() for _, stats in children]
         best = max(range(len(children)), key=lambda index: fitnesses[index] if math.isfinite(fitnesses[index]) else -math.inf)
@@ -175,7 +174,7 @@ class NetworkUpdates:
         counters = self.state.counters
         if not self.augmentation.is_adaptation_due(update):
             return {}
-        sign = overfitting_sign(self.state.critic, real, fake, self.world)
+        sign = overfitting_sign(self.state.critic, real, fake)
         counters.augment_probability = self.augmentation.next_probability(counters.augment_probability, sign.item(), self.recipe.training.batch)
         return {"augment_sign": sign, "augment_probability": sign.new_tensor(counters.augment_probability)}
 

@@ -1,4 +1,4 @@
-"""Snapshots: budgets are kept, the validation pictures choose, means and noise are those of the seeds."""
+"""Snapshots: budgets are kept, the validation pictures choose, means are those of the seeds."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from mitlgan.compare.snapshots import Snapshot, best_within_budget, mean_curve, mean_over_seeds
-from mitlgan.report.noise import noise_margin
 
 
 def point(kimg: float, validation: float | None) -> Snapshot:
@@ -47,21 +45,6 @@ def test_means_and_spreads_are_over_seeds() -> None:
     found = mean_over_seeds([{"fd": 1.0, "kid": 2.0, "kid_std": 9.0}, {"fd": 3.0, "kid": 2.0, "kid_std": 9.0}])
     assert found == {"fd": 2.0, "fd_std": pytest.approx(np.sqrt(2)), "kid": 2.0, "kid_std": 0.0}
     assert mean_over_seeds([{"fd": 1.0, "kid_std": 9.0}]) == {"fd": 1.0, "kid_std": 9.0}
-
-
-@pytest.mark.parametrize(("first", "second"), [([5.0, 7.0, 6.5], [9.0, 8.0, 9.5]), ([1.0, 1.1, 0.9], [4.0, 9.0, 6.0])])
-def test_noise_is_welchs_interval(first: list[float], second: list[float]) -> None:
-    interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
-    exact = (interval.high - interval.low) / 2
-    found = noise_margin(first, second)
-    assert found is not None
-    assert exact * 0.999 <= found <= exact * 1.4  # degrees of freedom are rounded down, to the careful side
-
-
-def test_noise_needs_seeds_and_takes_an_arm_without_any() -> None:
-    assert noise_margin([5.0], [6.0]) is None
-    assert noise_margin([5.0, 6.0, 7.0], [9.0]) == pytest.approx(4.303 * np.sqrt(1 / 3), rel=1e-3)
-    assert noise_margin([5.0, 5.0], [6.0]) == 0.0
 
 
 def test_curves_are_means_over_trainings() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -182,6 +183,8 @@ def equality(world: World, folder: Path) -> dict[str, Any]:
     trainings: dict[str, Callable[[], Any]] = {
         "wgan": lambda: pretrain(changed(fg, data={**as_dict(fg)["data"], "mirror": True}, augment=adaptive), context),
         "lsgan": lambda: pretrain(changed(bg, objective=noisy, augment={"policy": adaptive["policy"], "probability": 0.5}), context),
+        "evolutionary": lambda: pretrain(changed(bg, objective={"kind": "evolutionary", "diversity_weight": 0.5}), context),
+        "deviation": lambda: pretrain(changed(fg, critic={**as_dict(fg)["critic"], "batch_deviation": 8}), context),
         "relativistic": lambda: pretrain(changed(bg, objective={"kind": "relativistic", "critic_steps": 1}), context),
         "composition": lambda: compose(
             changed(scene, composer={"fusion": {"kind": "matte", "training_shift": 0.1}, **light}), layers, context
@@ -198,6 +201,38 @@ def equality(world: World, folder: Path) -> dict[str, Any]:
             (folder / f"{name}-{world.size}.jsonl").write_bytes(run.stats_file.read_bytes())
         wait_for_all_ranks(world)
     return {}
+
+
+def batch_figures(world: World, folder: Path) -> dict[str, Any]:
+    """What depends on the batch as a whole, of a rank's rows of 8: statistics, a child's fitness, and losses of critics that compare images."""
+    from helpers.toy_critics import small_critic
+    from mitlgan import objectives
+    from mitlgan.objectives.score_stats import fooling_rate
+    from mitlgan.recipe import EvolutionaryRecipe, RelativisticRecipe, WganGpRecipe
+    from mitlgan.runtime.randomness import random_generator
+    from mitlgan.training.augmentation import overfitting_sign
+    from mitlgan.training.monitor import batch_diversity, midtone_ratio
+    from mitlgan.training.ranks import share_batch
+
+    rng = torch.Generator().manual_seed(0)
+    real = (torch.randn(8, 3, 4, 4, generator=rng) * torch.linspace(0.1, 1.2, 8).view(8, 1, 1, 1)).clamp(-1, 1)  # ranks get unlike pictures
+    fake = (torch.randn(8, 3, 4, 4, generator=rng) * 0.6 + torch.linspace(0.5, -0.5, 8).view(8, 1, 1, 1)).clamp(-1, 1)
+    real, fake = world.share.rows(real), world.share.rows(fake)
+    found = {"diversity": batch_diversity(fake, real).item(), "midtones": midtone_ratio(fake, real).item()}
+    found |= {"fakes_passed": fooling_rate(real.mean((1, 2, 3)), fake.mean((1, 2, 3)))["fakes_passed"]}
+    found |= {"sign": overfitting_sign(small_critic(), real, fake), **objectives.build(EvolutionaryRecipe()).fitness(small_critic(), fake, real)}
+    for group, recipe in itertools.product((2, 4, 5, 8, 16), (WganGpRecipe(), RelativisticRecipe())):
+        critic = small_critic(batch_deviation=group)
+        share_batch(critic, world, len(real))
+        loss, stats = objectives.build(recipe).critic_loss(critic, real, fake, random_generator(0, "objective", 0, world.share))
+        loss.backward()
+        average_gradients(critic.parameters(), world)
+        figures = {name: stats[name] for name in ("score_real", "score_fake")} | {"loss": loss.detach()}
+        figures |= {f"gradient {index}": one.grad.norm() for index, one in enumerate(critic.parameters()) if one.grad is not None}
+        found |= {f"{recipe.kind} {group} {name}": figure for name, figure in figures.items()}
+    values = torch.tensor([float(value) for value in found.values()], dtype=torch.float64)
+    average_tensors([values], world)
+    return dict(zip(found, values.tolist(), strict=True))
 
 
 def first_half(world: World, folder: Path) -> dict[str, Any]:

@@ -19,6 +19,8 @@ def recipe(name: str, *changes: str) -> Recipe:
     [
         ("classic/akel-09", (), MANY, "generator.kind", "the generator is dense and the critic convolutional"),
         ("recommended/fg-32", ("critic.widths=[8,8,8,8,8]", "critic.dropout=[0,0,0,0,0]", "generator.blocks=1"), MANY, "critic.widths", None),
+        ("classic/style-64", ("training.batch=30",), MANY, "training.batch", "groups have 3: give a training.batch that is a multiple of 4"),
+        ("classic/style-64", ("training.batch=5",), MANY, "critic.batch_deviation = 4", "one image, which tells the critic nothing"),
         ("recommended/bg-64", (), 400, "augment.probability", "400 pictures are few for a critic of 256 channels"),
     ],
 )
@@ -37,6 +39,8 @@ def test_each_finding_is_one_line_with_its_key(name: str, changes: tuple[str, ..
         ("recommended/bg-64", (), MANY),
         ("recommended/bg-64", ("augment.probability=auto",), 400),
         ("classic/akel-01", (), MANY),
+        ("classic/style-64", ("training.batch=2",), MANY),  # all of a smaller batch are one group, as in the authors' code
+        ("classic/style-64", ("training.batch=48",), MANY),
         ("classic/benedetti-products", (), 49_774),
         ("thesis/compose", (), MANY),
     ],

@@ -209,8 +209,9 @@ def test_other_numbers_of_pictures_are_named() -> None:
 @pytest.mark.parametrize(
     ("ours", "theirs", "basis", "noise", "trust"),
     [
-        ([480.0, 500.0, 520.0], None, "3 seeds (±22.0) against one training, noise about 50",
-         "3 seeds against one training: differences below about 50 are noise (measured over the seeds at hand).",
+        ([480.0, 500.0, 520.0], None, "3 seeds (±22.0) against one training, noise about 100",
+         "3 seeds against one training: differences below about 100 are noise "
+         "(measured over the seeds of one arm, and assumed of the other's one training).",
          ["seeds; for rows without training and for", "Only one training of A was"]),
         ([480.0, 500.0, 520.0], [570.0, 600.0, 630.0], "±22.0 over 3 seeds, noise about 70",
          "Means over 3 seeds per arm; differences below about 70 are noise.", ["seeds; for rows without training it"]),
@@ -230,6 +231,27 @@ def test_headline_reasons_and_caveats_count_seeds_alike(
     said = [one for one in caveats(Comparison("t", arms, protocol=ONE)) if "±" in one or "trained once" in one or "one training of" in one]
     assert len(said) == len(trust)
     assert all(part in sentence for part, sentence in zip(trust, said, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("seeds", "outcome", "sentence"),
+    [
+        # An artifact, a run: its own training is as noisy as those of the composition.
+        ((0,), "close", "Too close to call against A (6 FD apart): 2,000 samples against 1,500 test pictures, "
+         "3 seeds (±22.0) against one training, noise about 9.94."),
+        # Pasted layers: nothing is trained, so their distance is exact.
+        ((), "won", "Composition won by 6 FD (6%) against A: 2,000 samples against 1,500 test pictures, ±22.0 over 3 seeds, noise about 4.97."),
+    ],
+)  # fmt: skip
+def test_the_one_value_of_a_training_is_not_exact(seeds: tuple[int, ...], outcome: str, sentence: str) -> None:
+    rival = ArmResult("A", "A", "baseline", metrics=numbers(106.0, kid=1.2), seeds=seeds, values={FIRST: [106.0]})
+    verdict = decide_verdict([composed(100.0, values=[98.0, 100.0, 102.0], kid=1.0), rival], [], ONE)
+    assert (verdict.outcome, verdict.headline) == (outcome, sentence)
+    # The same beneath another headline.
+    best = baseline(50.0, values=[49.0, 50.0, 51.0])
+    below = decide_verdict([composed(100.0, values=[98.0, 100.0, 102.0], kid=1.0), best, rival], [], ONE)
+    expected = "6 FD (efficientnet-lite0@96) apart, too close to call (noise is about 9.94)" if seeds else "won by 6 FD"
+    assert any(reason.startswith(f"Against A: {expected}") for reason in below.reasons), below.reasons
 
 
 def test_the_stage_alone_stands_below_the_headline() -> None:

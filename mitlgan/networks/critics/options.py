@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mitlgan.recipe.schema.critics import deviation_group
+
 if TYPE_CHECKING:
     from mitlgan.recipe import StridedCriticRecipe, ThesisCriticRecipe
 
@@ -20,20 +22,35 @@ class BatchDeviation(nn.Module):
     """One more channel: how much images of a group differ (Karras et al. 2018, section 3), so that a generator without variety is seen as such.
 
     Args:
-        group: Images of a group; a batch that it does not divide has smaller groups, of equal size.
+        group: Images of a group. A batch that it does not divide, where the authors' code stops, has smaller groups of equal size.
     """
 
     def __init__(self, group: int) -> None:
         super().__init__()
         self.group = group
 
+    def mixes(self, batch: int) -> bool:
+        """Whether two batches in one pass would be grouped otherwise than each in its own, where a group could hold images of both.
+
+        Args:
+            batch: Images of one of them.
+        """
+        return batch % self.group != 0
+
     def forward(self, features: Tensor) -> Tensor:
         """Return (N, C + 1, H, W) of features (N, C, H, W): last, the mean deviation within each image's group."""
-        count, _, height, width = features.shape
-        group = next(size for size in range(min(self.group, count), 0, -1) if count % size == 0)
-        grouped = features.reshape(count // group, group, *features.shape[1:]).float()
-        deviation = (grouped.var(dim=1, correction=0) + _TINY).sqrt().mean(dim=(1, 2, 3))  # (groups,)
-        plane = deviation.repeat_interleave(group)[:, None, None, None].expand(-1, 1, height, width)
+        return self.append(features, self.deviations(features.float()))
+
+    def deviations(self, features: Tensor) -> Tensor:
+        """Return (N,) of features (N, C, H, W): the mean deviation within each image's group."""
+        size = deviation_group(self.group, len(features))
+        grouped = features.reshape(-1, size, *features.shape[1:])
+        return (grouped.var(dim=1, correction=0) + _TINY).sqrt().mean(dim=(1, 2, 3)).repeat_interleave(size)
+
+    @staticmethod
+    def append(features: Tensor, deviations: Tensor) -> Tensor:
+        """Return features (N, C, H, W) with deviations (N,) as one more channel."""
+        plane = deviations[:, None, None, None].expand(-1, 1, *features.shape[2:])
         return torch.cat([features, plane.to(features.dtype)], dim=1)
 
 

@@ -21,6 +21,16 @@ ANY_SIZE_KINDS = ("mlp", "projected")
 """Critics that are as deep at every size, and without a first convolution of their own that a new block could be added to."""
 
 
+def deviation_group(group: int, batch: int) -> int:
+    """Return how many images of a batch form a group of `batch_deviation`: as many as it says, or else the most below that divide the batch.
+
+    Args:
+        group: `batch_deviation`.
+        batch: Images of one batch, over all ranks.
+    """
+    return next(size for size in range(min(group, batch), 0, -1) if batch % size == 0)
+
+
 class _DropoutTable(RecipeTable):
     """A table whose `dropout` may be one number, for each of its widths."""
 
@@ -47,7 +57,8 @@ class ThesisCriticRecipe(_DropoutTable, KerasTable):
         leak: Negative slope of LeakyReLU.
         normalisation: A gradient penalty, which is per sample, requires `none`.
         spectral: Spectral normalisation of every weight (Miyato et al. 2018); the thesis has none.
-        batch_deviation: Images of a group whose deviation the score also sees (minibatch standard deviation, Karras et al. 2018); absent: none.
+        batch_deviation: Images of a group whose deviation the score also sees (minibatch standard deviation, Karras et al. 2018); a group is within a
+            batch of real or of generated images, and smaller where it does not divide that; absent: none.
         scales: Number of critics of this design, which see the image at its size, at half, at a quarter, ...; their mean is the score (Wang et al.
             2018). Absent: one, as in the thesis.
         image_channels: 3 for RGB.
@@ -122,7 +133,8 @@ class StridedCriticRecipe(_DropoutTable, NormalizedTable):
         head: The score comes from a `dense` layer, or from a `conv` as large as the remaining feature map.
         bias: Whether convolutions have a bias.
         output: Activation of the score; a minimax objective has its sigmoid in the loss and takes `linear`.
-        batch_deviation: Images of a group whose deviation the score also sees (minibatch standard deviation, Karras et al. 2018); absent: none.
+        batch_deviation: Images of a group whose deviation the score also sees (minibatch standard deviation, Karras et al. 2018); a group is within a
+            batch of real or of generated images, and smaller where it does not divide that; absent: none.
         scales: Number of critics of this design, which see the image at its size, at half, at a quarter, ...; their mean is the score. Absent: one.
         image_channels: As the generator's.
     """

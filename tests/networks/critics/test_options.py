@@ -36,6 +36,15 @@ def test_a_batch_that_a_group_does_not_divide_has_smaller_ones(count: int, group
     torch.testing.assert_close(result, torch.stack(expected).repeat_interleave(size))
 
 
+@pytest.mark.parametrize(("batch", "group", "mixes"), [(32, 4, False), (4, 4, False), (2, 4, True), (6, 4, True), (48, 32, True), (5, 4, True)])
+def test_two_batches_in_one_pass_are_told_from_each_other_where_groups_divide_them(batch: int, group: int, mixes: bool) -> None:
+    deviation = BatchDeviation(group)
+    assert deviation.mixes(batch) is mixes
+    real, fake = (torch.randn(batch, 3, 2, 2, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
+    apart, together = torch.cat([deviation(real), deviation(fake)]), deviation(torch.cat([real, fake]))
+    assert mixes or torch.equal(apart, together)
+
+
 def test_equal_images_have_no_deviation_and_finite_gradients() -> None:
     features = torch.ones(4, 2, 2, 2, requires_grad=True)
     result = BatchDeviation(4)(features)

@@ -1,7 +1,6 @@
 """Lengths of training for equal budgets: of real images, of measured seconds (wall or CPU), or of multiply-accumulates.
 
-Multiply-accumulates of training are counted, not measured: a backward pass to weights and inputs as twice the forward pass, one to the inputs
-alone as once, and the backward pass of a gradient penalty's own gradient as twice what it differentiates.
+Multiply-accumulates of training are counted, not measured; see `stages.training_work`.
 """
 
 from __future__ import annotations
@@ -9,15 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
-from mitlgan import networks, objectives
 from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.errors import UsageError
-from mitlgan.networks import count_macs, summarize_blocks
 from mitlgan.recipe import Recipe, ladder_steps, parse_recipe, with_overrides, with_total_kimg
 from mitlgan.runtime.progress import UNBOUNDED_KIMG
-from mitlgan.training import augmentation
+from mitlgan.stages.training_work import macs_per_kimg
 
 CLOCKS = {"seconds": None, "cpu-seconds": "cpu"}
 """Resource in seconds -> `training.clock`."""
@@ -57,7 +52,8 @@ def records_macs(records: Sequence[Mapping[str, Any]], layers: Mapping[str, Gene
         if not isinstance(tree, dict):
             return None
         try:
-            total += float(record.get("kimg", 0.0)) * training_macs(parse_recipe(tree), layers)
+            recipe, kimg = parse_recipe(tree), float(record.get("kimg", 0.0))
+            total += kimg * (macs_per_kimg(recipe, layers, kimg) / TERA if recipe.grow is None else training_macs(recipe, layers))
         except UsageError:
             return None
     return total
@@ -65,7 +61,8 @@ def records_macs(records: Sequence[Mapping[str, Any]], layers: Mapping[str, Gene
 
 def step_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> tuple[float, ...]:
     """Return the cost of training at each size of a ladder, or the one cost of a recipe without; see `training_macs`."""
-    return tuple(_macs_at_one_size(step, layers) for step in ladder_steps(recipe))
+    steps = zip(ladder_steps(recipe), _step_lengths(recipe), strict=True)
+    return tuple(macs_per_kimg(step, layers, kimg) / TERA for step, kimg in steps)
 
 
 def _step_lengths(recipe: Recipe) -> list[float]:
@@ -86,29 +83,6 @@ def _kimg_at_macs(recipe: Recipe, costs: Sequence[float], macs: float, end_macs:
         reached = min(length * factor, left / cost)
         kimg, left = kimg + reached, left - reached * cost
     return kimg
-
-
-def _macs_at_one_size(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> float:
-    """Return the cost of training at one size; see `training_macs`."""
-    with torch.random.fork_rng(devices=[]):
-        critic = networks.build_critic(recipe.critic, recipe.size_px)  # with weights: spectral normalization takes long without
-    with torch.device("meta"):
-        if recipe.generator is not None:
-            network: networks.Network = networks.build_generator(recipe.generator, recipe.size_px)
-        else:
-            assert recipe.composer is not None
-            network = networks.build_composer(recipe.composer, {name: form.build() for name, form in layers.items()}, recipe.size_px)
-    rows = summarize_blocks(critic, critic.input_shape)
-    score = sum(row.multiply_accumulates for row in rows)
-    fixed = sum(row.multiply_accumulates for row in rows if not row.trainable)  # a frozen network, without a backward pass in its updates
-    image = count_macs(network, network.input_shape)
-    frozen = sum(count_macs(generator, generator.input_shape) for generator in network.frozen_generators().values())
-    objective = objectives.build(recipe.objective)
-    critic_update = image + 2 * (3 * (score - fixed) + fixed) + objective.penalty_scores * score  # per real image
-    if recipe.augment is not None and recipe.augment.probability == "auto":
-        critic_update += 2 * score / augmentation.ADAPTATION_INTERVAL  # a look at overfitting
-    generator_update = frozen + 3 * (image - frozen) + objective.generator_update_scores * score
-    return 1000 * (critic_update + generator_update / recipe.objective.critic_steps) / TERA
 
 
 def with_equal_length(recipe: Recipe, resource: str, costs: Sequence[float], stage: float, extra: float = 0.0) -> Recipe:

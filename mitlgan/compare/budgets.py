@@ -128,7 +128,16 @@ def _with_length(recipe: Recipe, resource: str, end: float, artifact_points: Seq
     """Return a recipe that ends at a length and keeps artifacts on the way, in seconds or kimg; None leaves the recipe's own points.
 
     It keeps none at intervals: each would be measured as a candidate.
+
+    Raises:
+        UsageError: The recipe ends after seconds, and a learning rate of it follows the kimg.
     """
+    for key in ("generator_optimiser", "critic_optimiser"):
+        if resource in CLOCKS and getattr(recipe, key).schedule != "none":
+            raise UsageError(
+                f"{key}.schedule follows the length in kimg, which is not known where all arms get equal seconds; compare by --equal kimg or "
+                "--equal macs, or leave the schedule out"
+            )
     recipe = with_overrides(recipe, training__artifact_kimg=None, training__artifact_iterations=None)
     if resource in CLOCKS:
         recipe = with_overrides(with_total_kimg(recipe, UNBOUNDED_KIMG), training__limit_s=end, training__clock=CLOCKS[resource])

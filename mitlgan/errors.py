@@ -96,6 +96,15 @@ class ShortageError(ResourceError):
         return partial(ShortageError, is_memory=self.is_memory), (self.fault, self.advice)
 
 
+@contextmanager
+def naming_option(option: str) -> Iterator[None]:
+    """Let errors of recipes and artifacts begin with the option that led to them, unless they do."""
+    try:
+        yield
+    except (UsageError, ArtifactError) as error:
+        raise type(error)(str(error) if str(error).startswith(option) else f"{option}: {error}") from None
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether memory gave out, whichever library says so, and in whatever words."""
     if isinstance(error, MemoryError) or (isinstance(error, ShortageError) and error.is_memory):

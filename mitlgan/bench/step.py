@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from mitlgan import networks
 from mitlgan.bench.timing import spread_of
 from mitlgan.data.demo import demo_pack
+from mitlgan.networks.complexity import OperationCounter
 from mitlgan.recipe import load_recipe
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.progress import SilentReporter
@@ -42,26 +41,6 @@ another, which is "critic on generated"."""
 CONV_CHANNELS, CONV_PX, CONV_BATCH = 64, 32, 16
 MATMUL_SIDE = 1024
 MACHINE_REPEATS = 9
-
-
-class OperationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the floating-point operations of matrix products and convolutions, in gradients of gradients too, where torch's own counter fails.
-
-    Attributes:
-        total: Operations so far.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.total = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
-        """Run an operation and count it."""
-        result = func(*args, **(kwargs or {}))
-        count = flop_registry.get(func._overloadpacket)
-        if count is not None:
-            self.total += count(*args, **(kwargs or {}), out_val=result)
-        return result
 
 
 class PartTimer:

@@ -1,4 +1,7 @@
-"""Lengths of training for equal budgets: of real images, of measured seconds (wall or CPU), or of multiply-accumulates."""
+"""Lengths of training for equal budgets: of real images, of measured seconds (wall or CPU), or of multiply-accumulates.
+
+Multiply-accumulates of training are counted, not measured; see `stages.training_work`.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ from typing import Any
 
 from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe, parse_recipe, with_overrides, with_total_kimg
+from mitlgan.recipe import Recipe, ladder_steps, parse_recipe, with_overrides, with_total_kimg
 from mitlgan.runtime.progress import UNBOUNDED_KIMG
-from mitlgan.training.costs import step_costs
+from mitlgan.stages.training_work import macs_per_kimg
 
+TERA = 1e12
 CLOCKS = {"seconds": None, "cpu-seconds": "cpu"}
 """Resource in seconds -> `training.clock`."""
 
@@ -47,7 +51,8 @@ def records_macs(records: Sequence[Mapping[str, Any]], layers: Mapping[str, Gene
         if not isinstance(tree, dict):
             return None
         try:
-            total += float(record.get("kimg", 0.0)) * training_macs(parse_recipe(tree), layers)
+            recipe, kimg = parse_recipe(tree), float(record.get("kimg", 0.0))
+            total += kimg * (macs_per_kimg(recipe, layers, kimg) / TERA if recipe.grow is None else training_macs(recipe, layers))
         except UsageError:
             return None
     return total
@@ -55,7 +60,8 @@ def records_macs(records: Sequence[Mapping[str, Any]], layers: Mapping[str, Gene
 
 def step_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> tuple[float, ...]:
     """Return the cost of training at each size of a ladder, or the one cost of a recipe without; see `training_macs`."""
-    return tuple(cost.both for cost in step_costs(recipe, layers))
+    steps = zip(ladder_steps(recipe), _step_lengths(recipe), strict=True)
+    return tuple(macs_per_kimg(step, layers, kimg) / TERA for step, kimg in steps)
 
 
 def _step_lengths(recipe: Recipe) -> list[float]:
@@ -121,7 +127,16 @@ def _with_length(recipe: Recipe, resource: str, end: float, artifact_points: Seq
     """Return a recipe that ends at a length and keeps artifacts on the way, in seconds or kimg; None leaves the recipe's own points.
 
     It keeps none at intervals: each would be measured as a candidate.
+
+    Raises:
+        UsageError: The recipe ends after seconds, and a learning rate of it follows the kimg.
     """
+    for key in ("generator_optimiser", "critic_optimiser"):
+        if resource in CLOCKS and getattr(recipe, key).schedule != "none":
+            raise UsageError(
+                f"{key}.schedule follows the length in kimg, which is not known where all arms get equal seconds; compare by --equal kimg or "
+                "--equal macs, or leave the schedule out"
+            )
     recipe = with_overrides(recipe, training__artifact_kimg=None, training__artifact_iterations=None)
     if resource in CLOCKS:
         recipe = with_overrides(with_total_kimg(recipe, UNBOUNDED_KIMG), training__limit_s=end, training__clock=CLOCKS[resource])

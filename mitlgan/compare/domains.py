@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -16,7 +17,7 @@ from mitlgan.compare.finished_runs import extract_layers, read_finished_card
 from mitlgan.compare.layer_chains import LayerChain, chain_of_artifact
 from mitlgan.compare.plan import ComparisonPlan, DomainSpec
 from mitlgan.data.recipe_data import open_recipe_data
-from mitlgan.errors import ArtifactError, DataError, UsageError
+from mitlgan.errors import ArtifactError, DataError, UsageError, naming_option
 from mitlgan.recipe import Recipe, composition_settings, layer_role, load_layer_recipe, load_recipe, with_overrides, with_parent_recipes
 from mitlgan.runtime.progress import Say
 from mitlgan.stages.default_layers import resolve_layers
@@ -24,6 +25,7 @@ from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
 DEFAULT_RECIPE = "thesis-32/compose"
+Layer = TypeVar("Layer")
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ class DomainSetup:
     composed: Run | None = None
     names: tuple[str, ...] = ()
 
-    def in_order(self, layers: Mapping[str, Path]) -> dict[str, Path]:
-        """Return the artifacts of all layers in the order of their latents."""
+    def in_order(self, layers: Mapping[str, Layer]) -> dict[str, Layer]:
+        """Return something of all layers, such as their artifacts, in the order of their latents."""
         return {name: layers[name] for name in self.names or layers}
 
     def pretrainings_for_seed(self, seed: int, own_layers: bool) -> dict[str, LayerChain]:
@@ -115,7 +117,7 @@ def planned_specs(setup: DomainSetup) -> dict[str, GeneratorSpec]:
     Raises:
         ArtifactError: A layer is not a generator.
     """
-    return {**generator_specs(setup.layers), **{name: generator_spec(chain.recipe) for name, chain in setup.pretrainings.items()}}
+    return setup.in_order({**generator_specs(setup.layers), **{name: generator_spec(chain.recipe) for name, chain in setup.pretrainings.items()}})
 
 
 def generator_specs(layers: Mapping[str, Path]) -> dict[str, GeneratorSpec]:
@@ -183,27 +185,27 @@ def _domain_setup(plan: ComparisonPlan, domain: DomainSpec) -> DomainSetup:
 
 
 def _check_layers(setup: DomainSetup) -> None:
-    """Check that the composition can be built of its layers, mattes included, before any of them is trained.
+    """Check a domain's composition as `check_composition` does; errors name the domain."""
+    with naming_option(f"--domain {setup.name}"):
+        check_composition(setup.recipe, setup.layers, planned_specs(setup))
+
+
+def check_composition(recipe: Recipe, layers: Mapping[str, Path], specs: Mapping[str, GeneratorSpec]) -> None:
+    """Check that a composition can be built of its layers, mattes included, before any of them is trained.
+
+    Args:
+        recipe: Of the composition.
+        layers: Artifact of each layer that exists already.
+        specs: How each layer's generator is built, in the order of their latents.
 
     Raises:
         UsageError: The layers do not suit the composition.
         ArtifactError: An artifact is no layer of that name and size.
     """
-    assert setup.recipe.composer is not None
-    try:
-        _check_artifacts(setup.recipe, setup.layers)
-    except ArtifactError as error:
-        raise ArtifactError(f"--domain {setup.name}: {error}") from None
-    specs = generator_specs(setup.layers)
-    for name, training in setup.pretrainings.items():
-        assert training.recipe.generator is not None
-        specs[name] = GeneratorSpec(training.recipe.generator, training.recipe.size_px)
-    try:
-        with torch.device("meta"):
-            generators = {name: specs[name].build() for name in setup.names}
-            networks.check_composer(setup.recipe.composer, generators, setup.recipe.size_px)
-    except UsageError as error:
-        raise UsageError(f"--domain {setup.name}: {error}") from None
+    assert recipe.composer is not None
+    _check_artifacts(recipe, layers)
+    with torch.device("meta"):
+        networks.check_composer(recipe.composer, {name: spec.build() for name, spec in specs.items()}, recipe.size_px)
 
 
 def _check_artifacts(recipe: Recipe, layers: Mapping[str, Path]) -> None:

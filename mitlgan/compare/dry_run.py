@@ -21,6 +21,7 @@ from mitlgan.compare.finished_composition import open_composition
 from mitlgan.compare.open_evaluator import open_evaluator
 from mitlgan.compare.plan import KIMG, TIME, ComparisonPlan
 from mitlgan.compare.pretraining import extra_budget, pretraining_costs, resolve_resource
+from mitlgan.compare.training_checks import check_trainings
 from mitlgan.data.recipe_data import note_demo_data, open_recipe_data
 from mitlgan.recipe import Recipe, with_overrides
 from mitlgan.recipe.advice import training_advice
@@ -75,6 +76,8 @@ def estimate_comparison(plan: ComparisonPlan, context: RunContext) -> WorkEstima
         if plan.trains_compositions and not plan.domains:
             note_demo_data(setup.recipe, plan.data, context.reporter.say)
         evaluator = open_evaluator(plan, setup.recipe, context, domain_critic_networks(plan, setup))
+        if plan.trains_compositions:
+            check_trainings(plan, setup, context)
         arms = _trained_here(plan, setup, context, estimator) if plan.trains_compositions else _baselines(plan, setup, context, estimator)
         steps += arms
         points = len(measurement_points(plan.budgets)) if plan.budgets else 0

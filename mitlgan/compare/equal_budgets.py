@@ -10,7 +10,7 @@ from pathlib import Path
 from mitlgan.compare.arm_training import ArmTraining, run_trainings
 from mitlgan.compare.arms import COMPOSED, ArmSpec, initial_artifact, resolve_arms
 from mitlgan.compare.budgets import step_macs, with_schedule
-from mitlgan.compare.domains import DomainSetup, generator_specs, planned_specs, read_cards
+from mitlgan.compare.domains import DomainSetup, generator_specs, read_cards
 from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.finished_runs import read_finished_card
 from mitlgan.compare.layer_chains import LayerChain, run_chains
@@ -66,8 +66,6 @@ def train_for_budgets(plan: ComparisonPlan, setup: DomainSetup, evaluator: Cache
     Without budgets the composition trains for the length of its recipe, and the others for as long as it took.
     """
     context = dataclasses.replace(context, root=context.root / ARMS_FOLDER)
-    if plan.trials:
-        resolve_arms(plan.baselines, setup.recipe, planned_specs(setup), plan.trials)  # refused before hours of training
     layers = _train_layers(plan, setup, context)
     seed = setup.recipe.seed
     specs = generator_specs(layers[seed])

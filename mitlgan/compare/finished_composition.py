@@ -16,7 +16,9 @@ from mitlgan.compare.plan import ComparisonPlan
 from mitlgan.compare.pretraining import extra_budget, pretraining_costs, resolve_resource
 from mitlgan.compare.snapshots import final_snapshot, kept_snapshots
 from mitlgan.compare.trained_arms import DomainRun, TrainedArm, failed_arm, untrained_arm, with_both_lengths
+from mitlgan.compare.training_checks import check_arms
 from mitlgan.data.splits import held_out_training_warning
+from mitlgan.errors import naming_option
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.progress import format_duration
 from mitlgan.stages.context import RunContext
@@ -45,7 +47,8 @@ class FinishedComposition:
 
     def training(self, arm: ArmSpec) -> ArmTraining:
         """Return the training of a baseline."""
-        recipe = match_length(arm, self.recipe, self.card, resource=self.resource, extra=self.extra_budget(arm))
+        with naming_option(f"--baseline {arm.name}"):
+            recipe = match_length(arm, self.recipe, self.card, resource=self.resource, extra=self.extra_budget(arm))
         layers = self.layers if arm.uses_layers else {}
         return ArmTraining(f"baseline {arm.name}", recipe, layers, initial_artifact(arm, self.recipe, self.layers), is_required=False)
 
@@ -68,6 +71,7 @@ def compare_with_finished(plan: ComparisonPlan, setup: DomainSetup, context: Run
     specs = composition.card.generator_specs()
     ours, *baselines = resolve_arms(plan.baselines, composition.recipe, specs, plan.trials)
     ready = {arm.name: load_baseline_run(plan.baseline_run, composition.card) for arm in baselines if plan.baseline_run and arm.name in WGAN_ARMS}
+    check_arms([arm for arm in baselines if arm.name not in ready], composition.layers, specs)
     trainings = {arm.name: composition.training(arm) for arm in baselines if arm.recipe is not None and arm.name not in ready}
     for arm in baselines:
         if arm.name in trainings and composition.extra_budget(arm) and (limit_s := trainings[arm.name].recipe.training.limit_s):

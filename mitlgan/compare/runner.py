@@ -19,6 +19,7 @@ from mitlgan.compare.open_evaluator import open_evaluator
 from mitlgan.compare.plan import ComparisonPlan
 from mitlgan.compare.report_builder import build_comparison
 from mitlgan.compare.trained_arms import DomainRun
+from mitlgan.compare.training_checks import check_trainings
 from mitlgan.data.recipe_data import note_demo_data
 from mitlgan.errors import MitlganError, ResourceError, Stopped, UsageError
 from mitlgan.report.html import ReportPaths, write_reports
@@ -84,6 +85,8 @@ def run_comparison(plan: ComparisonPlan, context: RunContext) -> ComparisonResul
         for warning in evaluator.optimism_warnings(chooses_snapshots=plan.trains_compositions):  # before hours of training, not only in the report
             context.reporter.say(warning)
     if plan.trains_compositions:
+        for setup in setups:
+            check_trainings(plan, setup, context)
         out = _open_plan(plan, setups[0], context)
         with _locked(out):
             trained = [train_for_budgets(plan, setup, evaluator, context) for setup, evaluator in zip(setups, evaluators, strict=True)]

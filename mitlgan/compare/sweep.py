@@ -18,6 +18,7 @@ from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact
 from mitlgan.artifacts.run_steps import list_steps
 from mitlgan.compare.sweep_plan import SweepPlan, plan_recipes
 from mitlgan.data.recipe_data import open_recipe_data
+from mitlgan.errors import naming_option
 from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.metrics.open_extractors import open_extractors
 from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics, measure_anchors
@@ -34,6 +35,7 @@ from mitlgan.runtime.progress import Reporter
 from mitlgan.runtime.randomness import derived_seed
 from mitlgan.stages.existing_runs import find_matching_run
 from mitlgan.stages.parallel import TrainingProcess, locked_message, run_parallel
+from mitlgan.stages.pretrain import check_new_start
 from mitlgan.training.run_directory import Run
 from mitlgan.training.schedule import count_generator_updates
 from mitlgan.version import __version__
@@ -71,9 +73,7 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
             extractor.require_pictures(recipe.size_px, recipe.critic.image_channels)
         pack = open_recipe_data(recipe, say=reporter.say)  # a wrong --data is refused now, not after hours
         if train and find_matching_run(root, recipe) is None:
-            require_generator_learns(recipe)
-            for line in training_advice(recipe, len(pack)):
-                reporter.say(f"{recipe.name}: {line}")
+            _check_training(recipe, len(pack), reporter)
     ensure_folder(out / "results")
     failures: dict[str, str] = {}
     if train:
@@ -105,6 +105,15 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
     command = _command_line(plan, out) if train else f"{_command_line(plan, out)} --rank-only"
     ranking = Ranking(rows, account, command, made_by)
     return ranking, write_ranking(out, ranking)
+
+
+def _check_training(recipe: Recipe, pictures: int, reporter: Reporter) -> None:
+    """Refuse a recipe whose training would be refused in its turn, and say what will hurt it."""
+    require_generator_learns(recipe)
+    with naming_option(recipe.name):
+        check_new_start(recipe)
+    for line in training_advice(recipe, pictures):
+        reporter.say(f"{recipe.name}: {line}")
 
 
 def untrained_artifact(recipe: Recipe) -> LoadedArtifact:

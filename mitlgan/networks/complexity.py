@@ -1,4 +1,4 @@
-"""Parameters as the thesis counts them, multiply-accumulates, and a summary of each block of a network."""
+"""Parameters as the thesis counts them, multiply-accumulates, the operations of any computation, and a summary of each block of a network."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 # Keras, whose summaries the thesis prints, does not count it.
 _NOT_COUNTED = "num_batches_tracked"
@@ -122,6 +124,39 @@ def count_macs(module: nn.Module, input_shape: Sequence[int]) -> int:
         input_shape: Shape of one input, without the batch.
     """
     return sum(row.multiply_accumulates for row in summarize_blocks(module, input_shape))
+
+
+class OperationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the floating-point operations of matrix products and convolutions, in gradients of gradients too, where torch's own counter fails.
+
+    Args:
+        computes: Whether it leaves results as they are; if not, products and convolutions are zeros, which take almost no time.
+
+    Attributes:
+        total: Operations so far, two for each multiply-accumulate.
+    """
+
+    def __init__(self, *, computes: bool = True) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total = 0
+        self._computes = computes
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        """Run an operation and count it."""
+        count = flop_registry.get(func._overloadpacket)
+        result = func(*args, **(kwargs or {})) if count is None or self._computes else _zeros_of(func, args, kwargs or {})
+        if count is not None:
+            self.total += count(*args, **(kwargs or {}), out_val=result)
+        return result
+
+
+def _zeros_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return zeros in place of an operation's results, which are a tensor, or tensors and None."""
+    device = next(value.device for value in args if isinstance(value, Tensor))
+    results = func(*(value.to("meta") if isinstance(value, Tensor) else value for value in args), **kwargs)
+    if isinstance(results, Tensor):
+        return torch.zeros_like(results, device=device)
+    return tuple(result if result is None else torch.zeros_like(result, device=device) for result in results)
 
 
 def _block_macs(block: nn.Module, inputs: Tensor, output: Tensor) -> int:

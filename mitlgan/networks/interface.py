@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
@@ -56,6 +57,10 @@ class Network(nn.Module):
     def frozen_generators(self) -> dict[str, Generator]:
         """Return the generators that training leaves as they are, by layer."""
         return {}
+
+    def trainable_parameters(self) -> Iterator[nn.Parameter]:
+        """Return the parameters that training changes, whether they have gradients now or not."""
+        return self.parameters()
 
     def forward_with_aux_loss(self, inputs: Tensor, kimg: float, real: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """Return images in training, and the network's own loss besides the critic's, if it has one.

@@ -58,21 +58,15 @@ class Objective(ABC):
 
     Attributes:
         statistics: How reports show the statistics that the losses log, by key.
-        generator_update_scores: Critic passes of one generator update per image: one forward and one backward to the image, and more if the loss
-            scores real images too.
         critic_steps: Critic updates for one generator update.
+        penalty_every: Interval of critic updates after which their work repeats: that of a lazy penalty, or 1.
     """
 
     statistics: ClassVar[Mapping[str, Statistic]]
-    generator_update_scores: ClassVar[int] = 2
 
     def __init__(self, recipe: Any) -> None:
         self.critic_steps: int = recipe.critic_steps
-
-    @property
-    def penalty_scores(self) -> float:
-        """Cost of the critic's penalty per real image, in forward passes of the critic; 0 without a penalty."""
-        return 0
+        self.penalty_every: int = 1
 
     @abstractmethod
     def critic_loss(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator, update: int = 0) -> tuple[Tensor, Stats]:

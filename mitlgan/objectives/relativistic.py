@@ -37,17 +37,11 @@ class Relativistic(Objective):
         "r1": Statistic("Squared slope at real pictures (R1)", "Unweighted; where the game ends it is 0."),
         "r2": Statistic("Squared slope at generated pictures (R2)", "Read it like R1."),
     }
-    generator_update_scores = 3  # it scores real images, too
 
     def __init__(self, recipe: RelativisticRecipe) -> None:
         super().__init__(recipe)
         self.r1_weight, self.r2_weight = recipe.r1_weight, recipe.r2_weight
         self.penalty_every = recipe.penalty_every
-
-    @property
-    def penalty_scores(self) -> float:
-        """Gradients at two images, and again for the weights' gradient at twice the cost; the loss has made the forward passes itself."""
-        return 6 / self.penalty_every if self.r1_weight or self.r2_weight else 0
 
     def critic_loss(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator, update: int = 0) -> tuple[Tensor, Stats]:
         """Return E[softplus(D(fake) - D(real))] + R1 E[|grad D(real)|^2] / 2 + R2 E[|grad D(fake)|^2] / 2.

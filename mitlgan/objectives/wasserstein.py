@@ -42,11 +42,6 @@ class WganGp(Objective):
         self.penalty_weight = recipe.penalty_weight
         self.penalty_every = recipe.penalty_every
 
-    @property
-    def penalty_scores(self) -> float:
-        """Forward pass and its gradient, and both again for the weights' gradient at twice the cost."""
-        return 6 / self.penalty_every
-
     def critic_loss(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator, update: int = 0) -> tuple[Tensor, Stats]:
         """Return E[D(fake)] - E[D(real)] + lambda E[(|grad D(mix)| - 1)^2]."""
         fake = fake.detach()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from mitlgan import networks
+from mitlgan.artifacts.card import LayerCard
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.reduced import reduced_pack
 from mitlgan.data.recipe_data import open_recipe_data
@@ -20,6 +22,7 @@ from mitlgan.runtime.randomness import derived_seed
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.initial_generator import describe_parent
 from mitlgan.stages.setup import make_setup
+from mitlgan.stages.training_work import costs_from
 from mitlgan.training.export import STEPS_FOLDER
 from mitlgan.training.run_directory import Run
 from mitlgan.training.setup import LadderStep, TrainingSetup
@@ -41,8 +44,10 @@ def step_index(header: Mapping[str, Any]) -> int:
 
 
 def with_ladder(setup: TrainingSetup, recipe: Recipe, index: int) -> TrainingSetup:
-    """Return a setup that knows its step of a recipe's ladder; unchanged without one."""
-    return setup if recipe.grow is None else replace(setup, ladder=LadderStep(recipe, index))
+    """Return a setup that knows its step of a recipe's ladder, if there is one, and what this step and those after it cost."""
+    layers = {name: LayerCard.model_validate_json(json.dumps(card)) for name, card in setup.header.get("layers", {}).items()}
+    costs = costs_from(recipe, index, {name: layer.generator_spec(recipe.size_px) for name, layer in layers.items()})
+    return replace(setup, ladder=None if recipe.grow is None else LadderStep(recipe, index), costs=costs)
 
 
 def next_step(run: Run, recipe: Recipe, index: int, state: TrainingState, context: RunContext) -> TrainingSetup:

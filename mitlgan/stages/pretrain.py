@@ -7,7 +7,7 @@ from pathlib import Path
 from mitlgan.artifacts.card import read_weights_hash
 from mitlgan.errors import UsageError
 from mitlgan.recipe import Recipe, ladder_steps, with_first_step
-from mitlgan.runtime.progress import Say
+from mitlgan.runtime.progress import Say, ignore_message
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.initial_critic import load_initial_critic, with_critic_parent
 from mitlgan.stages.initial_generator import describe_parent, load_initial_generator, with_parent
@@ -32,6 +32,17 @@ def with_start(recipe: Recipe, start: Path | None, critic: Path | None, say: Say
     """
     first, critic = with_transfer(ladder_steps(recipe)[0], start, critic, say)
     return with_first_step(recipe, with_critic_parent(with_parent(first, start), critic, say)), critic
+
+
+def check_new_start(recipe: Recipe) -> None:
+    """Refuse a recipe whose training cannot begin with new networks; nothing is trained.
+
+    Raises:
+        UsageError: It goes on from a trained generator or critic, or its critic's frozen network is not on this machine.
+    """
+    if recipe.generator is not None:
+        recipe, _ = with_start(recipe, None, None, ignore_message)
+    load_initial_critic(None, ladder_steps(recipe)[0], ignore_message)
 
 
 def default_pretraining_recipe(role: str, start: Path | None) -> str:

@@ -132,7 +132,7 @@ def measure_training_speed(
     """
     recipe = with_overrides(recipe, transfer=None)
     with tempfile.TemporaryDirectory() as folder, _threads(threads), torch.random.fork_rng(devices=[]):
-        pack = _random_pack(Path(folder) / "pictures.npy", recipe)
+        pack = random_pack(Path(folder) / "pictures.npy", recipe)
         with open_loop(recipe, World(0, 1, torch.device(device)), layers=layers, pack=pack) as loop:
             wall_s, cpu_s = measure_iterations(loop)
             state_bytes = sum(tensor.numel() * tensor.element_size() for tensor in loop.state.tensors().values())
@@ -159,7 +159,8 @@ def _new_setup(recipe: Recipe, pack: ImagePack, layers: Mapping[str, GeneratorSp
     return make_setup(recipe, network, pack, {})
 
 
-def _random_pack(path: Path, recipe: Recipe) -> ImagePack:
+def random_pack(path: Path, recipe: Recipe) -> ImagePack:
+    """Write a pack of random pictures, as a recipe needs them."""
     fourth = FOURTH_CHANNELS[recipe.role] if recipe.critic.image_channels == 4 else None
     pixels = np.random.default_rng(0).integers(0, 256, (RANDOM_PICTURES, 4 if fourth else 3, recipe.size_px, recipe.size_px), dtype=np.uint8)
     with PackWriter(path, recipe.size_px, fourth) as writer:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mitlgan.recipe import Recipe, ladder_steps
-from mitlgan.training.costs import TrainingCost, cost_of_networks, step_costs
 from mitlgan.training.counters import Counters
 from mitlgan.training.schedule import Schedule
-from mitlgan.training.setup import TrainingSetup
+from mitlgan.training.setup import TrainingCost, TrainingSetup
 
 
 @dataclass(frozen=True)
@@ -35,13 +34,12 @@ def stretches_from(recipe: Recipe, setup: TrainingSetup) -> list[Stretch]:
 
     Args:
         recipe: Of the present size.
-        setup: Its networks, and which step of a ladder it is.
+        setup: Which step of a ladder it is, and what the steps cost.
     """
     later = [] if setup.ladder is None else ladder_steps(setup.ladder.recipe)[setup.ladder.index + 1 :]
-    if not later and recipe.training.critic_first_kimg is None:
+    if not setup.costs:
         return [Stretch(recipe, TrainingCost(1.0, 1.0))]
-    present = Stretch(recipe, cost_of_networks(recipe, setup.generator, setup.critic))
-    return [present, *(Stretch(step, *step_costs(step, {})) for step in later)]
+    return [Stretch(step, cost) for step, cost in zip([recipe, *later], setup.costs, strict=True)]
 
 
 def remaining_seconds(stretches: Sequence[Stretch], counters: Counters) -> float | None:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.networks import Network
 from mitlgan.objectives import Objective
 from mitlgan.recipe import Recipe
 from mitlgan.training.state import TrainingState
+
+
+class TrainingCost(NamedTuple):
+    """Multiply-accumulates of a training per thousand real images shown to the critic, or any other unit.
+
+    Attributes:
+        both: While both networks learn.
+        critic_alone: While only the critic learns.
+    """
+
+    both: float
+    critic_alone: float
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,7 @@ class TrainingSetup:
         pack: The real pictures.
         header: What else a checkpoint must hold so that a resume can build the networks again.
         ladder: Which step of a ladder of sizes this is; None without a ladder.
+        costs: Of this size and of each later one; empty if all images of the run cost the same.
     """
 
     generator: Network
@@ -45,6 +58,7 @@ class TrainingSetup:
     pack: ImagePack
     header: Mapping[str, Any] = field(default_factory=dict)
     ladder: LadderStep | None = None
+    costs: Sequence[TrainingCost] = ()
 
     @property
     def is_last_step(self) -> bool:

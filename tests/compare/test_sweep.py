@@ -77,6 +77,18 @@ def test_a_sweep_without_a_generator_that_learns_is_refused_before_any_training(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("change", [{"transfer": {}}, {"critic_start": {"freeze": 1}}])
+def test_a_sweep_of_a_recipe_that_goes_on_from_another_training_is_refused_before_any_training(tmp_path: Path, change: dict[str, Any]) -> None:
+    source = tiny_runs.pack(tmp_path / "bg.npy", seed=0)
+    plain = tiny_runs.recipe("bg", source)
+    for recipe in (plain, with_overrides(plain, name="onward", **change)):
+        (tmp_path / f"{recipe.name}.toml").write_text(to_toml(recipe))
+    plan = SweepPlan([str(tmp_path / f"{name}.toml") for name in (plain.name, "onward")], extractors=("efficientnet-lite0@32",), samples=20)
+    with pytest.raises(UsageError, match=r"^onward: (--from|critic_start\.freeze): "):
+        sweep.run_sweep(plan, tmp_path / "out", tiny_runs.Listener())
+    assert not (tmp_path / "out").exists()
+
+
 def test_scaling_keeps_the_number_of_grids() -> None:
     recipe = scale_length(load_recipe("classic/akel-04"), 0.1)
     assert count_generator_updates(recipe) == 400

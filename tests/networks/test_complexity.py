@@ -5,6 +5,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mitlgan import networks
 from mitlgan.networks import Composer
+from mitlgan.networks.complexity import OperationCounter
 from mitlgan.recipe import ComposerRecipe, ThesisCriticRecipe, ThesisGeneratorRecipe
 
 
@@ -78,3 +79,19 @@ def test_rows_describe_every_block_in_order() -> None:
     assert table[0] == networks.BlockSummary("stages.base.dense", "Linear", (1536,), 2_359_296, 2_359_296, 2_359_296)
     assert table[3].output_shape == (96, 4, 4)
     assert table[-1] == networks.BlockSummary("stages.to_image.activation", "Tanh", (3, 128, 128), 0, 0, 0)
+
+
+def test_operations_are_counted_alike_without_computing_them() -> None:
+    layer = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1), nn.Flatten(), nn.Linear(5 * 16, 2))
+    totals = []
+    for computes in (True, False):
+        images = torch.rand(2, 3, 4, 4, requires_grad=True)
+        with OperationCounter(computes=computes) as counter:
+            scores = layer(images)
+            (gradient,) = torch.autograd.grad(scores.square().sum(), images, create_graph=True)
+            gradient.square().sum().backward()
+        totals.append(counter.total)
+        assert bool(scores.any()) == computes
+        assert images.grad is not None
+        assert images.grad.shape == images.shape
+    assert totals[0] == totals[1] > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from mitlgan.runtime.distributed import World
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import resume
 from mitlgan.stages.training_speed import open_loop
+from mitlgan.stages.training_work import costs_from
 from mitlgan.training import loop
-from mitlgan.training.costs import TrainingCost
 from mitlgan.training.counters import Counters
 from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.remaining_time import Stretch, remaining_seconds, stretches_from
 from mitlgan.training.run_directory import Run
 from mitlgan.training.schedule import Schedule
+from mitlgan.training.setup import TrainingCost
 from mitlgan.training.stopwatch import Lap
 
 COSTS = (TrainingCost(1.0, 0.5), TrainingCost(4.0, 2.0), TrainingCost(17.0, 8.0))
@@ -159,7 +161,8 @@ def test_costs_are_counted_where_they_differ(kind: str, packs: dict[str, Path], 
         layers = {role: generator_spec(run.load_recipe()) for role, run in pretrained.items()} if kind == "compose" else None
         with open_loop(recipe, World(0, 1, torch.device("cpu")), layers=layers) as opened:
             before = {name: tensor.clone() for name, tensor in opened.state.tensors().items()}
-            (stretch,) = stretches_from(recipe, opened.setup)
+            setup = replace(opened.setup, costs=costs_from(recipe, 0, layers or {}))
+            (stretch,) = stretches_from(recipe, setup)
             assert all(torch.equal(tensor, before[name]) for name, tensor in opened.state.tensors().items())
         if first_kimg is None:
             assert stretch.cost == (1.0, 1.0)

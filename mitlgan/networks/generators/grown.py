@@ -166,6 +166,11 @@ class GrownGenerator(Generator):
         """Return the factor of the parent's learning rate, for each of its parameters."""
         return {parameter: self.parent_rate for stage in self.parent_stages() for parameter in stage.parameters()}
 
+    def trainable_parameters(self) -> Iterator[nn.Parameter]:
+        """Return the parameters that training changes, without those of a frozen parent."""
+        frozen = set[nn.Parameter]() if self.parent_rate else {parameter for stage in self.parent_stages() for parameter in stage.parameters()}
+        return (parameter for parameter in self.parameters() if parameter not in frozen)
+
     def train(self, mode: bool = True) -> Self:
         """Switch the mode, but leave the parent or its BatchNorm in eval mode if the recipe says so."""
         super().train(mode)

@@ -186,3 +186,15 @@ def test_features_have_the_channels_that_convolutions_take() -> None:
         assert features[-1].shape == (2, 4 + 4, 8, 8)
         widths: list[Tensor] = [feature for feature in features if feature.ndim == 4]
         assert len(widths) == len(features)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1])
+def test_a_frozen_parent_is_not_among_what_training_changes(rate: float) -> None:
+    form = parents(3)[0]
+    child = grown(moved(form), recipe(form, parent_rate=rate))
+    changed = {id(parameter) for parameter in child.trainable_parameters()}
+    parent = {id(parameter) for stage in child.parent_stages() for parameter in stage.parameters()}
+    assert changed == {id(parameter) for parameter in child.parameters() if parameter.requires_grad}
+    assert bool(changed & parent) == bool(rate)
+    child.requires_grad_(False)  # as a loaded artifact is
+    assert changed == {id(parameter) for parameter in child.trainable_parameters()}

@@ -1,0 +1,71 @@
+"""What can be refused before the first training of a comparison, and would otherwise be at the beginning of a later one, after hours."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from mitlgan import networks
+from mitlgan.artifacts.card import GeneratorSpec
+from mitlgan.compare.arms import ArmSpec, resolve_arms
+from mitlgan.compare.budgets import step_macs, with_schedule
+from mitlgan.compare.domains import DomainSetup, check_composition, planned_specs, read_cards
+from mitlgan.compare.plan import KIMG, ComparisonPlan
+from mitlgan.compare.pretraining import pretraining_costs, resolve_resource
+from mitlgan.errors import naming_option
+from mitlgan.recipe import require_generator_learns
+from mitlgan.runtime.progress import SilentReporter, ignore_message
+from mitlgan.stages.context import RunContext
+from mitlgan.stages.pretrain import check_new_start
+
+
+def check_arms(arms: Sequence[ArmSpec], layers: Mapping[str, Path], specs: Mapping[str, GeneratorSpec]) -> None:
+    """Check that the networks of all baselines that train can be built.
+
+    Args:
+        arms: The baselines.
+        layers: Artifact of each layer that exists already.
+        specs: How each layer's generator is built, in the order of their latents.
+
+    Raises:
+        UsageError: The layers do not suit a composition, an arm would have to go on from another training, or weights of a critic's frozen network
+            are missing; the message names the arm.
+        ArtifactError: An artifact is no layer of that name and size.
+    """
+    for arm in arms:
+        if arm.recipe is not None:
+            with naming_option(f"--baseline {arm.name}"):
+                check_new_start(arm.recipe)
+                if arm.uses_layers:
+                    check_composition(arm.recipe, layers, specs)
+
+
+def check_trainings(plan: ComparisonPlan, setup: DomainSetup, context: RunContext) -> None:
+    """Refuse, before the first training of a domain, what would be refused at the beginning of a later one, after hours.
+
+    Raises:
+        UsageError: A training cannot be made of its recipe, its layers or the budgets; the message names the arm.
+        ArtifactError: An artifact does not fit.
+    """
+    quiet = dataclasses.replace(context, reporter=SilentReporter())
+    resource = resolve_resource(plan, read_cards(setup.layers).values(), quiet)
+    pretraining_costs(setup.layers, resource, plan.count_pretraining, ignore_message)
+    for seed in range(setup.recipe.seed, setup.recipe.seed + plan.seeds):
+        for chain in setup.pretrainings_for_seed(seed, plan.pretrain_seeds).values():
+            for recipe in chain.recipes:
+                with naming_option(chain.label):
+                    require_generator_learns(recipe)
+                    networks.require_critic_weights(recipe.critic)
+    specs = planned_specs(setup)
+    ours, *others = arms = resolve_arms(plan.baselines, setup.recipe, specs, plan.trials)
+    check_arms(others, setup.layers, specs)
+    require_generator_learns(setup.recipe)
+    check_new_start(setup.recipe)
+    for arm in arms:
+        if arm.recipe is not None:
+            unit = resource if plan.budgets or arm is not ours else KIMG  # without budgets the composition alone has its recipe's length
+            with nullcontext() if arm is ours else naming_option(f"--baseline {arm.name}"):
+                costs = step_macs(arm.recipe, specs if arm.uses_layers else {})
+                with_schedule(arm.recipe, plan.budgets or (setup.recipe.training.kimg,), unit, costs)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from typing import Any
+from urllib.parse import parse_qs, quote
 
 import numpy as np
 import pytest
@@ -230,6 +232,36 @@ def test_a_damaged_link_is_told_and_leaves_a_picture(studio: Studio) -> None:
     studio.page.goto("about:blank")
     studio.open(fragment="#s=" + json.dumps({"artifact": "gone-12345678"}).replace('"', "%22"))
     assert "gone-12345678" in studio.at("notice").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("state", "line"),
+    [
+        ({"latents": {"fg": {"seed": 2**53}}}, "This link has a seed above 9007199254740991, and a browser counts exactly only up to there"),
+        ({"latents": {"fg": 5}}, "This link is damaged: it holds no picture."),
+        ({"latents": {"fg": {"seed": 0.5}}}, "This link is damaged: it holds no picture that keyed can make. Its first picture is shown instead."),
+    ],
+)
+def test_a_link_that_cannot_be_drawn_is_told_in_plain_words_and_leaves_a_picture(studio: Studio, state: dict[str, Any], line: str) -> None:
+    offered = studio.page.request.get(f"{studio.address}/api/artifacts").json()
+    artifact = next(each["id"] for each in offered if each["name"] == "keyed")
+    studio.page.goto(f"{studio.address}/#s=" + quote(json.dumps({"artifact": artifact, **state})))
+    eventually(lambda: studio.at("notice").inner_text().startswith(line))
+    studio.settle()
+    assert all(latent == {"seed": 0} for latent in json.loads(parse_qs(studio.page.evaluate("location.hash.slice(1)"))["s"][0])["latents"].values())
+
+
+def test_a_saved_picture_opens_as_it_was_made_whatever_its_seed(studio: Studio) -> None:
+    studio.open(artifact="keyed")
+    state = {"artifact": json.loads(parse_qs(studio.page.evaluate("location.hash.slice(1)"))["s"][0])["artifact"]}
+    large = {**state, "latents": {"fg": {"seed": 2**53 + 1}, "bg": {"seed": 2**63 - 1}}, "truncation": 0.8}
+    saved = studio.page.request.get(f"{studio.address}/api/picture.png", params={"s": json.dumps(large)}).body()
+    studio.doing(lambda: studio.at("open-file").set_input_files({"name": "saved", "mimeType": "", "buffer": saved}))
+    assert np.array_equal(studio.picture(), decoded(saved))
+    assert np.array_equal(decoded(studio.download("download-png")), decoded(saved))
+    studio.page.reload()
+    studio.settle()
+    assert np.array_equal(studio.picture(), decoded(saved))
 
 
 def test_a_generator_has_no_controls_for_what_it_cannot_do(studio: Studio) -> None:

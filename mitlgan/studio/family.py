@@ -13,10 +13,23 @@ from mitlgan.studio.catalogue import ActiveArtifact
 from mitlgan.studio.encoding import shortest_floats
 from mitlgan.studio.errors import RequestRefused
 from mitlgan.studio.render import RenderInput, fill_in_latents, lerp, morph_inputs, render_input, transform_of
-from mitlgan.studio.schemas import MAX_MIX_DEPTH, ChildrenRequest, Latent, MixLatent, MorphFrameRequest, State, TransformState, ValuesLatent, mix_depth
+from mitlgan.studio.schemas import (
+    MAX_MIX_DEPTH,
+    ChildrenRequest,
+    Latent,
+    MixLatent,
+    MorphFrameRequest,
+    SeedLatent,
+    State,
+    TransformState,
+    ValuesLatent,
+    mix_depth,
+)
 
 MIN_SHARE, MAX_SHARE = 0.15, 0.85
 """Range of the share that a child has of its second parent in each latent: it looks like both."""
+MAX_PAGE_SEED = 2**53 - 1
+"""Largest seed that a browser's numbers hold exactly; a larger one would come back as another."""
 
 
 def children(loaded: ActiveArtifact, request: ChildrenRequest) -> list[State]:
@@ -92,6 +105,24 @@ def frame_state(loaded: ActiveArtifact, request: MorphFrameRequest) -> State:
 def values_of(loaded: ActiveArtifact, z: torch.Tensor) -> dict[str, Latent]:
     """Return a whole latent (D,) as the numbers of each part."""
     return {name: ValuesLatent(values=values) for name, values in shortest_floats(split_by_layer(z, loaded.artifact.card.latent_dims)).items()}
+
+
+def page_state(loaded: ActiveArtifact, state: State) -> State:
+    """Return a state as the page can hold it: seeds above `MAX_PAGE_SEED` become the numbers that they give, which make the same picture to the bit."""
+    large = {name for name, latent in state.latents.items() if _largest_seed(latent) > MAX_PAGE_SEED}
+    if not large:
+        return state
+    if loaded.composer is not None and loaded.composer.frontmost_layer in large:
+        large |= {PLACEMENT_LATENT} - set(state.latents)  # which follows that seed
+    whole = render_input(loaded, state.model_copy(update={"truncation": 1.0, "directions": {}}))
+    numbers = {name: latent for name, latent in values_of(loaded, whole.z).items() if name in large}
+    return state.model_copy(update={"latents": {**state.latents, **numbers}})
+
+
+def _largest_seed(latent: SeedLatent | ValuesLatent | MixLatent) -> int:
+    if isinstance(latent, MixLatent):
+        return max(_largest_seed(parent) for parent in latent.mix[:2])
+    return latent.seed if isinstance(latent, SeedLatent) else 0
 
 
 def direction_states(loaded: ActiveArtifact, name: str, sigmas: float) -> Sequence[tuple[State, State]]:

@@ -10,7 +10,7 @@ from mitlgan.images.resize import OWN_SIZE, PictureSize
 from mitlgan.networks import LayerTransform
 from mitlgan.studio.catalogue import ActiveArtifact
 from mitlgan.studio.errors import RequestRefused
-from mitlgan.studio.family import values_of
+from mitlgan.studio.family import page_state, values_of
 from mitlgan.studio.render import fill_in_latents, render_input, transform_tensor
 from mitlgan.studio.schemas import SeedLatent, State, TransformState
 
@@ -48,7 +48,7 @@ def read_dropped_record(content: bytes) -> PictureRecord:
 
 
 def state_of(loaded: ActiveArtifact, record: PictureRecord) -> State:
-    """Return the state that makes a recorded picture, to the bit.
+    """Return the state that makes a recorded picture, to the bit, as the page can hold it.
 
     Raises:
         RequestRefused: 422, the record does not fit the artifact, or what the page can show.
@@ -75,4 +75,4 @@ def state_of(loaded: ActiveArtifact, record: PictureRecord) -> State:
     except ValidationError:
         raise RequestRefused(422, f"{SOURCE}: its object is placed where the page cannot show it; use `mitlgan sample --like`") from None
     render_input(loaded, state)  # refuses what the artifact does not support
-    return state
+    return page_state(loaded, state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from urllib.parse import parse_qs, quote
 
 import numpy as np
 import pytest
@@ -230,6 +231,37 @@ def test_a_damaged_link_is_told_and_leaves_a_picture(studio: Studio) -> None:
     studio.page.goto("about:blank")
     studio.open(fragment="#s=" + json.dumps({"artifact": "gone-12345678"}).replace('"', "%22"))
     assert "gone-12345678" in studio.at("notice").inner_text()
+
+
+def test_a_link_that_cannot_be_drawn_is_told_in_plain_words_and_leaves_a_picture(studio: Studio) -> None:
+    offered = studio.page.request.get(f"{studio.address}/api/artifacts").json()
+    artifact = next(each["id"] for each in offered if each["name"] == "keyed")
+    refused = "This link is damaged: it holds no picture that keyed can make. Its first picture is shown instead."
+    for latent, line in (
+        ({"seed": 0.5}, refused),  # opened, and later come to by the address bar
+        ({"seed": 2**53}, "This link has a seed above 9007199254740991, and a browser counts exactly only up to there"),
+        (5, "This link is damaged: it holds no picture."),
+        ({"seed": -1}, refused),
+    ):
+        studio.page.goto(f"{studio.address}/#s=" + quote(json.dumps({"artifact": artifact, "latents": {"fg": latent}})))
+        eventually(lambda expected=line: studio.at("notice").inner_text().startswith(expected))
+        studio.settle()
+        assert studio.artifact == "keyed"
+        assert np.array_equal(studio.picture(), shown(studio.at("scene-0").locator("img")))
+    assert all(latent == {"seed": 0} for latent in json.loads(parse_qs(studio.page.evaluate("location.hash.slice(1)"))["s"][0])["latents"].values())
+
+
+def test_a_saved_picture_opens_as_it_was_made_whatever_its_seed(studio: Studio) -> None:
+    studio.open(artifact="keyed")
+    state = {"artifact": json.loads(parse_qs(studio.page.evaluate("location.hash.slice(1)"))["s"][0])["artifact"]}
+    large = {**state, "latents": {"fg": {"seed": 2**53 + 1}, "bg": {"seed": 2**63 - 1}}, "truncation": 0.8}
+    saved = studio.page.request.get(f"{studio.address}/api/picture.png", params={"s": json.dumps(large)}).body()
+    studio.doing(lambda: studio.at("open-file").set_input_files({"name": "saved", "mimeType": "", "buffer": saved}))
+    assert np.array_equal(studio.picture(), decoded(saved))
+    assert np.array_equal(decoded(studio.download("download-png")), decoded(saved))
+    studio.page.reload()
+    studio.settle()
+    assert np.array_equal(studio.picture(), decoded(saved))
 
 
 def test_a_generator_has_no_controls_for_what_it_cannot_do(studio: Studio) -> None:

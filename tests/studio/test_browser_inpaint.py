@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from urllib.parse import unquote_plus
 
 import numpy as np
 import pytest
@@ -86,6 +88,26 @@ def test_strokes_are_undone_and_cleared_and_painted_by_keys(studio: Studio) -> N
     assert studio.at("brush-size").input_value() == "2"
 
 
+def test_the_easel_has_the_picture_of_the_artifact_that_is_chosen(studio: Studio) -> None:
+    asked: list[str] = []
+    studio.page.on("request", lambda request: asked.append(unquote_plus(request.url)) if "picture.png" in request.url else None)
+    studio.open("bg-32", tab="inpaint")
+    eventually(lambda: np.array_equal(drawn(studio.at("easel-picture"))[..., :3], studio.picture()))
+    studio.choose("keyed")
+    eventually(lambda: np.array_equal(drawn(studio.at("easel-picture"))[..., :3], studio.picture()))
+    assert [re.findall(r'"artifact":"([a-z0-9-]+)-[0-9a-f]+"', address) for address in asked] == [["bg-32"], ["keyed"]]
+    assert studio.at("notice").is_hidden()
+    # A filling that is ended leaves no look on the way to it, which nobody could download.
+    studio.drag("easel", (0.4, 0.5), (0.5, 0.5))
+    studio.slide("inpaint-seconds", 60)
+    studio.at("inpaint-start").click()
+    eventually(studio.at("compare").is_visible)
+    assert studio.at("inpaint-download").is_hidden()
+    studio.at("inpaint-cancel").click()
+    eventually(studio.at("compare").is_hidden)
+    assert studio.at("inpaint-progress").evaluate("bar => bar.value") == 0
+
+
 def test_fingers_paint(browser, address: str) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     studio = Studio(context.new_page(), address).open("bg-32", tab="inpaint")
@@ -103,14 +125,20 @@ def test_fingers_paint(browser, address: str) -> None:
 
 def test_a_picture_of_ones_own_comes_back_whole_and_at_its_size(studio: Studio, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (600, 1200, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "wide.png")
+    Image.fromarray(pixels).save(tmp_path / "wide", "PNG")  # a name without a suffix has no type
     studio.open("bg-32", tab="inpaint")
-    studio.at("inpaint-file").set_input_files(tmp_path / "wide.png")
+    studio.at("inpaint-file").set_input_files(tmp_path / "wide")
     eventually(lambda: drawn(studio.at("easel-picture")).shape == (384, 768, 4))  # it is painted on a smaller copy
     box = studio.at("easel").bounding_box()
     assert box is not None
     assert abs(box["width"] / box["height"] - 2) < 0.01
     studio.drag("easel", (0.4, 0.5), (0.5, 0.5))
+    hole = hole_of(studio)
+    studio.choose("keyed")  # neither the photograph nor the hole is lost
+    studio.choose("bg-32")
+    assert drawn(studio.at("easel-picture")).shape == (384, 768, 4)
+    assert np.array_equal(hole_of(studio), hole)
+    assert studio.at("inpaint-start").is_enabled()
     studio.slide("inpaint-seconds", 2)
     filled(studio)
     result = decoded(studio.download("inpaint-download"))

@@ -163,7 +163,15 @@ def test_an_error_of_a_training_is_shown_where_it_was_started(own: Studio, garme
     own.at("training-recipe").select_option("recommended/fg-32")
     own.at("training-from").select_option(index=1)  # another's weights, of other pictures, but of networks that fit
     own.page.evaluate("document.getElementById('training-from').append(new Option('gone', 'gone-12345678', true, true))")
+    asked: list[str] = []
+    own.page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
+    length = own.at("training-kimg").input_value()
+    own.at("training-kimg").fill("")
+    own.at("training-start").click()  # an empty length is not the recipe's
+    assert own.at("training-kimg").evaluate("field => field === document.activeElement && field.validity.valueMissing")
+    own.at("training-kimg").fill(length)
     own.at("training-start").click()
     eventually(lambda: "artifact: none has this id" in own.at("notice").inner_text())
+    assert [address.rpartition("/")[2] for address in asked] == ["training"]
     assert str(garments.parent) not in own.page.content()
     assert own.at("training-start").is_enabled()

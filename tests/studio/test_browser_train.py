@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from helpers.studio_browser import Studio, decoded, eventually
 from PIL import Image
+from playwright.sync_api import Route
 
 from mitlgan.runtime.files import lock_folder
 from mitlgan.training import run_directory
@@ -35,7 +36,7 @@ def test_a_run_is_watched_while_it_grows(studio: Studio, runs_folder: Path) -> N
     studio.open("bg-32")
     studio.tab("train")
     assert "No runs yet" in studio.at("no-runs").inner_text()
-    run = run_directory.create_run(runs_folder, "pretrain", "watched")
+    run = run_directory.create_run(runs_folder, "pretrain", f"watched-{60 * 'x'}")
     run.recipe_file.write_text("")
     write_lines(run, range(1, 11))
     write_state(run, "running", 1.0)
@@ -62,3 +63,21 @@ def test_a_run_is_watched_while_it_grows(studio: Studio, runs_folder: Path) -> N
     with studio.page.context.expect_page() as opening:
         studio.at("report").click()
     assert opening.value.locator("h1").inner_text() == "What came of it"
+    for width in (1280, 390):  # a long name leaves the state in sight
+        studio.page.set_viewport_size({"width": width, "height": 800})
+        state, box = studio.at("run-item").locator(".state").bounding_box(), studio.at("runs").bounding_box()
+        assert state is not None
+        assert box is not None
+        assert box["x"] < state["x"] < state["x"] + state["width"] <= box["x"] + box["width"] <= width
+        assert studio.page.evaluate("document.documentElement.scrollWidth") == width
+    # Answers that come late and all at once are drawn once.
+    held: list[Route] = []
+    studio.page.route("**/stats?after=-1", lambda route: held.append(route))
+    studio.at("run-item").dblclick()
+    eventually(lambda: studio.at("run-item").count() and len(held) >= 3)  # of both clicks, and of the page's own look
+    for route in held:
+        with studio.page.expect_response("**/stats?after=-1"):
+            route.continue_()
+    with studio.page.expect_response("**/stats?after=30"):  # the next look
+        pass
+    assert points(studio) == 30

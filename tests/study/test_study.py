@@ -119,7 +119,7 @@ def test_each_participant_counts_once(tmp_path: Path, real: ImagePack) -> None:
     made = write_study(tmp_path, {"dark": Dark()}, real, each=2)
     page = made.page.read_text()
     assert "JSON.stringify({ schema_version: 1, study, participant, answers }" in page
-    assert "const participant = " in page
+    assert "let participant = " in page
     study = json.loads(made.key.read_text())["study"]
     first = answered(tmp_path / "1.json", study, [{"item": 0, "real": True}], participant="ab")
     again = answered(tmp_path / "2.json", study, [{"item": 0, "real": False}, {"item": 1, "real": True}], participant="ab")

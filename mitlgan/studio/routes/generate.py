@@ -51,7 +51,11 @@ async def picture(request: Request, query: PictureRequest, context: ContextDep) 
         layers = {name: uris[f"layer:{name}"] for name in stages.layers} if "layers" in query.want else None
         others = {what: uris.get(what) for what in ("output", "matte", "fused") if what in query.want}
         return PictureAnswer(
-            **others, layers=layers, stand=render.front_transform(loaded, stages), state=encoding.state_json(state), link=encoding.state_link(state)
+            **others,
+            layers=layers,
+            stand=render.front_transform(loaded, stages),
+            state=encoding.state_json(state),
+            link=encoding.state_link(family.page_state(loaded, state)),
         )
 
     kinds = {"layer" if what == "layers" else what for what in query.want}

@@ -1,9 +1,12 @@
 // The server, as the page asks it. A 503 is asked again when the server says it may be.
 
 import { busy, clearNotice, notice } from "./notice.js";
+import { asPicture } from "./pixels.js";
 
 const TRIES = 5;
 const LONGEST_WAIT_S = 10;
+const SILENT_MS = 8000; // the browser tries again after 3 s
+const SILENT = "The studio’s server does not answer. Is `mitlgan studio` still running?";
 
 /** What the server refused, in its own line. */
 export class Refusal extends Error {
@@ -36,7 +39,7 @@ async function ask(path, options) {
       response = await fetch(path, options);
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new Refusal("The studio’s server does not answer. Is `mitlgan studio` still running?", 0);
+      throw new Refusal(SILENT, 0);
     }
     if (response.ok) {
       if (waited) clearNotice();
@@ -78,13 +81,16 @@ export const cancel = (job) => ask(`api/jobs/${encodeURIComponent(job)}`, { meth
 /** Where the whole picture of a job is. */
 export const jobPicture = (job) => `api/jobs/${encodeURIComponent(job)}/picture.png`;
 
+/** A picture's bytes as they are; the browser sends their type with them. */
+const sentPicture = (file) => ({ method: "POST", body: asPicture(file) });
+
 /** The state of a saved picture, by what its file says. */
-export const record = (file) => json("api/record", { method: "POST", headers: { "Content-Type": file.type || "image/png" }, body: file });
+export const record = (file) => json("api/record", sentPicture(file));
 
 /** Begin an embedding of a picture's bytes as they are. */
 export function embed(bytes, artifact, seconds) {
   const query = new URLSearchParams({ artifact, seconds });
-  return json(`api/embed?${query}`, { method: "POST", headers: { "Content-Type": bytes.type || "application/octet-stream" }, body: bytes });
+  return json(`api/embed?${query}`, sentPicture(bytes));
 }
 
 /**
@@ -97,15 +103,19 @@ export function embed(bytes, artifact, seconds) {
 export function follow(job, progress) {
   const source = new EventSource(`api/jobs/${encodeURIComponent(job)}/events`);
   let close;
+  let silent = null;
+  const heard = () => { clearTimeout(silent); silent = null; };
   const done = new Promise((resolve, reject) => {
-    const end = (act) => (event) => { source.close(); act(event); };
+    const end = (act) => (event) => { heard(); source.close(); act(event); };
     close = end(() => reject(new DOMException("closed", "AbortError")));
     source.addEventListener("progress", (event) => progress(JSON.parse(event.data)));
     source.addEventListener("done", end((event) => resolve(JSON.parse(event.data))));
-    source.addEventListener("cancelled", end(() => reject(new DOMException("cancelled", "AbortError"))));
+    source.addEventListener("cancelled", end(() => reject(new Refusal("The server has stopped this work. Is it being shut down? Start the work again.", 0)))); // who cancels here has closed it before
     source.addEventListener("failed", end((event) => reject(new Refusal(JSON.parse(event.data).message, 0))));
+    source.addEventListener("open", heard);
     source.addEventListener("error", () => {
-      if (source.readyState === EventSource.CLOSED) reject(new Refusal("The server no longer tells how the work goes; start it again.", 0));
+      if (source.readyState === EventSource.CLOSED) end(() => reject(new Refusal("The server no longer tells how the work goes; start it again.", 0)))();
+      else silent ??= setTimeout(end(() => reject(new Refusal(SILENT, 0))), SILENT_MS);
     });
   });
   return { done, close };

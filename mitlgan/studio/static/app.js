@@ -1,6 +1,7 @@
 // What the tabs share: the artifacts, the one that is chosen, and the picture that is open in Generate.
 
-/** `artifact` when another is chosen, `picture` when another is open, `open` when a tab wants a state opened in Generate. */
+/** `artifact` when another is chosen, `picture` when another is open, `open` when a tab wants a state opened in Generate,
+ * `refused link` when the server cannot draw what a link holds. */
 export const changes = new EventTarget();
 
 export const app = {

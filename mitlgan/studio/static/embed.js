@@ -1,38 +1,63 @@
 // Embed: a picture of one's own becomes the nearest one that the artifact can make, whose layers can then be edited.
 
 import * as api from "./api.js";
-import { app, changed } from "./app.js";
+import { app, changed, onChange } from "./app.js";
 import { draw, short } from "./chart.js";
 import { byId, showSlider } from "./dom.js";
 import { worker } from "./job.js";
 import { say, told } from "./notice.js";
-import { square } from "./pixels.js";
+import { pictureIn, square } from "./pixels.js";
 import { pictureAddress } from "./state.js";
 import { tab } from "./tabs.js";
 
 let given = null;
+let wanted = null;
 let found = null;
 let errors = [];
 
 const work = worker(() => ready());
 
-/** Take a picture; its middle square is shown as the artifact will see it. */
-async function take(file) {
+/** Show the middle square of the picture that is wanted, as the artifact will see it. */
+const drawGiven = api.newest(async () => {
+  const file = wanted;
   try {
-    const seen = await square(file, app.artifact.size_px);
+    const { size_px: size } = app.artifact;
+    const seen = await square(file, size);
+    if (file !== wanted || size !== app.artifact.size_px) return; // drawn again at once
+    reset();
     given = file;
     byId("embed-given").src = seen.toDataURL();
     byId("embed-given").alt = "Your picture, as large as the artifact’s";
-    byId("embed-start").disabled = false;
-    byId("embed-start").focus();
+    ready();
   } catch (error) {
+    if (file === wanted) wanted = given;
     told(error);
   }
+});
+
+/** Take a picture in the place of the one that was given. */
+async function take(file) {
+  wanted = file;
+  await drawGiven();
+  if (given === file) byId("embed-start").focus();
+}
+
+/** End what is under way and clear its result: it is of another picture, or of another artifact. */
+function reset() {
+  work.cancel();
+  found = null;
+  errors = [];
+  byId("embed-progress").value = 0;
+  for (const id of ["embed-step", "embed-error", "embed-psnr"]) byId(id).textContent = "–";
+  byId("embed-phase").textContent = "";
+  byId("embed-curve").replaceChildren();
+  byId("embed-found").removeAttribute("src");
+  byId("embed-found").alt = "";
+  ready();
 }
 
 const PHASES = {
   starts: "Looking through random latents for a beginning …", search: "Refining the latents …", polish: "Polishing the best ones …",
-
 };
 
 function show({ step, of, phase, error, psnr, preview }) {
@@ -57,10 +82,7 @@ function ready() {
 }
 
 async function start() {
-  found = null;
-  errors = [];
-  byId("embed-progress").value = 0;
-  byId("embed-curve").replaceChildren();
+  reset();
   const begin = () => api.embed(given, app.artifact.id, byId("embed-seconds").valueAsNumber);
   try {
     const answer = await work.run(begin, show);
@@ -79,22 +101,24 @@ async function start() {
   }
 }
 
-const picture = (items) => [...items].find((file) => file.type.startsWith("image/"));
-
 function drop(event) {
   event.preventDefault();
   byId("embed-drop").classList.remove("over");
-  const file = picture(event.dataTransfer.files);
+  const file = pictureIn(event.dataTransfer.files);
   if (file) take(file);
   else told(new Error("No picture was dropped; take a PNG, JPEG, WebP or GIF."));
 }
 
+onChange("artifact", () => {
+  reset();
+  if (wanted) drawGiven();
+});
 const box = byId("embed-drop");
 box.addEventListener("dragover", (event) => { event.preventDefault(); box.classList.add("over"); });
 box.addEventListener("dragleave", () => box.classList.remove("over"));
 box.addEventListener("drop", drop);
 document.addEventListener("paste", (event) => {
-  const file = tab() === "embed" && picture(event.clipboardData.files);
+  const file = tab() === "embed" && pictureIn(event.clipboardData.files);
   if (file) take(file);
 });
 byId("embed-file").addEventListener("change", () => {

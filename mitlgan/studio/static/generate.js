@@ -1,7 +1,7 @@
 // Generate: one picture large, with its layers and stages, and all that is done to it.
 
 import * as api from "./api.js";
-import { app, onChange } from "./app.js";
+import { app, changed, onChange } from "./app.js";
 import * as controls from "./controls.js";
 import { byId, el, title } from "./dom.js";
 import { say, told } from "./notice.js";
@@ -14,6 +14,7 @@ const EVERYTHING = ["output", "layers", "matte", "fused"];
 let stages = {};
 let shown = "output";
 let stand = null;
+let link = null;
 
 /** Show an artifact, by its first picture or that of a link. */
 export function begin(linked = null) {
@@ -36,6 +37,7 @@ export function begin(linked = null) {
 
 function open({ state, output, linked }) {
   app.state = state;
+  link = linked ? state : null;
   stand = null;
   if (output && shown === "output") byId("stage-image").src = output;
   controls.show(state, stand);
@@ -68,7 +70,8 @@ const draw = api.newest(async (settled, history) => {
     show();
     if (settled) rest(answer, history);
   } catch (error) {
-    told(error);
+    if (asked === link && app.state === link && error.status === 422) changed("refused link");
+    else told(error);
   } finally {
     byId("stage").removeAttribute("aria-busy");
   }

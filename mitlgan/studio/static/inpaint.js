@@ -13,6 +13,8 @@ const easel = byId("easel-picture");
 const MOST_PX = 768;
 const SMOOTH_PX = 256;
 let given = null;
+let isOwn = false; // a photograph, or what was made of one: another artifact’s picture does not take its place
+let coming = null;
 
 const work = worker(() => ready());
 const hole = painter(() => ready());
@@ -30,11 +32,16 @@ function ready() {
   byId("inpaint-cancel").disabled = !work.running();
 }
 
-/** Put a picture on the easel; it is painted on at most so large, and filled at its own size. */
-async function take(file) {
+/** Put a picture, or one that is on its way, on the easel, unless another is taken before it comes; it is painted on at most so large, and filled at its own size. */
+async function take(picture, { own = true } = {}) {
+  const mine = { own };
+  coming = mine;
   try {
+    const file = await picture;
     const { canvas, width, height } = await fitted(file, MOST_PX);
+    if (coming !== mine) return;
     given = file;
+    isOwn = own;
     easel.width = canvas.width;
     easel.height = canvas.height;
     easel.getContext("2d").drawImage(canvas, 0, 0);
@@ -47,14 +54,16 @@ async function take(file) {
     byId("inpaint-steps").hidden = false;
     hole.begin(canvas.width, canvas.height);
   } catch (error) {
-    told(error);
+    if (coming === mine) told(error);
+  } finally {
+    if (coming === mine) coming = null;
   }
 }
 
-const own = () => api.blob(pictureAddress(app.state, "output")).then(take, told);
+const fromGenerate = () => take(api.blob(pictureAddress(app.state, "output")), { own: false });
 
 export function entered() {
-  if (!given) own();
+  if (!given && !coming) fromGenerate();
 }
 
 async function start() {
@@ -66,7 +75,7 @@ async function start() {
     const begin = () => api.inpaint(asked).then((answer) => { job = answer.job; return answer; });
     const { picture, width, height } = await work.run(begin, ({ step, of, preview }) => {
       byId("inpaint-progress").value = step / (of || 1);
-      if (preview) compare(before, preview);
+      if (preview) compare(before, preview, false);
     });
     byId("inpaint-progress").value = 1;
     compare(before, picture);
@@ -74,24 +83,32 @@ async function start() {
     byId("inpaint-download").querySelector("span").textContent = `${width} × ${height} px`;
     say("The hole is filled.");
   } catch (error) {
+    byId("inpaint-progress").value = 0;
+    if (byId("inpaint-result").hidden) { // no result, but a look on the way to one
+      byId("compare").hidden = true;
+      byId("inpaint-steps").hidden = false;
+    }
     told(error);
   }
 }
 
-function compare(before, after) {
+/** Show the picture before and after; only what is whole can be downloaded, and painted on. */
+function compare(before, after, whole = true) {
   byId("wipe-before").src = before;
   byId("wipe-after").src = after;
+  byId("inpaint-result").hidden = !whole;
   byId("compare").hidden = false;
   byId("inpaint-steps").hidden = true;
 }
 
 onChange("artifact", () => {
   work.cancel();
-  given = null;
+  const own = coming ? coming.own : isOwn;
+  if (!own) given = coming = null;
   if (!app.artifact.fills.includes(method())) byId("inpaint-method").querySelector("input").checked = true;
   showMethods();
   ready();
-  if (!byId("panel-inpaint").hidden) own();
+  if (!own && !byId("panel-inpaint").hidden) fromGenerate();
 });
 byId("inpaint-file").addEventListener("change", () => {
   if (byId("inpaint-file").files.length) take(byId("inpaint-file").files[0]);
@@ -101,10 +118,10 @@ byId("easel").addEventListener("drop", (event) => {
   event.preventDefault();
   if (event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
 });
-byId("inpaint-own").addEventListener("click", own);
+byId("inpaint-own").addEventListener("click", fromGenerate);
 byId("inpaint-method").addEventListener("change", showMethods);
 byId("inpaint-seconds").addEventListener("input", showMethods);
 byId("inpaint-start").addEventListener("click", start);
 byId("inpaint-cancel").addEventListener("click", work.cancel);
-byId("inpaint-again").addEventListener("click", () => api.blob(byId("inpaint-download").getAttribute("href")).then(take, told));
+byId("inpaint-again").addEventListener("click", () => take(api.blob(byId("inpaint-download").getAttribute("href"))));
 byId("wipe").addEventListener("input", () => document.querySelector(".wipe").style.setProperty("--at", `${byId("wipe").value}%`));

@@ -10,7 +10,8 @@ import * as inpaint from "./inpaint.js";
 import * as morph from "./morph.js";
 import { clearNotice, notice, told } from "./notice.js";
 import * as quiz from "./quiz.js";
-import { address, fragment } from "./state.js";
+import { pictureIn } from "./pixels.js";
+import { FIRST_SEEDS, address, fragment, stateOf } from "./state.js";
 import { onShow, show, tab } from "./tabs.js";
 import * as train from "./train.js";
 
@@ -33,6 +34,7 @@ const nameOf = (artifact) => `${artifact.name} (${artifact.size_px} px)`;
 /** Choose an artifact, and open its first picture or a given state. */
 function choose(artifact, state = null) {
   app.artifact = artifact;
+  app.state = state ?? stateOf(artifact, FIRST_SEEDS[0]); // before the tabs hear of it: they draw it
   byId("artifact").value = artifact.id;
   changed("artifact", artifact);
   return generate.begin(state);
@@ -42,7 +44,7 @@ function choose(artifact, state = null) {
 function follow() {
   const { tab: wanted, state, broken } = address();
   const artifact = state && artifactOf(state.artifact);
-  if (broken) notice("This link is damaged: it holds no picture.");
+  if (broken) notice(broken);
   else if (state && !artifact) notice(`The artifact of this link, ${state.artifact}, is not on offer here; start the studio with it.`);
   show(wanted ?? "generate");
   if (!artifact) return false;
@@ -65,7 +67,7 @@ document.addEventListener("drop", (event) => {
   document.body.classList.remove("dropping");
   if (event.defaultPrevented) return;
   event.preventDefault();
-  const file = [...event.dataTransfer.files].find((each) => each.type.startsWith("image/"));
+  const file = pictureIn(event.dataTransfer.files);
   if (file) openSaved(file);
   else if (event.dataTransfer.files.length) told(new Error("No picture was dropped; take a PNG or WebP that was saved here."));
 });
@@ -87,6 +89,10 @@ async function begin() {
   onChange("artifacts", () => {
     if (!app.artifact && app.artifacts.length) choose(app.artifacts[0]);
     listArtifacts();
+  });
+  onChange("refused link", () => {
+    notice(`This link is damaged: it holds no picture that ${app.artifact.name} can make. Its first picture is shown instead.`);
+    choose(app.artifact);
   });
   onChange("use", (id) => {
     show("generate");

@@ -1,5 +1,14 @@
 // Pictures as pixels.
 
+/** The picture among files, or null. A file whose name has no suffix has no type, and may be one: who decodes it will say. */
+export function pictureIn(files) {
+  const all = [...files];
+  return all.find((file) => file.type.startsWith("image/")) ?? all.find((file) => !file.type) ?? null;
+}
+
+/** A picture's bytes under a picture's type, whatever its name says; the server goes by the bytes. */
+export const asPicture = (file) => (file.type.startsWith("image/") ? file : file.slice(0, file.size, "image/png"));
+
 /** An image that is ready to be drawn. */
 export async function loaded(address) {
   const image = new Image();
@@ -45,7 +54,7 @@ export const dataUri = (file) => new Promise((resolve, reject) => {
   const reader = new FileReader();
   reader.onload = () => resolve(reader.result);
   reader.onerror = () => reject(new Error("The file cannot be read; choose it again."));
-  reader.readAsDataURL(file);
+  reader.readAsDataURL(asPicture(file));
 });
 
 /**

@@ -9,24 +9,32 @@ import { tab } from "./tabs.js";
 const KEYS = { r: "real", f: "fake" };
 const ARROWS = { arrowleft: "real", arrowright: "fake" };
 const MOST_PAST = 40;
+const LOOK_MS = 250; // what comes sooner is the second half of a double click
 const WORDS = { real: "real", fake: "generated" };
 let asked = null;
 let answering = false;
+let round = 0;
+let looking = null;
 
 function ask(question) {
   asked = question;
   byId("quiz-picture").src = question.picture;
+  byId("quiz-none").hidden = true;
+  byId("quiz").hidden = false;
   byId("quiz-hint").textContent = `Half of them are real (${question.real_pictures}), half are the artifact’s. Which it is stays on the server until you have answered.`;
-  enable(true);
+  looking = setTimeout(() => enable(true), LOOK_MS);
 }
 
 function enable(on) {
+  clearTimeout(looking);
   answering = !on;
   byId("quiz-real").disabled = !on;
   byId("quiz-fake").disabled = !on;
 }
 
 async function begin() {
+  round += 1;
+  const mine = round;
   enable(false);
   byId("quiz-none").hidden = true;
   byId("quiz").hidden = false;
@@ -35,9 +43,11 @@ async function begin() {
   byId("quiz-past").replaceChildren();
   score({ asked: 0, right: 0, interval: null });
   try {
-    ask(await api.quiz(app.artifact.id));
+    const question = await api.quiz(app.artifact.id);
+    if (mine === round) ask(question);
     return undefined;
   } catch (error) {
+    if (mine !== round) return undefined; // of an artifact that is no longer chosen
     asked = null;
     byId("quiz-picture").removeAttribute("src");
     if (error.status !== 422) return told(error);
@@ -50,10 +60,12 @@ async function begin() {
 
 async function give(answer) {
   if (!asked || answering) return;
+  const mine = round;
   enable(false);
   const shown = byId("quiz-picture").src;
   try {
     const told = await api.answer(asked.quiz, answer);
+    if (mine !== round) return;
     const right = told.truth === answer;
     byId("quiz-truth").className = `truth ${right ? "right" : "wrong"}`;
     byId("quiz-truth").textContent = `${right ? "Right" : "Wrong"}: it was ${WORDS[told.truth]}.`;
@@ -63,6 +75,7 @@ async function give(answer) {
     score(told);
     ask(told.next);
   } catch (error) {
+    if (mine !== round) return;
     told(error);
     enable(true);
   }
@@ -89,11 +102,14 @@ export function entered() {
 
 onChange("artifact", () => {
   asked = null;
+  round += 1;
   if (tab() === "quiz") begin();
 });
-byId("quiz-real").addEventListener("click", () => give("real"));
-byId("quiz-fake").addEventListener("click", () => give("fake"));
+for (const [id, answer] of [["quiz-real", "real"], ["quiz-fake", "fake"]]) {
+  byId(id).addEventListener("click", (event) => { if (event.detail < 2) give(answer); });
+}
 byId("quiz-again").addEventListener("click", begin);
+byId("quiz-real").parentElement.addEventListener("keydown", (event) => { if (event.repeat && event.key === "Enter") event.preventDefault(); }); // it would click on
 document.addEventListener("keydown", (event) => {
   const key = event.key.toLowerCase();
   const answer = KEYS[key] ?? (event.target.closest('[role="tab"]') ? undefined : ARROWS[key]); // on a tab, arrows go to the next one

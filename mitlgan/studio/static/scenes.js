@@ -21,7 +21,6 @@ const free = () => Object.keys(app.artifact.latents).filter((name) => !held.has(
 export function begin(linked) {
   held.clear();
   showHold();
-  app.state = linked ?? stateOf(app.artifact, FIRST_SEEDS[0]);
   return fill(linked ? FIRST_SEEDS.map((seed) => seed + 1) : FIRST_SEEDS, stateOf(app.artifact, FIRST_SEEDS[0]), linked);
 }
 

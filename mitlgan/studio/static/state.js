@@ -14,21 +14,29 @@ export function stateOf(artifact, seed) {
   return { artifact: artifact.id, latents, truncation: 1, stand: null, directions: {} };
 }
 
-/** The state of a link's text, or null where it holds none. */
+const NO_PICTURE = "This link is damaged: it holds no picture.";
+const LARGE_SEED = `This link has a seed above ${Number.MAX_SAFE_INTEGER}, and a browser counts exactly only up to there; open its picture as a saved file, or make it with \`mitlgan sample --seed\`.`;
+const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** The state of a link's text, or why it holds none. */
 function decoded(text) {
+  let large = false;
   try {
-    const state = JSON.parse(text);
-    return typeof state === "object" && state !== null && typeof state.artifact === "string" ? state : null;
+    const state = JSON.parse(text, (key, value) => {
+      large ||= key === "seed" && Number.isInteger(value) && !Number.isSafeInteger(value); // it was rounded: another picture
+      return value;
+    });
+    if (!isObject(state) || typeof state.artifact !== "string" || !Object.values(state.latents ?? {}).every(isObject)) return { state: null, broken: NO_PICTURE };
+    return large ? { state: null, broken: LARGE_SEED } : { state, broken: null };
   } catch {
-    return null;
+    return { state: null, broken: NO_PICTURE };
   }
 }
 
-/** What the page's own address says: a tab, and the state of a picture. */
+/** What the page's own address says: a tab, the state of a picture, and in `broken` why it holds none. */
 export function address() {
   const said = new URLSearchParams(location.hash.slice(1));
-  const state = said.has("s") ? decoded(said.get("s")) : null;
-  return { tab: said.get("tab"), state, broken: said.has("s") && !state };
+  return { tab: said.get("tab"), ...(said.has("s") ? decoded(said.get("s")) : { state: null, broken: null }) };
 }
 
 export function fragment(tab, state) {

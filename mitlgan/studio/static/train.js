@@ -25,6 +25,7 @@ const STEPS = [
 let runs = null;
 let chosen = null;
 let rows = [];
+let opened = 0;
 let timer = null;
 let asking = false;
 let askAgain = false;
@@ -105,6 +106,7 @@ function facts(run) {
 function open(id) {
   chosen = id;
   rows = [];
+  opened += 1;
   const run = runs.find((each) => each.id === id);
   mark(byId("runs"), byId("runs").querySelector(`[data-id="${CSS.escape(id)}"]`));
   byId("run").replaceChildren(
@@ -121,8 +123,12 @@ function open(id) {
 async function follow(run) {
   const box = byId("run");
   box.querySelector("progress").value = run.of ? Math.min(1, run.kimg / run.of) : 0;
-  const fresh = await api.stats(run.id, rows.at(-1)?.iteration ?? -1).catch(told);
-  if (!fresh || run.id !== chosen) return;
+  const number = opened;
+  const last = () => rows.at(-1)?.iteration ?? -1;
+  const answer = await api.stats(run.id, last()).catch(told);
+  if (!answer || number !== opened) return; // of another run, or of an earlier look at this one
+  const held = last(); // another answer may have come first, with the same rows
+  const fresh = answer.filter((row) => row.iteration > held);
   if (fresh.length || !rows.length) {
     rows = rows.concat(fresh);
     curves(box);

@@ -153,9 +153,9 @@ class QuizStore:
 
     def _next_picture(self, active: ActiveArtifact, quiz: _Quiz) -> str | None:
         """Draw the quiz's next image, no real one that was seen, and note what it is; return its data URI, or None at the end."""
-        drawn = draw_secretly(active.artifact, self._real_images(active)[0], quiz.seen_indices)
-        quiz.truth = None if drawn is None else "real" if drawn[0] else "fake"
-        return None if drawn is None else data_uri(uncompressed_png(drawn[1]))
+        question_image = draw_secretly(active.artifact, self._real_images(active)[0], quiz.seen_indices)
+        quiz.truth = None if question_image is None else "real" if question_image[0] else "fake"
+        return None if question_image is None else data_uri(uncompressed_png(question_image[1]))
 
     def _question(self, active: ActiveArtifact, quiz_id: str, quiz: _Quiz, picture: str | None) -> Question | None:
         if picture is None:

@@ -81,7 +81,9 @@ def test_at_its_end_the_score_stays_and_the_page_says_why(studio: Studio, monkey
         studio.page.wait_for_selector("#quiz-real:enabled")
         studio.at("quiz-real").click()
         asked += 1
-        eventually(lambda count=asked: studio.at("quiz-score").inner_text() == f"{min(2, studio.at('quiz-past').locator('li.right').count())} of {count}")
+        eventually(
+            lambda count=asked: studio.at("quiz-score").inner_text() == f"{min(2, studio.at('quiz-past').locator('li.right').count())} of {count}"
+        )
         eventually(lambda: studio.at("quiz-real").is_enabled() or "is over" in studio.at("quiz-hint").inner_text())
     assert studio.at("quiz-hint").inner_text().startswith("The quiz is over: it has asked about all 2 pictures that are real")
     assert studio.at("quiz-past").locator("li.right").count() == 2

@@ -70,7 +70,7 @@ async function start() {
     });
     byId("inpaint-progress").value = 1;
     compare(before, picture);
-    byId("inpaint-note").textContent = `Not kept of your file: ${note}.`;
+    byId("inpaint-note").textContent = note ? `Not kept of your file: ${note}.` : "";
     byId("inpaint-note").hidden = !note;
     byId("inpaint-download").href = api.jobPicture(job);
     byId("inpaint-download").querySelector("span").textContent = `${width} × ${height} px`;

@@ -148,6 +148,5 @@ def _images_by_stage(stages: CompositionStages) -> dict[str, Tensor]:
     images = {**stages.layers, "fused": stages.fused}
     if stages.matte is not None:
         images["matte"] = stages.matte * 2 - 1
-    if len(stages.placed) > 1:  # with one placed layer, its matte is the matte of the composition
-        images |= {f"{name}-matte": image[:, 3:] for name, image in stages.placed.items()}
+    images |= {f"{name}-matte": matte for name, matte in stages.layer_mattes.items()}
     return images | {f"{name}-placed": image for name, image in stages.placed.items()}

@@ -28,7 +28,6 @@ from mitlgan.runtime.json_files import read_log
 from mitlgan.training.progress_animation import encode_progress
 from mitlgan.training.run_directory import Run
 
-NEIGHBORS = 5
 DIVERGED = "diverged at iteration"
 """How the notes of a card begin if its artifact was kept after its training had diverged; see `Counters.divergence`."""
 
@@ -64,7 +63,7 @@ def measure_arm(trained: TrainedArm, domain: DomainRun, plan: ComparisonPlan, ev
     if loaded.composer is not None:
         numbers, grid = measure_layer_swap(loaded, loaded.card, evaluator, read_weights_hash(path))
         result = dataclasses.replace(result, layers=stage_pictures(images), separation=numbers, separation_grid=grid)
-    pictures, sentence = nearest_training_images(evaluator, path, open_recipe_data(domain.setup.recipe), NEIGHBORS)
+    pictures, sentence = nearest_training_images(evaluator, path, open_recipe_data(domain.setup.recipe))
     return dataclasses.replace(result, neighbours=[Picture(*picture) for picture in pictures], memorised=sentence)
 
 

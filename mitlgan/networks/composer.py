@@ -48,6 +48,11 @@ class CompositionStages:
     transforms: Mapping[str, LayerTransform] = field(default_factory=dict)
     antialias: bool = False
 
+    @property
+    def layer_mattes(self) -> dict[str, Tensor]:
+        """Matte of each placed layer, (N, 1, H, W) in [-1, 1]; empty with one, whose matte is that of the composition."""
+        return {name: image[:, 3:] for name, image in self.placed.items()} if len(self.placed) > 1 else {}
+
     def __getitem__(self, images: int | slice) -> CompositionStages:
         """Return every stage of one image, still with a batch dimension, or of a slice of images."""
         if isinstance(images, int):

@@ -159,10 +159,7 @@ class Project:
             return
         result = check_datasets(folders, lambda done, total: self.progress("check", done, total))
         write_check_page(page, result)
-        hurting = sum(hurts for _, hurts in result.verdict)
-        self.say(
-            f"{hurting} {'thing' if hurting == 1 else 'things'} may hurt training, see {page}" if hurting else f"nothing will hurt training: {page}"
-        )
+        self.say(f"{result.headline}, see {page}")
 
     def _train(self, title: str, steps: Sequence[TrainingStep]) -> list[Run]:
         """Train what is not finished, and return the runs."""

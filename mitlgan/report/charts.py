@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mitlgan.report.formatting import number
-from mitlgan.report.schema import Anchor, ArmResult, Comparison, StageCost
+from mitlgan.report.schema import Anchor, ArmResult, Comparison, Row, StageCost
 from mitlgan.runtime.progress import finite
 
 
@@ -22,7 +22,7 @@ class DistanceMark:
 
 @dataclass(frozen=True)
 class TimeBar:
-    """The training time of one arm; each stage with its percentage of the longest time of any arm."""
+    """The training time of one arm; each stage with its percentage of the longest time of any arm. `speed` is that of the stage that it names."""
 
     arm: int
     label: str
@@ -56,7 +56,17 @@ def time_bars(comparison: Comparison) -> list[TimeBar]:
 
 
 def _speed(arm: ArmResult) -> str:
-    last = arm.timing[-1] if arm.timing else {}
-    speed, overhead = finite(last.get("images_per_s")), finite(last.get("overhead_fraction"))
-    parts = [] if speed is None else [f"{number(speed)} images/s"]
-    return ", ".join(parts if overhead is None else [*parts, f"{overhead:.1%} loop overhead"])
+    """Return the speed of an arm's own stage over its whole length, and how much of the logged steps' time was not computing."""
+    kimg, seconds = finite(arm.cost.kimg(total=False)), finite(arm.cost.seconds(total=False))
+    parts = [f"{number(kimg * 1000 / seconds)} images/s"] if kimg and seconds and seconds > 0 else []
+    if (overhead := _overhead_fraction(arm.timing)) is not None:
+        parts.append(f"{overhead:.1%} loop overhead")
+    own = " and ".join(stage.label for stage in arm.cost.stages if not stage.pretraining)
+    return f"{own}: {', '.join(parts)}" if parts and own and len(arm.cost.stages) > 1 else ", ".join(parts)
+
+
+def _overhead_fraction(timing: Sequence[Row]) -> float | None:
+    """Return the share of all logged steps' time, in which a slow step counts for its length; None if none was logged."""
+    rows = [(finite(row.get("overhead_fraction")), finite(row.get("images_per_s"))) for row in timing]
+    times = [(fraction, 1 / speed) for fraction, speed in rows if fraction is not None and speed is not None and speed > 0]
+    return sum(fraction * time for fraction, time in times) / sum(time for _, time in times) if times else None

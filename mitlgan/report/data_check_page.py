@@ -43,11 +43,9 @@ def write_check_page(path: Path, result: CheckResult) -> Path:
     if result.pairs:
         lead = f"{len(result.pairs):,} pairs within and across the sets; {min(len(result.pairs), MAX_PAIRS)} are shown."
         sections.insert(0, SheetSection("Pictures that occur twice", lead, _pair_cells(result.pairs[:MAX_PAIRS], result.sets), explained=True))
-    hurting = [text for text, bad in result.verdict if bad]
-    headline = f"{len(hurting)} {'thing' if len(hurting) == 1 else 'things'} will hurt training" if hurting else "Nothing here will hurt training"
     facts = [Fact(text, bad) for text, bad in sorted(result.verdict, key=lambda entry: not entry[1])]
     names = ", ".join(report.name for report in result.sets)
-    return write_sheet(path, SheetPage(f"check: {names}", "mitlgan data check", headline, facts, _check_table(result), sections, curated=True))
+    return write_sheet(path, SheetPage(f"check: {names}", "mitlgan data check", result.headline, facts, _check_table(result), sections, curated=True))
 
 
 def _check_table(result: CheckResult) -> Table:

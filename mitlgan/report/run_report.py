@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,30 @@ from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.data.sources.split_folders import TRAIN, with_correct_splits
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.images.pixels import to_uint8
-from mitlgan.metrics.protocol import flat_metrics
+from mitlgan.metrics.feature_cache import cached_pack_features
+from mitlgan.metrics.memorization import Memorization
+from mitlgan.metrics.open_extractors import open_extractors
+from mitlgan.metrics.protocol import EvalProtocol, flat_metrics
 from mitlgan.recipe import Recipe, display_name
 from mitlgan.report.diagnosis import Diagnosis, diagnose
 from mitlgan.report.formatting import BELOW_ZERO, with_spread
 from mitlgan.report.html import ReportPaths, write_report
+from mitlgan.report.nearest_pictures import NEAREST_SAMPLES, describe_memorization, find_nearest, pictures_of_pairs
 from mitlgan.report.run_files import run_layers
 from mitlgan.report.sample_pictures import PICTURES, evenly_chosen, stage_pictures
-from mitlgan.report.schema import ArmResult, Comparison, Cost, Pixels, StageCost
+from mitlgan.report.schema import ArmResult, Comparison, Cost, Picture, Pixels, StageCost
 from mitlgan.report.tables import METRICS
 from mitlgan.report.verdict import MIN_PICTURES
 from mitlgan.runtime.json_files import read_json, read_log
-from mitlgan.runtime.progress import finite
+from mitlgan.runtime.progress import finite, ignore_message
+from mitlgan.stages.evaluate import open_real_pictures
 from mitlgan.training import run_directory
 from mitlgan.training.progress_animation import encode_progress
 from mitlgan.training.run_directory import Run
 from mitlgan.version import __version__
+
+MAX_SMALL_SET = 2000
+"""Training pictures up to which a report looks which of them are copied."""
 
 
 def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
@@ -60,6 +69,8 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
         metrics=flat_metrics(figures) if "frechet" in figures else {}, seeds=(recipe.seed,), notes=[card.notes] if card and card.notes else [],
         progress=encode_progress(run),
     )  # fmt: skip
+    neighbours, memorised = _nearest_pictures(run.artifact_file, card, recipe)
+    arm = replace(arm, neighbours=neighbours, memorised=memorised)
     diagnosis = diagnose(stats, evaluations)
     findings = [*_quality_sentences(figures), *diagnosis.sentences(), *_step_sentences(run, diagnosis), *_split_sentences(figures, evaluations)]
     measured = figures.get("frechet", {})
@@ -158,6 +169,29 @@ def _real_pictures(recipe: Recipe) -> Pixels | None:
         return evenly_chosen(open_recipe_data(recipe))
     except MitlganError:  # a run can be read where its pictures are not available
         return None
+
+
+def _nearest_pictures(file: Path | None, card: Card | None, recipe: Recipe) -> tuple[list[Picture], str]:
+    """Return the samples nearest to training pictures, with these, and a sentence of them; nothing of a training set that is not small.
+
+    Looking through few pictures takes seconds, and few are copied most.
+    """
+    if file is None or card is None or card.kind == "inpainter":
+        return [], ""
+    try:
+        training = open_recipe_data(recipe)
+        if len(training) > MAX_SMALL_SET or training.content_sha256 != card.data.get("content_sha256"):
+            return [], ""
+        real, split = open_real_pictures(recipe, card, None, "test", ignore_message)
+        protocol = EvalProtocol(samples=recipe.evaluation.samples)
+        extractor = next(iter(open_extractors(protocol, recipe.evaluation.extractors[:1], critic_networks=card.critic_networks()).values()))
+    except MitlganError:  # the pictures or the extractor's weights are not available, or it cannot judge
+        return [], ""
+    loaded, seeds = load_artifact(file), protocol.seeds()[:NEAREST_SAMPLES]
+    unseen = cached_pack_features(real, extractor, count=protocol.samples)
+    pairs = find_nearest(loaded, seeds, training, unseen, extractor)
+    sentence = describe_memorization(Memorization(**pairs["memorization"]), split)
+    return [Picture(*picture) for picture in pictures_of_pairs(loaded, seeds, training, pairs)], sentence
 
 
 def _cost(run: Run, status: dict[str, Any], recipe: Recipe, card: Card | None) -> Cost:

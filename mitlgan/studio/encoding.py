@@ -41,6 +41,7 @@ def stage_images(stages: CompositionStages) -> dict[str, Tensor]:
     images = {"output": stages.output, "fused": stages.fused}
     if stages.matte is not None:
         images["matte"] = stages.matte * 2 - 1
+    images |= {f"matte:{name}": matte for name, matte in stages.layer_mattes.items()}
     images |= {f"layer:{name}": image for name, image in stages.layers.items()}
     images |= {f"transparent:{name}": image for name, image in stages.placed.items()}
     is_single = len(stages.layers) == 1 and not stages.placed

@@ -23,6 +23,11 @@ class Cancelled(Exception):  # noqa: N818
     """Nobody waits for the work any more; it ends at its next check."""
 
 
+def refuse_large_picture(limit: int) -> RequestRefused:
+    """Return a 413 for the file of a picture with more bytes than `limit`."""
+    return RequestRefused(413, f"picture: has more than {limit / 1_000_000:g} MB; save it as a smaller JPEG")
+
+
 def refuse_busy(what: str) -> RequestRefused:
     """Return the refusal of a request that exceeds a limit."""
     return RequestRefused(503, f"{what}; try again in a second", retry_s=1)

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mitlgan.runtime.addresses import split_address
 from mitlgan.studio.clients import TokenGuessLimiter, client_key
-from mitlgan.studio.errors import Cancelled, RequestRefused, refuse_busy
+from mitlgan.studio.errors import Cancelled, RequestRefused, refuse_busy, refuse_large_picture
 from mitlgan.studio.settings import LOCAL_NAMES, StudioSettings
 
 COOKIE = "mitlgan_studio"
@@ -27,7 +27,8 @@ HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{1,5
 MAX_HOST_CHARS = 80
 """Characters of a foreign host name that a refusal repeats."""
 PROXY_ADVICE = "A proxy must pass on the browser's Host (nginx: `proxy_set_header Host $http_host`)"
-UPLOADS = ("/api/embed", "/api/inpaint", "/api/record")
+INPAINT = "/api/inpaint"
+UPLOADS = ("/api/embed", INPAINT, "/api/record")
 LINGER_BYTES, LINGER_S = 64_000_000, 3.0
 """How much of an oversized body is read and discarded, so that its sender can read the refusal."""
 POLICY = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -160,16 +161,20 @@ class RequestGuard:
             raise refuse_busy("too many pictures are being sent")
         self._uploads -= large
         try:
-            body = await self._read_body(scope, receive, self._settings.max_upload_bytes if large else self._settings.max_body_bytes)
+            body = await self._read_body(scope, receive, large=large)
             await self._app(scope, _replay_body(body, receive), send)
         finally:
             self._uploads += large
 
-    async def _read_body(self, scope: Scope, receive: Receive, limit: int) -> bytes:
+    async def _read_body(self, scope: Scope, receive: Receive, *, large: bool) -> bytes:
+        settings = self._settings
+        picture_bytes = settings.max_inpaint_bytes if scope["path"].startswith(INPAINT) else settings.max_upload_bytes
+        limit = picture_bytes if large else settings.max_body_bytes
         declared = Headers(scope=scope).get("content-length", "0")
         parts: list[bytes] = []
         size = 0
-        refused = RequestRefused(413, f"body: is larger than {limit} bytes; send less")
+        too_long = RequestRefused(413, f"body: is larger than {limit} bytes; send less")
+        refused = refuse_large_picture(settings.max_upload_bytes) if large else too_long
         too_large = not declared.isdecimal() or int(declared[:19]) > limit
         try:
             async with asyncio.timeout(LINGER_S if too_large else self._settings.body_timeout_s):

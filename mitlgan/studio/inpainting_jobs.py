@@ -80,7 +80,7 @@ def run_inpainting(
         encoder: Fills in place of a search.
 
     Returns:
-        `picture`, reduced for display if it is large, and the size of the whole one.
+        `picture`, reduced for display if it is large, the size of the whole one, and what of the file it could not keep, `note`.
 
     Raises:
         Cancelled: The job was cancelled.
@@ -96,7 +96,7 @@ def run_inpainting(
     content = encode_image(filled, icc_profile=task.original.profile)
     preview = content if max(filled.size) <= PREVIEW_PX else encode_image(_fit(filled, PREVIEW_PX), icc_profile=task.original.profile)
     job.file = content
-    return {"picture": encoding.data_uri(preview), "width": filled.width, "height": filled.height, "bytes": len(content)}
+    return {"picture": encoding.data_uri(preview), "width": filled.width, "height": filled.height, "bytes": len(content), "note": task.original.note}
 
 
 def load_context_encoder() -> Filler:

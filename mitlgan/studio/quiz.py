@@ -15,7 +15,7 @@ from mitlgan.studio.catalogue import ActiveArtifact
 from mitlgan.studio.encoding import data_uri
 from mitlgan.studio.errors import RequestRefused
 from mitlgan.studio.schemas import Id, StrictModel
-from mitlgan.study.real_or_fake import draw_secretly, real_images_for, uncompressed_png, wilson_interval
+from mitlgan.study.real_or_fake import MAX_SEEN, draw_secretly, real_images_for, uncompressed_png, wilson_interval
 
 MAX_QUIZZES = 10_000
 MAX_QUIZZES_PER_CLIENT = 1000
@@ -44,6 +44,7 @@ class Question(BaseModel):
         asked: Answers so far.
         right: Correct answers so far.
         real_pictures: Description of the real images.
+        real_count: Number of real images that the quiz asks about, each once.
     """
 
     quiz: str
@@ -51,6 +52,7 @@ class Question(BaseModel):
     asked: int
     right: int
     real_pictures: str
+    real_count: int
 
 
 class AnswerResult(BaseModel):
@@ -61,21 +63,21 @@ class AnswerResult(BaseModel):
         asked: Answers so far.
         right: Correct answers so far.
         interval: 95 % Wilson interval of their share.
-        next: The next image.
+        next: The next image; None: all real ones have been asked about, and the quiz is over.
     """
 
     truth: Truth
     asked: int
     right: int
     interval: tuple[float, float]
-    next: Question
+    next: Question | None
 
 
 @dataclass
 class _Quiz:
     client: str
     artifact: str
-    truth: Truth
+    truth: Truth | None  # None when it is over
     seen_indices: list[int]  # the real pictures that its player saw
     asked: int = 0
     right: int = 0
@@ -100,12 +102,14 @@ class QuizStore:
             UsageError: There are no real images to compare with.
         """
         quiz_id = secrets.token_urlsafe(12)
-        quiz = _Quiz(client, active.id, "real", seen_indices=[])
-        quiz.truth, picture, source = self._next_picture(active, quiz.seen_indices)
+        quiz = _Quiz(client, active.id, None, seen_indices=[])
+        picture = self._next_picture(active, quiz)
         with self._lock:
             self._make_room(client)
             self._quizzes[quiz_id] = quiz
-        return Question(quiz=quiz_id, picture=picture, asked=0, right=0, real_pictures=source)
+        question = self._question(active, quiz_id, quiz, picture)
+        assert question is not None  # of a new player there are pictures left
+        return question
 
     def artifact_id(self, quiz_id: str) -> str:
         """Return the artifact that a quiz is about.
@@ -119,18 +123,19 @@ class QuizStore:
         """Score an answer and return the truth, the score and the next question.
 
         Raises:
-            RequestRefused: 404, there is no such quiz.
+            RequestRefused: 404, there is no such quiz; 409, it is over.
         """
-        next_truth, picture, source = self._next_picture(active, self._quiz(quiz_id).seen_indices)
         with self._lock:
             quiz = self._quiz(quiz_id)
             self._quizzes.move_to_end(quiz_id)
-            truth = quiz.truth
-            quiz.asked += 1
-            quiz.right += answer == truth
-            quiz.truth = next_truth
-            question = Question(quiz=quiz_id, picture=picture, asked=quiz.asked, right=quiz.right, real_pictures=source)
-            return AnswerResult(truth=truth, asked=quiz.asked, right=quiz.right, interval=wilson_interval(quiz.right, quiz.asked), next=question)
+        truth = quiz.truth
+        if truth is None:
+            raise RequestRefused(409, "quiz: is over, all real pictures have been asked about; begin another")
+        picture = self._next_picture(active, quiz)
+        quiz.asked += 1
+        quiz.right += answer == truth
+        following = self._question(active, quiz_id, quiz, picture)
+        return AnswerResult(truth=truth, asked=quiz.asked, right=quiz.right, interval=wilson_interval(quiz.right, quiz.asked), next=following)
 
     def _make_room(self, client: str) -> None:
         """Remove one quiz if there are too many: one of the client's own, or of the client that has the most."""
@@ -146,12 +151,23 @@ class QuizStore:
             raise RequestRefused(404, "quiz: none has this id, or it was abandoned too long ago; begin another")
         return quiz
 
-    def _next_picture(self, active: ActiveArtifact, seen_indices: list[int]) -> tuple[Truth, str, str]:
-        """Draw the next image, no real one that was seen; return what it is, its data URI, and the description of the real images."""
+    def _next_picture(self, active: ActiveArtifact, quiz: _Quiz) -> str | None:
+        """Draw the quiz's next image, no real one that was seen, and note what it is; return its data URI, or None at the end."""
+        question_image = draw_secretly(active.artifact, self._real_images(active)[0], quiz.seen_indices)
+        quiz.truth = None if question_image is None else "real" if question_image[0] else "fake"
+        return None if question_image is None else data_uri(uncompressed_png(question_image[1]))
+
+    def _question(self, active: ActiveArtifact, quiz_id: str, quiz: _Quiz, picture: str | None) -> Question | None:
+        if picture is None:
+            return None
+        real, source = self._real_images(active)
+        count = min(len(real), MAX_SEEN)
+        return Question(quiz=quiz_id, picture=picture, asked=quiz.asked, right=quiz.right, real_pictures=source, real_count=count)
+
+    def _real_images(self, active: ActiveArtifact) -> tuple[ImagePack, str]:
+        """Open the artifact's real images, unless they are open; return them and their description."""
         if active.id not in self._real:
             while len(self._real) >= MAX_OPEN_PACKS:
                 self._real.popitem(last=False)
             self._real[active.id] = real_images_for(active.artifact.card)
-        real, source = self._real[active.id]
-        is_real, image = draw_secretly(active.artifact, real, seen_indices)
-        return "real" if is_real else "fake", data_uri(uncompressed_png(image)), source
+        return self._real[active.id]

@@ -11,6 +11,7 @@ from mitlgan.editing.principal_directions import MAX_SIGMAS
 from mitlgan.latents import EASINGS, SEED_LIMIT
 from mitlgan.latents.files import MAX_LATENT_VALUE
 from mitlgan.networks.placement import MIN_SCALE
+from mitlgan.studio.settings import MAX_HOLE_CHARS
 
 MAX_PICTURES = 64
 MAX_FRAMES = 64
@@ -163,11 +164,12 @@ class DirectionAnswer(BaseModel):
 
 
 class StudioAnswer(BaseModel):
-    """What this studio can do: its version, whether it writes MP4, and whether its API is documented at `docs`."""
+    """What this studio can do: its version, whether it writes MP4, whether its API is documented at `docs`, and the largest file that it takes."""
 
     version: str
     video: bool
     docs: bool
+    max_picture_bytes: int
 
 
 class GridPicture(BaseModel):
@@ -230,8 +232,8 @@ class InpaintRequest(StrictModel):
     """
 
     artifact: Id
-    image: Annotated[str, Field(max_length=16_000_000)]
-    hole: Annotated[str, Field(max_length=4_000_000)]
+    image: str  # as long as the body may be
+    hole: Annotated[str, Field(max_length=MAX_HOLE_CHARS)]
     method: Literal["embed", "context"] = "embed"
     seconds: Annotated[float, Field(ge=0.5, le=MAX_JOB_S)] = 15.0
 

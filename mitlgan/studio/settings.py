@@ -10,6 +10,10 @@ from mitlgan.errors import UsageError
 
 LOOPBACK = "127.0.0.1"
 MIN_TOKEN_CHARS = 16
+MAX_HOLE_CHARS = 4_000_000
+"""Characters of the data URI of a hole."""
+MAX_FIELDS_BYTES = 10_000
+"""Bytes of a body beside its picture and its hole."""
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -27,7 +31,7 @@ class StudioSettings:
         docs: Whether the REST API is documented at `docs`; None: only on this machine.
         device: Device to compute on.
         max_body_bytes: Largest JSON body.
-        max_upload_bytes: Largest body with a picture.
+        max_upload_bytes: Largest file of a picture.
         max_uploads: Bodies with a picture that are read at the same time; they take most memory.
         body_timeout_s: Time for a body to arrive.
         guess_pause_s: Pause of a client after a wrong token.
@@ -45,7 +49,7 @@ class StudioSettings:
     docs: bool | None = None
     device: str = "cpu"
     max_body_bytes: int = 1_000_000
-    max_upload_bytes: int = 16_000_000
+    max_upload_bytes: int = 32_000_000
     max_uploads: int = 4
     body_timeout_s: float = 15.0
     guess_pause_s: float = 1.0
@@ -67,6 +71,11 @@ class StudioSettings:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
+
+    @property
+    def max_inpaint_bytes(self) -> int:
+        """Largest body with a picture and its hole, both as base64, which is a third longer than what it holds."""
+        return 4 * self.max_upload_bytes // 3 + MAX_HOLE_CHARS + MAX_FIELDS_BYTES
 
     @property
     def has_docs(self) -> bool:

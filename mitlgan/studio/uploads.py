@@ -15,10 +15,10 @@ from torch import Tensor
 
 from mitlgan.artifacts.card import Card
 from mitlgan.data.build.resize import crop_and_resize, to_planes
-from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
+from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, too_large_reason
 from mitlgan.data.pack.image_pack import BACKDROP, Color
 from mitlgan.data.recipe_data import recorded_backdrop
-from mitlgan.data.sources.formats import allowed_formats
+from mitlgan.data.sources.formats import MissingCodecError, allowed_formats
 from mitlgan.images.pixels import to_float, to_grayscale
 from mitlgan.inpainting.original import decode_original
 from mitlgan.studio.errors import RequestRefused
@@ -61,7 +61,7 @@ def decode_task(content: bytes, mask: bytes) -> InpaintingTask:
     """
     width, height = _image_size(content, "image")
     if width * height > MAX_INPAINT_PIXELS:
-        raise RequestRefused(422, f"image: {width} x {height} px are more than {MAX_INPAINT_PIXELS // 1_000_000} million; reduce it first")
+        raise RequestRefused(422, f"image: {width} x {height} px are more than {MAX_INPAINT_PIXELS // 1_000_000} million pixels; reduce it first")
     try:
         original = decode_original(content)
     except UnreadableImageError as error:
@@ -126,7 +126,9 @@ def _image_size(content: bytes, option: str) -> tuple[int, int]:
             return picture.size
     except UnidentifiedImageError:
         raise RequestRefused(415, f"{option}: is not a picture of a known format; send PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF") from None
-    except Image.DecompressionBombError:
-        raise RequestRefused(422, f"{option}: refused as a decompression bomb") from None
+    except MissingCodecError as error:
+        raise RequestRefused(415, f"{option}: {error}, or send it as PNG or JPEG") from None
+    except Image.DecompressionBombError as error:
+        raise RequestRefused(422, f"{option}: {too_large_reason(error)}") from None
     except Exception:
         raise RequestRefused(422, f"{option}: damaged; send it again") from None

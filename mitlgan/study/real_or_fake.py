@@ -28,6 +28,9 @@ REAL = "real"
 DEMO_SCENES = 500
 SEED_LIMIT = 2**31
 MAX_SEEN = 500
+"""Real pictures that a quiz asks about, at most; each once."""
+MIN_HELD_OUT = 20
+"""Held-out pictures that a quiz needs: of fewer it would be over before its score says anything."""
 Z_95 = 1.959963984540054
 
 
@@ -86,23 +89,24 @@ def draw_items(arms: Mapping[str, ImageSource], real: ImagePack, each: int, rng:
     return [items[index] for index in rng.permutation(len(items))]
 
 
-def draw_secretly(source: ImageSource, real: ImagePack, seen_indices: list[int]) -> tuple[bool, Tensor]:
+def draw_secretly(source: ImageSource, real: ImagePack, seen_indices: list[int]) -> tuple[bool, Tensor] | None:
     """Draw a real or a generated image with equal chance, by the system's randomness, so that nobody can predict it.
 
-    A real image that comes a second time gives itself away: it comes only after all others, or after `MAX_SEEN` of them.
+    A real image that comes a second time gives itself away: each comes once.
 
     Args:
         source: What draws the generated ones.
         real: The real ones.
-        seen_indices: Indices of the real images that this player saw, the oldest first; the drawn one is added, and the oldest are forgotten.
+        seen_indices: Indices of the real images that this player saw; the drawn one is added.
 
     Returns:
-        Whether it is real, and the image, uint8 (3, H, W).
+        Whether it is real, and the image, uint8 (3, H, W); None if the player saw all real ones, or `MAX_SEEN` of them.
     """
+    unseen = sorted(set(range(len(real))).difference(seen_indices))
+    if not unseen or len(seen_indices) >= MAX_SEEN:
+        return None
     if not secrets.randbelow(2):
         return False, to_rgb(to_uint8(source.sample([secrets.randbelow(SEED_LIMIT)])))[0]
-    del seen_indices[: max(0, len(seen_indices) - min(len(real) - 1, MAX_SEEN))]
-    unseen = sorted(set(range(len(real))).difference(seen_indices))
     index = unseen[secrets.randbelow(len(unseen))]
     seen_indices.append(index)
     return True, real.batch([index])[0]
@@ -137,7 +141,9 @@ def wilson_interval(hits: int, count: int, z: float = Z_95) -> tuple[float, floa
 
 
 def real_images_for(card: Card) -> tuple[ImagePack, str]:
-    """Open the real images to compare an artifact with: those of the set that it was trained on, held-out ones if there are any.
+    """Open the real images to compare an artifact with: those of the set that it was trained on, held-out ones if there are enough.
+
+    Fewer than `MIN_HELD_OUT` are enough only if there are no more training images than that.
 
     Images of any other set would ask another question: not which are generated, but which are of the other set.
 
@@ -155,13 +161,16 @@ def real_images_for(card: Card) -> tuple[ImagePack, str]:
         parts = find_splits(source, role).parts
         split = next((split for split in ("test", "validation") if split in parts), TRAIN)
         real = _open_unchanged(card, source, split)
+        few = "" if split == TRAIN or real is None or len(real) >= MIN_HELD_OUT else f", as only {len(real)} are held out"
+        if few and real is not None and (training := _open_unchanged(card, source, TRAIN)) is not None and len(training) > len(real):
+            real, split = training, TRAIN
     except MitlganError:
         raise UsageError(
             f"quiz: the pictures that the artifact was trained on ({name}) are not at hand, so there are no real ones to ask about; choose another"
         ) from None
     if real is None:
         raise UsageError(f"quiz: the pictures of {name} are no longer those that the artifact was trained on, so none are asked about")
-    return real, f"{describe_origin(source, role)}; {'it was trained on them' if split == TRAIN else f'held out, {split}'}"
+    return real, f"{describe_origin(source, role)}; {f'it was trained on them{few}' if split == TRAIN else f'held out, {split}'}"
 
 
 def _open_unchanged(card: Card, source: str, split: str) -> ImagePack | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mitlgan.compare.nearest_images import describe_memorization
 from mitlgan.metrics.memorization import Memorization
+from mitlgan.report.nearest_pictures import describe_memorization
 
 
 @pytest.mark.parametrize(

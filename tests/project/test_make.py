@@ -112,6 +112,7 @@ def test_a_folder_becomes_scenes_of_64_px_with_sheet_and_report(project: tuple[P
     with Image.open(result.sheet) as sheet:
         assert sheet.width > 4 * 64
     assert "KID" in result.report.read_text(encoding="utf-8")
+    assert "New pictures, or memorized ones?" in result.report.read_text(encoding="utf-8"), "what is copied is told"
     assert result.real == card.metrics["frechet"]["real"] > 0
     assert card.metrics["frechet"]["split"] == "test"
     assert result.metrics["kid"] == card.metrics["kid"]["value"]

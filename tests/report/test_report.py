@@ -22,6 +22,7 @@ from PIL import Image
 
 from mitlgan.errors import ResourceError
 from mitlgan.report import tables
+from mitlgan.report.charts import time_bars
 from mitlgan.report.formatting import DASH, count, distance_name, duration, markdown_text, number, printable
 from mitlgan.report.html import write_report
 from mitlgan.report.inline_images import inline_png
@@ -487,3 +488,21 @@ def test_an_arm_that_diverged_is_compared_with_nothing() -> None:
     ours = composed_arm(diverged=True)
     refused = decide_verdict([ours, sound])
     assert (refused.outcome, refused.headline) == ("unmeasured", f"No verdict: the training of {ours.label} diverged.")
+
+
+@pytest.mark.parametrize(
+    ("stages", "timing", "text"),
+    [
+        # A last step of 338 images/s says nothing of a run of 60: 24 kimg in 400 s.
+        ([StageCost("pretrain", 24.0, 400.0)], [(20.0, 0.5), (338.0, 0.01)], "60.0 images/s, 47.3% loop overhead"),
+        ([StageCost("layers", 40.0, 100.0, True), StageCost("compose", 24.0, 400.0)], [(60.0, 0.1)] * 3, "compose: 60.0 images/s, 10.0% loop overhead"),
+        ([StageCost("pretrain", 24.0, 400.0)], [], "60.0 images/s"),
+        ([StageCost("pretrain", None, None)], [(50.0, 0.25), (None, 0.9), (0.0, 0.9), (80.0, None)], "25.0% loop overhead"),
+        ([StageCost("pretrain", 0.0, 0.0)], [], ""),
+        ([StageCost("layers", 40.0, 100.0, True)], [], ""),
+    ],
+)
+def test_a_speed_is_that_of_the_whole_stage_which_it_names(stages: list[StageCost], timing: list[tuple[float | None, float | None]], text: str) -> None:
+    rows = [{"images_per_s": speed, "overhead_fraction": share} for speed, share in timing]
+    arms = [composed_arm(cost=Cost(stages), timing=rows), baseline_arm()]
+    assert time_bars(comparison(arms=arms))[0].speed == text

@@ -147,3 +147,40 @@ def test_a_picture_of_ones_own_comes_back_whole_and_at_its_size(studio: Studio, 
     assert 0.01 < changed.mean() < 0.2
     rows, columns = np.nonzero(changed)
     assert (columns.min() / 1200 > 0.3, columns.max() / 1200 < 0.6, abs(rows.mean() - 300) < 20) == (True, True, True)
+
+
+def test_what_cannot_be_kept_of_a_file_is_said_beside_the_result(studio: Studio, tmp_path: Path) -> None:
+    studio.open("bg-32", tab="inpaint")
+    studio.at("inpaint-method").locator("label:has([value=context])").click()
+    for name, side in (("grey.png", 40), ("without-a-suffix", 44)):
+        Image.fromarray(np.linspace(0, 65535, side**2, dtype=np.uint16).reshape(side, side)).save(tmp_path / name, "PNG")
+        studio.at("inpaint-file").set_input_files(tmp_path / name)
+        eventually(lambda side=side: drawn(studio.at("easel-picture")).shape == (side, side, 4))
+        studio.drag("easel", (0.4, 0.5), (0.5, 0.5))
+        filled(studio)
+        assert studio.at("inpaint-note").inner_text() == "Not kept of your file: 16 bits per channel: written with 8."
+    studio.at("inpaint-again").click()
+    eventually(lambda: not studio.at("compare").is_visible())
+    studio.drag("easel", (0.6, 0.7), (0.7, 0.7))
+    filled(studio)
+    assert studio.at("compare").is_visible()
+    assert not studio.at("inpaint-note").is_visible()  # of the result everything is kept
+
+
+UNSENT = {
+    ("big.jpg", 32_000_001): "The file has 32.1 MB; at most 32 MB can be sent: save it as a smaller JPEG.",
+    ("bigger.png", 40_500_000): "The file has 40.5 MB; at most 32 MB can be sent: save it as a smaller JPEG.",
+    ("scan.TIF", 9): "This browser cannot show TIFF files; save the picture as PNG or JPEG, and take that.",
+    ("phone.heic", 9): "This browser cannot show HEIC files; save the picture as PNG or JPEG, and take that.",
+    ("letter.png", 9): "This is no picture that the browser can read; take a PNG, JPEG, WebP or GIF.",
+}
+
+
+@pytest.mark.parametrize("tab", ["inpaint", "embed"])
+def test_what_cannot_be_taken_is_told_before_it_is_sent(studio: Studio, tmp_path: Path, tab: str) -> None:
+    studio.open("bg-32", tab=tab)
+    for (name, size), line in UNSENT.items():
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)
+        studio.at(f"{tab}-file").set_input_files(tmp_path / name)
+        eventually(lambda line=line: studio.page.locator("#notice p").inner_text() == line, line)

@@ -7,13 +7,15 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 import torch
 from helpers import tiny_runs
 from helpers.studio_browser import Studio, eventually
 from playwright.sync_api import BrowserContext, Route
 
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.study import score_answers, write_study
+from mitlgan.studio import quiz
+from mitlgan.study import real_or_fake, score_answers, write_study
 
 DOUBLE_CLICK_MS = 60
 
@@ -58,8 +60,8 @@ def test_the_score_counts_and_the_truth_comes_after_the_answer(studio: Studio) -
     assert found is not None
     share, low, high = (int(number) for number in found.groups())
     assert low <= share <= high
-    assert all(set(question) == {"quiz", "picture", "asked", "right", "real_pictures"} for question in questions)
-    assert "demo" in studio.at("quiz-hint").inner_text()
+    assert all(set(question) == {"quiz", "picture", "asked", "right", "real_pictures", "real_count"} for question in questions)
+    assert re.search(r"\(the demo's .*: [\d,]+ pictures, each asked about once\)", studio.at("quiz-hint").inner_text())
     for count in (7, 8):  # a double click answers the picture that was there, not the next one
         studio.at("quiz-real").dblclick(delay=DOUBLE_CLICK_MS)
         studio.page.wait_for_selector("#quiz-real:enabled")
@@ -127,3 +129,29 @@ def test_a_study_asks_about_each_picture_once_and_loses_no_answer(context: Brows
     assert sum(arm.answers for arm in score_answers(files.key, [file]).arms.values()) == 6
     page.reload()  # the next participant begins anew
     assert page.locator("#resume").is_hidden()
+
+
+def test_at_its_end_the_score_stays_and_the_page_says_why(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quiz, "MAX_SEEN", 2)
+    monkeypatch.setattr(real_or_fake, "MAX_SEEN", 2)
+    studio.open("bg-32", tab="quiz")
+    asked = 0
+    studio.page.wait_for_selector("#quiz-real:enabled")
+    assert "2 pictures, each asked about once" in studio.at("quiz-hint").inner_text()
+    while "is over" not in studio.at("quiz-hint").inner_text():
+        studio.page.wait_for_selector("#quiz-real:enabled")
+        studio.at("quiz-real").click()
+        asked += 1
+        eventually(
+            lambda count=asked: studio.at("quiz-score").inner_text() == f"{min(2, studio.at('quiz-past').locator('li.right').count())} of {count}"
+        )
+        eventually(lambda: studio.at("quiz-real").is_enabled() or "is over" in studio.at("quiz-hint").inner_text())
+    assert studio.at("quiz-hint").inner_text().startswith("The quiz is over: it has asked about all 2 pictures that are real")
+    assert studio.at("quiz-past").locator("li.right").count() == 2
+    studio.tab("generate")
+    studio.tab("quiz")
+    assert studio.at("quiz-score").inner_text() == f"2 of {asked}"
+    assert not studio.at("quiz-real").is_enabled()
+    studio.at("quiz-again").click()
+    eventually(studio.at("quiz-real").is_enabled)
+    assert studio.at("quiz-score").inner_text() == "0 of 0"

@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.origin import describe_origin
 from mitlgan.errors import DataError, UsageError
 from mitlgan.report.study_sheet import picture_text, write_study_sheet
-from mitlgan.study import read_pictures, score_answers, wilson_interval, write_study
+from mitlgan.study import read_pictures, real_or_fake, score_answers, wilson_interval, write_study
 from mitlgan.study.real_or_fake import draw_secretly
 
 
@@ -55,26 +56,31 @@ def test_nothing_but_pixels_tells_pictures_apart(tmp_path: Path, real: ImagePack
         assert (item["arm"] != "real") == (uri == min(uris(made.page), key=lambda known: sum(base64.b64decode(known.split(",")[1])[60:-40])))
 
 
-@pytest.mark.parametrize("known", [0, 1000])  # 1000: indices from a set that was larger
-def test_a_real_picture_comes_again_only_after_all_others(real: ImagePack, known: int) -> None:
-    shown = list(range(known))
+@pytest.mark.parametrize(("known", "limit", "expected"), [([], 500, 12), ([3, 5], 500, 10), ([], 4, 4), ([3], 4, 3), (range(12), 500, 0)])
+def test_each_real_picture_comes_once_and_then_none(
+    real: ImagePack, monkeypatch: pytest.MonkeyPatch, known: Sequence[int], limit: int, expected: int
+) -> None:
+    monkeypatch.setattr(real_or_fake, "MAX_SEEN", limit)
+    assert len(real) == 12
+    seen = list(known)
     drawn = []
-    while len(drawn) < 3 * len(real):
-        is_real, image = draw_secretly(Dark(), real, shown)
+    while (question := draw_secretly(Dark(), real, seen)) is not None:
+        is_real, image = question
         assert is_real == (bool(image.any()))
         if is_real:
-            drawn.append(shown[-1])
-            assert torch.equal(image, real.batch([shown[-1]])[0])
-    cycle = drawn[-len(real) :]
-    assert sorted(cycle) == list(range(len(real)))
-    assert len(shown) <= len(real)
+            drawn.append(seen[-1])
+            assert torch.equal(image, real.batch([seen[-1]])[0])
+    assert len(drawn) == len(set(drawn)) == expected
+    assert not set(drawn) & set(known)
+    assert draw_secretly(Dark(), real, seen) is None  # and stays so
 
 
-def test_the_only_real_picture_is_drawn_again_and_again(real: ImagePack) -> None:
-    only = ImagePack(real.path, {**real.manifest, "count": 1}, real.pixels[:1])
-    shown: list[int] = []
-    assert sum(draw_secretly(Dark(), only, shown)[0] for _ in range(60)) > 1
-    assert shown == [0]
+def test_until_the_last_real_picture_has_come_nothing_tells_what_the_next_one_is(real: ImagePack) -> None:
+    """With one left, and with all left, half of what comes is real."""
+    for left in (1, 12):
+        counts = Counter(question[0] for _ in range(400) if (question := draw_secretly(Dark(), real, list(range(left, 12)))) is not None)
+        assert counts.total() == 400
+        assert 130 < counts[True] < 270
 
 
 def test_the_seed_decides_pictures_and_order(tmp_path: Path, real: ImagePack) -> None:

@@ -98,11 +98,17 @@ class DuplicatePair:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """All findings; `verdict` holds sentences, each with whether it will hurt training."""
+    """All findings; `verdict` holds sentences, each with whether it may hurt training."""
 
     sets: list[SetReport]
     pairs: list[DuplicatePair]
     verdict: list[tuple[str, bool]]
+
+    @property
+    def headline(self) -> str:
+        """The verdict in a few words."""
+        hurting = sum(hurts for _, hurts in self.verdict)
+        return f"{hurting} {'thing' if hurting == 1 else 'things'} may hurt training" if hurting else "Nothing was found that will hurt training"
 
 
 def check_datasets(specs: list[str], progress: ProgressCallback = ignore_progress) -> CheckResult:
@@ -121,7 +127,7 @@ def check_datasets(specs: list[str], progress: ProgressCallback = ignore_progres
     verdict = [(f"{spec}: {sentence}", hurts) for spec, _, sentences in opened for sentence, hurts in sentences]
     verdict += [sentence for report in sets for sentence in advise_on_set(report)] + advise_on_pairs(sets, pairs)
     if not any(hurts for _, hurts in verdict):
-        verdict.insert(0, ("Nothing was found that will hurt training.", False))
+        verdict.insert(0, (f"{CheckResult(sets, pairs, verdict).headline}.", False))
     return CheckResult(sets, pairs, verdict)
 
 

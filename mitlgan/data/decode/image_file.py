@@ -6,6 +6,7 @@ import hashlib
 import io
 import math
 import os
+import re
 import stat
 import struct
 import warnings
@@ -23,7 +24,7 @@ from mitlgan.data.decode.srgb import to_srgb
 from mitlgan.data.sources.formats import HEAD_BYTES, MissingCodecError, allowed_formats
 from mitlgan.errors import resource_fault
 
-MAX_PIXELS = 64_000_000  # more than a camera's picture; refuses a 10,000 x 10,000 bomb by its header
+MAX_PIXELS = 64_000_000  # more than a camera's picture; a larger one is refused by its header
 MAX_FILE_BYTES = 256_000_000
 MIN_TRANSPARENT_FRACTION = 0.01  # of the pixels; fewer may be a rounded corner or a stray edge
 _MAX_ASPECT = 100  # longer side / shorter side; the centered square of a thinner picture shows nothing
@@ -44,6 +45,7 @@ MIN_DRAFT_SCALE = 1.9
 """A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size that is still at least so many times the requested one: resizing that gives nearly the same
 result as resizing the whole picture. Pillow's own thumbnails use 2.0, which 500 px to 128 px just misses."""
 _EXIF_ORIENTATION = 0x0112
+_TOO_MANY_PIXELS = f"are more than {MAX_PIXELS // 1_000_000} million pixels; reduce it first"
 # What Pillow warns about is refused here by its size, or harmless. Set once, since `warnings.catch_warnings` is not thread-safe.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -184,7 +186,7 @@ def _decode(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int,
     with Image.open(io.BytesIO(with_unread_end(content)), formats=_check_formats(content)) as opened:
         width, height = opened.size
         if width * height > MAX_PIXELS:
-            raise UnreadableImageError(f"{width} x {height} px, more than {MAX_PIXELS // 1_000_000} million: refused as a decompression bomb")
+            raise UnreadableImageError(f"{width} x {height} px {_TOO_MANY_PIXELS}")
         if max(width, height) > _MAX_ASPECT * min(width, height) or min(width, height) < 2:
             raise UnreadableImageError(f"{width} x {height} px: nothing to see in its centred square")
         animated = opened.format not in _STILL_MULTIFRAME_FORMATS and bool(getattr(opened, "is_animated", False))
@@ -233,9 +235,15 @@ def _check_formats(content: bytes) -> tuple[str, ...]:
         raise UnreadableImageError(str(error)) from None
 
 
+def too_large_reason(error: Image.DecompressionBombError) -> str:
+    """Return why Pillow does not open a picture of far too many pixels; its message has only their number."""
+    count = re.search(r"\d+", str(error))
+    return f"{int(count[0]) // 1_000_000:,} million px {_TOO_MANY_PIXELS}" if count else _TOO_MANY_PIXELS
+
+
 def _failure_reason(content: bytes, error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "HTML, not a picture" if content.lstrip()[:15].lower().startswith((b"<!doctype", b"<html")) else "not a picture of an allowed format"
     if isinstance(error, Image.DecompressionBombError):
-        return "refused as a decompression bomb"
+        return too_large_reason(error)
     return f"damaged: {' '.join(str(error).split())[:120] or type(error).__name__}"

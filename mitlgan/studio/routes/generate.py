@@ -45,9 +45,9 @@ async def picture(request: Request, query: PictureRequest, context: ContextDep) 
     def work(loaded: ActiveArtifact, _token: CancelToken) -> PictureAnswer:
         stages = render.render_state(loaded, query.state)
         state = render.fill_in_latents(loaded, query.state)
-        uris = {
-            what: encoding.data_uri(encoding.image_png(image)) for what, image in encoding.stage_images(stages).items() if what.split(":")[0] in kinds
-        }
+        images = encoding.stage_images(stages)
+        names = [what for what in images if what in query.want or ("layers" in query.want and what.startswith("layer:"))]
+        uris = {what: encoding.data_uri(encoding.image_png(images[what])) for what in names}
         layers = {name: uris[f"layer:{name}"] for name in stages.layers} if "layers" in query.want else None
         others = {what: uris.get(what) for what in ("output", "matte", "fused") if what in query.want}
         return PictureAnswer(
@@ -58,7 +58,6 @@ async def picture(request: Request, query: PictureRequest, context: ContextDep) 
             link=encoding.state_link(family.page_state(loaded, state)),
         )
 
-    kinds = {"layer" if what == "layers" else what for what in query.want}
     return await context.run_with_artifact(request, query.state.artifact, work, quick=True)
 
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from mitlgan.studio import inpainting_jobs, inversion_jobs, uploads
 from mitlgan.studio.context import ContextDep
 from mitlgan.studio.encoding import PNG
-from mitlgan.studio.errors import RequestRefused
+from mitlgan.studio.errors import RequestRefused, refuse_large_picture
 from mitlgan.studio.jobs import StudioJob
 from mitlgan.studio.schemas import MAX_JOB_S, InpaintRequest, JobAnswer
 
@@ -41,6 +41,8 @@ async def inpaint(request: Request, query: InpaintRequest, context: ContextDep) 
     """Start to fill a hole in a picture."""
     context.catalogue.entry(query.artifact)
     image, mask = uploads.decode_data_uri(query.image, "image"), uploads.decode_data_uri(query.hole, "hole")
+    if len(image) > context.settings.max_upload_bytes:
+        raise refuse_large_picture(context.settings.max_upload_bytes)
     task = await context.worker.run(request, lambda _: uploads.decode_task(image, mask))
 
     def work(job: StudioJob) -> dict[str, Any]:

@@ -35,7 +35,8 @@ async def static(name: str) -> FileResponse:
 @router.get("/api/studio")
 def studio(context: ContextDep) -> StudioAnswer:
     """Return what this studio can do."""
-    return StudioAnswer(version=__version__, video=find_spec("av") is not None, docs=context.settings.has_docs)
+    settings = context.settings
+    return StudioAnswer(version=__version__, video=find_spec("av") is not None, docs=settings.has_docs, max_picture_bytes=settings.max_upload_bytes)
 
 
 def serve_file(name: str) -> FileResponse:

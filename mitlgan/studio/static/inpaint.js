@@ -73,12 +73,14 @@ async function start() {
     const asked = { artifact: app.artifact.id, image: await dataUri(given), hole: hole.png(), method: method(), seconds: byId("inpaint-seconds").valueAsNumber };
     let job = "";
     const begin = () => api.inpaint(asked).then((answer) => { job = answer.job; return answer; });
-    const { picture, width, height } = await work.run(begin, ({ step, of, preview }) => {
+    const { picture, width, height, note } = await work.run(begin, ({ step, of, preview }) => {
       byId("inpaint-progress").value = step / (of || 1);
       if (preview) compare(before, preview, false);
     });
     byId("inpaint-progress").value = 1;
     compare(before, picture);
+    byId("inpaint-note").textContent = note ? `Not kept of your file: ${note}.` : "";
+    byId("inpaint-note").hidden = !note;
     byId("inpaint-download").href = api.jobPicture(job);
     byId("inpaint-download").querySelector("span").textContent = `${width} × ${height} px`;
     say("The hole is filled.");
@@ -97,6 +99,7 @@ function compare(before, after, whole = true) {
   byId("wipe-before").src = before;
   byId("wipe-after").src = after;
   byId("inpaint-result").hidden = !whole;
+  byId("inpaint-note").hidden = true;
   byId("compare").hidden = false;
   byId("inpaint-steps").hidden = true;
 }

@@ -1,5 +1,10 @@
 // Pictures as pixels.
 
+import { onChange } from "./app.js";
+
+const UNSEEN = { heic: "HEIC", heif: "HEIC", hif: "HEIC", tif: "TIFF", tiff: "TIFF", jp2: "JPEG 2000", jxl: "JPEG XL", psd: "Photoshop", dng: "raw", cr2: "raw", cr3: "raw", nef: "raw", arw: "raw" };
+let mostBytes = Infinity;
+
 /** The picture among files, or null. A file whose name has no suffix has no type, and may be one: who decodes it will say. */
 export function pictureIn(files) {
   const all = [...files];
@@ -25,13 +30,22 @@ export function canvasOf(width, height = width) {
   return canvas;
 }
 
+const megabytes = (bytes) => `${(Math.ceil(bytes / 1e5) / 10).toLocaleString("en")} MB`;
+
 async function bitmapOf(file) {
+  if (file.size > mostBytes) {
+    throw new Error(`The file has ${megabytes(file.size)}; at most ${megabytes(mostBytes)} can be sent: save it as a smaller JPEG.`);
+  }
   try {
     return await createImageBitmap(file);
   } catch {
+    const format = UNSEEN[/\w+$/.exec(file.name || file.type)?.[0].toLowerCase()];
+    if (format) throw new Error(`This browser cannot show ${format} files; save the picture as PNG or JPEG, and take that.`);
     throw new Error("This is no picture that the browser can read; take a PNG, JPEG, WebP or GIF.");
   }
 }
+
+onChange("studio", ({ max_picture_bytes: limit }) => { mostBytes = limit; });
 
 /**
  * A whole picture as a canvas, its longer side at most so long.
@@ -49,7 +63,7 @@ export async function fitted(file, longest) {
   return { canvas: from.width === width ? from : shrunk(from, width, height), width: bitmap.width, height: bitmap.height };
 }
 
-/** The bytes of a picture as a data URI. */
+/** The bytes of a picture as a data URI; what a picture it is, the server sees by its bytes. */
 export const dataUri = (file) => new Promise((resolve, reject) => {
   const reader = new FileReader();
   reader.onload = () => resolve(reader.result);

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { app, onChange } from "./app.js";
 import { byId, el, typing } from "./dom.js";
-import { told } from "./notice.js";
+import { say, told } from "./notice.js";
 import { tab } from "./tabs.js";
 
 const KEYS = { r: "real", f: "fake" };
@@ -21,8 +21,17 @@ function ask(question) {
   byId("quiz-picture").src = question.picture;
   byId("quiz-none").hidden = true;
   byId("quiz").hidden = false;
-  byId("quiz-hint").textContent = `Half of them are real (${question.real_pictures}), half are the artifact’s. Which it is stays on the server until you have answered.`;
+  byId("quiz-hint").textContent = `Half of them are real (${question.real_pictures}: ${pictures(question.real_count)}, each asked about once), half are the artifact’s. Which it is stays on the server until you have answered.`;
   looking = setTimeout(() => enable(true), LOOK_MS);
+}
+
+const pictures = (count) => (count === 1 ? "1 picture" : `${count.toLocaleString("en")} pictures`);
+
+/** All real pictures have been asked about. */
+function end(count) {
+  const line = `The quiz is over: it has asked about ${count === 1 ? "the only real picture" : `all ${pictures(count)} that are real`}, and a second time each would give itself away.`;
+  byId("quiz-hint").textContent = line;
+  say(line);
 }
 
 function enable(on) {
@@ -73,7 +82,8 @@ async function give(answer) {
       el("img", { class: "crisp", src: shown, alt: `${WORDS[told.truth]}, you said ${WORDS[answer]}` })));
     while (byId("quiz-past").children.length > MOST_PAST) byId("quiz-past").lastChild.remove();
     score(told);
-    ask(told.next);
+    if (told.next) ask(told.next);
+    else end(asked.real_count);
   } catch (error) {
     if (mine !== round) return;
     told(error);

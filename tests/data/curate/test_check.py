@@ -16,7 +16,7 @@ from mitlgan.cli.main import app
 from mitlgan.data.build.pack_folder import pack_folder
 from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
-from mitlgan.data.curate.check import DuplicatePair, check_datasets, summarize_set, to_json
+from mitlgan.data.curate.check import CheckResult, DuplicatePair, check_datasets, summarize_set, to_json
 from mitlgan.data.layers.split import SplitSettings, split_pictures
 from mitlgan.data.pack.image_pack import PREPARED_PACK, ImagePack
 from mitlgan.errors import DataError
@@ -77,9 +77,17 @@ def test_leaks_into_held_out_pictures(tmp_path: Path) -> None:
 
 def test_a_sound_set_is_called_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mitlgan.data.curate.check_advice.MIN_PICTURES", 3)
-    verdict = check_datasets([str(images.fill(tmp_path / "in", 5, size=(64, 64)))]).verdict
-    assert bad(verdict) == []
-    assert verdict[0] == ("Nothing was found that will hurt training.", False)
+    result = check_datasets([str(images.fill(tmp_path / "in", 5, size=(64, 64)))])
+    assert bad(result.verdict) == []
+    assert result.verdict[0] == ("Nothing was found that will hurt training.", False)
+    assert result.headline == "Nothing was found that will hurt training"
+
+
+@pytest.mark.parametrize(("count", "headline"), [(1, "1 thing may hurt training"), (5, "5 things may hurt training")])
+def test_what_may_hurt_is_counted_in_the_same_words_everywhere(tmp_path: Path, count: int, headline: str) -> None:
+    result = CheckResult([], [], [*((f"{number}", True) for number in range(count)), ("of no harm", False)])
+    assert result.headline == headline
+    assert f'<h1 class="large">{headline}</h1>' in write_check_page(tmp_path / "check.html", result).read_text()
 
 
 def test_statistics(tmp_path: Path) -> None:
@@ -122,7 +130,7 @@ def test_the_page_escapes_hostile_names(tmp_path: Path) -> None:
     assert "<script>alert" not in page
     assert page.count("<script>") == 1
     assert "&#34;&gt;&lt;img" in page
-    assert "will hurt training" in page
+    assert f'<h1 class="large">{result.headline}</h1>' in page
     assert "Pictures that occur twice" in page
     json.dumps(to_json(result))
 

@@ -154,7 +154,7 @@ def test_bombs_are_refused_by_their_headers(form: str, size: tuple[int, int]) ->
         content[4:12] = size[0].to_bytes(4, "little") + size[1].to_bytes(4, "little")
     else:
         content[8:16] = size[0].to_bytes(4, "big") + size[1].to_bytes(4, "big")
-    with pytest.raises(UnreadableImageError, match="bomb"):
+    with pytest.raises(UnreadableImageError, match=r"^(9000 x 9000 px|400 million px) are more than 64 million pixels; reduce it first$"):
         decode_bytes(bytes(content), keep_alpha=False)
 
 

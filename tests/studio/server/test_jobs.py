@@ -138,6 +138,32 @@ def test_a_filled_picture_comes_back_at_its_full_size(
     assert client.get(f"/api/jobs/{job}/picture.png").headers["content-type"] == "image/png"
 
 
+def sixteen_bits() -> Image.Image:
+    return Image.fromarray(np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8))
+
+
+@pytest.mark.parametrize(
+    ("make", "form", "note"),
+    [
+        (sixteen_bits, "PNG", "16 bits per channel: written with 8"),
+        (lambda: Image.new("CMYK", (8, 8), (10, 200, 0, 30)), "JPEG", "CMYK by its profile or gamma: written as RGB in sRGB"),
+        (lambda: Image.new("RGB", (8, 8), "red"), "GIF", "several frames: the first was taken; P: written as RGB, which can hold every color"),
+        (lambda: Image.new("RGB", (8, 8), "red"), "PNG", ""),
+    ],
+)
+def test_what_a_filled_picture_cannot_keep_of_its_file_is_said(
+    client: TestClient, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch, make: Callable[[], Image.Image], form: str, note: str
+) -> None:
+    """As the command says it."""
+    monkeypatch.setattr(inpainting_jobs, "load_context_encoder", lambda: Filler("ones", 8, lambda pictures, holes: torch.ones_like(pictures)))
+    buffer = io.BytesIO()
+    moving = {"save_all": True, "append_images": [Image.new("RGB", (8, 8), "blue")]} if form == "GIF" else {}
+    make().save(buffer, form, **moving)
+    body = {"artifact": ids["bg"], "image": uri(buffer.getvalue()), "hole": uri(mask()), "method": "context"}
+    end = followed(client, client.post("/api/inpaint", json=body).json()["job"])[-1]
+    assert (end.kind, end.data["note"]) == ("done", note)
+
+
 def test_a_job_without_a_picture_has_none_and_few_are_kept() -> None:
     worker = Worker(waiting=32, work_s=5)
     jobs = JobRegistry(worker, orphan_s=60)

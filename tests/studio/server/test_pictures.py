@@ -17,10 +17,13 @@ from helpers.studio_requests import asked, read
 from PIL import Image
 
 import mitlgan
+from mitlgan.artifacts.sample_files import write_sample_files
+from mitlgan.artifacts.samples import Samples
 from mitlgan.editing import directions
 from mitlgan.images import animation
 from mitlgan.images.pixels import to_uint8
-from mitlgan.studio import StudioSettings, create_app
+from mitlgan.networks import CompositionStages
+from mitlgan.studio import StudioSettings, create_app, encoding, schemas
 from mitlgan.studio.routes import page
 
 State = dict[str, Any]
@@ -93,6 +96,24 @@ def test_what_is_downloaded_is_what_was_shown(client: TestClient, shown: Any, id
     assert set(archive.namelist()) == names
     assert np.array_equal(read(archive.read("output.png")), read(found["output"]))
     assert json.loads(archive.read("state.json")) == found["state"]
+
+
+def test_the_zip_has_every_picture_that_the_command_writes(tmp_path: Path) -> None:
+    """Of three layers, the matte of each one in front, too."""
+    drawn = torch.Generator().manual_seed(0)
+
+    def image(channels: int) -> torch.Tensor:
+        return torch.rand((1, channels, 8, 8), generator=drawn) * 2 - 1
+
+    front = {name: torch.cat([image(3).minimum(alpha), alpha], dim=1) for name, alpha in (("far", image(1)), ("near", image(1)))}
+    stages = CompositionStages({"bg": image(3), **front}, image(3), (image(1) + 1) / 2, image(3), placed=front)
+    files = write_sample_files([Samples(["1"], stages, [])], 1, tmp_path / "out", every_layer=True)
+    archive = zipfile.ZipFile(io.BytesIO(encoding.stages_zip(stages, schemas.State(artifact="x"))))
+    zipped = {read(archive.read(name)).tobytes() for name in archive.namelist() if name.endswith(".png")}
+    written = {name: read((folder / "1.png").read_bytes()).tobytes() for name, folder in files.stages.items()}
+    assert {"far-matte", "near-matte", "far-placed", "near-placed", "matte", "fused", "bg", "far", "near"} == set(written)
+    assert [name for name, pixels in written.items() if pixels not in zipped] == []
+    assert {"matte-far.png", "matte-near.png"} <= set(archive.namelist())
 
 
 def test_a_transparent_layer_over_the_background_is_the_fused_picture(client: TestClient, shown: Any, ids: dict[str, str]) -> None:

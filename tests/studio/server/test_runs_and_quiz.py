@@ -142,8 +142,8 @@ def test_a_quiz_keeps_the_score_and_its_interval(client: TestClient, ids: dict[s
     truths = iter([1, 0, 0, 1])
     monkeypatch.setattr(secrets, "randbelow", lambda limit: next(truths, 0) if limit == 2 else 3)
     question = client.post("/api/quiz", json={"artifact": ids["scene"]}).json()
-    assert set(question) == {"quiz", "picture", "asked", "right", "real_pictures"}  # and nothing that tells
-    assert (question["asked"], question["right"], question["real_pictures"]) == (0, 0, "a dozen scenes")
+    assert set(question) == {"quiz", "picture", "asked", "right", "real_pictures", "real_count"}  # and nothing that tells
+    assert (question["asked"], question["right"], question["real_pictures"], question["real_count"]) == (0, 0, "a dozen scenes", 12)
     assert np.array_equal(read(question["picture"]), real.batch([3])[0].permute(1, 2, 0).numpy())
     told = [client.post(f"/api/quiz/{question['quiz']}", json={"answer": answer}).json() for answer in ("real", "real", "fake")]
     assert [one["truth"] for one in told] == ["real", "fake", "fake"]
@@ -151,6 +151,23 @@ def test_a_quiz_keeps_the_score_and_its_interval(client: TestClient, ids: dict[s
     assert told[-1]["interval"] == list(wilson_interval(2, 3))
     assert all(set(one["next"]) == set(question) for one in told)
     assert len({len(picture) for picture in (question["picture"], *(one["next"]["picture"] for one in told))}) == 1  # not even the size tells
+
+
+def test_a_quiz_is_over_when_it_has_asked_about_every_real_picture(client: TestClient, ids: dict[str, str], real: ImagePack) -> None:
+    """A second time each would give itself away, and the score would count it."""
+    question = client.post("/api/quiz", json={"artifact": ids["scene"]}).json()
+    told, seen = [], []
+    while question is not None:
+        seen.append(question["picture"])
+        told.append(client.post(f"/api/quiz/{question['quiz']}", json={"answer": "real"}).json())
+        question, quiz_id = told[-1]["next"], question["quiz"]
+    reals = [picture for picture, one in zip(seen, told, strict=True) if one["truth"] == "real"]
+    assert len(reals) == len(set(reals)) == 12
+    assert told[-1]["truth"] == "real"
+    assert (told[-1]["asked"], told[-1]["right"]) == (len(told), 12)
+    refused = client.post(f"/api/quiz/{quiz_id}", json={"answer": "real"})
+    assert (refused.status_code, refused.json()["error"]) == (409, "quiz: is over, all real pictures have been asked about; begin another")
+    assert client.post("/api/quiz", json={"artifact": ids["scene"]}).json()["asked"] == 0
 
 
 def test_a_quiz_refuses_what_is_no_answer(client: TestClient, ids: dict[str, str], real: ImagePack) -> None:
@@ -213,6 +230,25 @@ def test_held_out_pictures_of_the_set_come_first(artifacts: dict[str, Path], tmp
     real, words = real_or_fake.real_images_for(trained_on(card, tmp_path / "shoes"))
     assert real.content_sha256 == open_data(str(tmp_path / "shoes"), "scene", card.size_px, split=taken).content_sha256
     assert words == f"the pictures of shoes; held out, {taken}"
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "count", "words"),
+    [
+        (6, 3, 6, "it was trained on them, as only 3 are held out"),
+        (30, 19, 30, "it was trained on them, as only 19 are held out"),
+        (30, 20, 20, "held out, test"),
+        (5, 6, 6, "held out, test"),  # there are not more
+    ],
+)
+def test_few_held_out_pictures_give_way_to_those_of_training(
+    artifacts: dict[str, Path], tmp_path: Path, train: int, test: int, count: int, words: str
+) -> None:
+    card = mitlgan.load(artifacts["scene"]).card
+    for seed, (split, number) in enumerate((("train", train), ("test", test))):
+        folder_of_pictures(tmp_path / "shoes" / split, seed, number)
+    real, told = real_or_fake.real_images_for(trained_on(card, tmp_path / "shoes"))
+    assert (len(real), told) == (count, f"the pictures of shoes; {words}")
 
 
 def test_without_those_pictures_there_is_no_quiz_but_a_sentence(artifacts: dict[str, Path], packs: dict[str, Path], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import dataclasses
 import io
 import json
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -20,13 +22,16 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from helpers.images import bombs
 from helpers.studio_requests import asked
 from PIL import Image
 
+import mitlgan
 from mitlgan.errors import ResourceError, UsageError
-from mitlgan.studio import StudioSettings, create_app, render, serve
+from mitlgan.studio import StudioSettings, create_app, render, serve, uploads
 from mitlgan.studio.clients import client_key
-from mitlgan.studio.guard import COOKIE, HEADERS
+from mitlgan.studio.guard import COOKIE, HEADERS, LINGER_BYTES
+from mitlgan.studio.settings import MAX_HOLE_CHARS
 
 ADDRESS = "http://127.0.0.1:8765"
 
@@ -112,9 +117,29 @@ def test_a_body_over_the_limit_is_refused_declared_or_chunked(settings: StudioSe
         artifact = client.get("/api/artifacts").json()[0]["id"]
         for content in (b"x" * 50_001, iter([b"x" * 30_000] * 2)):
             done = client.post("/api/embed", params={"artifact": artifact}, content=content, headers={"Content-Type": "image/png"})
-            assert (done.status_code, done.json()["error"]) == (413, "body: is larger than 50000 bytes; send less")
+            assert (done.status_code, done.json()["error"]) == (413, "picture: has more than 0.05 MB; save it as a smaller JPEG")
         assert client.post("/api/picture", content=b" " * 10_001).status_code == 413
         assert client.post("/api/picture", json={"state": {"artifact": artifact}}).status_code == 200
+
+
+@pytest.mark.parametrize(("size", "status"), [(50_001, 413), (50_000, 415), (3_100_000, 413)])  # the last: no body with a hole is so long
+def test_inpaint_takes_files_of_the_same_size_though_they_travel_as_base64(settings: StudioSettings, size: int, status: int) -> None:
+    with TestClient(create_app(dataclasses.replace(settings, max_upload_bytes=50_000)), base_url=ADDRESS) as client:
+        artifact = client.get("/api/artifacts").json()[0]["id"]
+        image, hole = (f"data:image/png;base64,{base64.b64encode(content).decode()}" for content in (b"x" * size, png(8, 8)))
+        done = client.post("/api/inpaint", json={"artifact": artifact, "image": image, "hole": hole})
+        line = "picture: has more than 0.05 MB; save it as a smaller JPEG" if status == 413 else "image: is not a picture of a known format; "
+        assert (done.status_code, done.json()["error"][: len(line)]) == (status, line)
+
+
+def test_the_documented_size_of_a_camera_is_taken(settings: StudioSettings) -> None:
+    """25 million pixels as a JPEG of high quality have less than 32 MB."""
+    with TestClient(create_app(settings), base_url=ADDRESS) as client:
+        assert client.get("/api/studio").json()["max_picture_bytes"] == settings.max_upload_bytes == 32_000_000
+    assert settings.max_inpaint_bytes > 32_000_000 * 4 / 3 + MAX_HOLE_CHARS
+    assert settings.max_inpaint_bytes < LINGER_BYTES  # a refusal can be read
+    guide = (Path(mitlgan.__file__).parents[1] / "recipes" / "docs" / "studio.md").read_text()
+    assert f"up to {uploads.MAX_INPAINT_PIXELS // 1_000_000} million pixels and {settings.max_upload_bytes // 1_000_000} MB" in guide
 
 
 def test_a_large_upload_over_a_socket_reads_why_it_was_refused(settings: StudioSettings) -> None:
@@ -132,7 +157,9 @@ def test_what_is_no_picture_is_refused(client: TestClient, ids: dict[str, str], 
     assert upload(client, ids, png(64, 64)[:-60]).status_code == 422
     assert upload(client, ids, png(3000, 2)).status_code == 422
     refused = upload(client, ids, bomb)
-    assert (refused.status_code, "decompression bomb" in refused.json()["error"]) == (422, True)
+    assert (refused.status_code, refused.json()["error"]) == (422, "picture: 10000 x 10000 px are more than 64 million pixels; reduce it first")
+    refused = upload(client, ids, bombs()["20k"])
+    assert (refused.status_code, refused.json()["error"]) == (422, "picture: 400 million px are more than 64 million pixels; reduce it first")
     assert time.monotonic() - began < 5
 
 

@@ -2,6 +2,7 @@
 
 PYTHONPATH=tests python -m drawn_larger.measure pretrained/modern-fg-64
 PYTHONPATH=tests python -m drawn_larger.measure pretrained/modern-bg-32 --size 64              # whose pictures nothing draws larger
+PYTHONPATH=tests python -m drawn_larger.measure pretrained/modern-fg-128 --data foregrounds-128.zip  # against real pictures of 128 px
 
 The child draws its parent's pictures larger. So both ways of enlarging, a plain filter and the child's last stage, are also given real pictures,
 reduced to the parent's size: what is left then is what the way of enlarging costs, with a perfect parent.
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 import mitlgan
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-from mitlgan.data.demo import demo_pack
+from mitlgan.data.open import open_data
 from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.metrics.extractors.extractor import extract_features
 from mitlgan.metrics.extractors.registry import open_extractor
@@ -48,19 +49,20 @@ def batches(pictures: Tensor, change: Callable[[Tensor], Tensor]) -> Iterator[Te
             yield to_rgb(to_uint8(change(part)))
 
 
-def measure(path: Path, samples: int, size_px: int | None = None) -> list[str]:
+def measure(path: Path, samples: int, size_px: int | None = None, data: str = "demo") -> list[str]:
     """Return the table, as rows of Markdown.
 
     Args:
         path: Artifact of a foreground or background; with `size_px` any, without it one that draws its parent's pictures larger.
         samples: Number of generated pictures, and maximum number of real ones on each side.
         size_px: Size to which the artifact's own pictures are enlarged by a filter.
+        data: The real pictures; the demo's have 64 px, and are enlarged beyond.
     """
     artifact = mitlgan.load(path)
     parent, drawing = (artifact.network, None) if size_px else split_child(artifact)
     parent_px = artifact.card.size_px if drawing is None else artifact.network.parent_px
     size_px = size_px or artifact.card.size_px
-    pack = demo_pack(artifact.card.role, size_px)
+    pack = open_data(data, artifact.card.role, size_px, say=print)
     channels = artifact.network.image_channels
     given, compared = (to_float(pack.batch(range(first, min(len(pack), 2 * samples), 2), channels=channels)) for first in (0, 1))
     small = resize_image(given, parent_px, "bicubic")
@@ -93,9 +95,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("artifact", type=Path)
     parser.add_argument("--size", type=int, metavar="PX", help="enlarge the artifact's own pictures to this size, by a filter")
+    parser.add_argument("--data", default="demo", help="real pictures; by default the demo's, which have 64 px")
     parser.add_argument("--samples", type=int, default=1000)
     options = parser.parse_args()
-    print("\n".join(measure(options.artifact, options.samples, options.size)))
+    print("\n".join(measure(options.artifact, options.samples, options.size, options.data)))
 
 
 if __name__ == "__main__":

@@ -226,7 +226,7 @@ def test_recipes_for_few_pictures_say_when_to_use_them_and_adapt_their_augmentat
     assert recipe.augment is not None
     assert (recipe.augment.probability, recipe.augment.below_pictures) == ("auto", 1000)
     assert (recipe.transfer is None) == (recipe.command == "compose")
-    assert "100 to 800" in head
+    assert "100 to 1,000" in head
     assert f"mitlgan {recipe.command}" in head
     assert set(recipe.evaluation.extractors) == {"efficientnet-lite0", "mobilenet-v2"}
 

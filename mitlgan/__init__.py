@@ -7,7 +7,7 @@ plain WGAN. Each function is explained by its own docstring, with shapes, ranges
     >>> layers = mitlgan.split("photographs", "layers")  # doctest: +SKIP
     >>> fg = mitlgan.pretrain("fg", layers.fg, recipe="recommended/fg-32")  # doctest: +SKIP
     >>> bg = mitlgan.pretrain("bg", layers.bg, recipe="recommended/bg-32")  # doctest: +SKIP
-    >>> scenes = mitlgan.compose({"fg": fg.artifact, "bg": bg.artifact}, layers.scene)  # doctest: +SKIP
+    >>> scenes = mitlgan.compose({"fg": fg.artifact, "bg": bg.artifact}, layers.scene, recipe="recommended/compose-32")  # doctest: +SKIP
     >>> mitlgan.evaluate(scenes.artifact).metrics["kid"]  # doctest: +SKIP
     >>> images = scenes.load().sample([0, 1, 2])  # doctest: +SKIP
 """

@@ -15,6 +15,7 @@ from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.project.make import JOBS, ProjectResult, make_project
 from mitlgan.project.plan import ProjectRequest, default_folder, full_path
 from mitlgan.runtime.distributed import resolve_device
+from mitlgan.stages.compose import DEFAULT_COMPOSITION_RECIPE
 from mitlgan.stages.compose import compose as run_composition
 from mitlgan.stages.default_layers import resolve_layers
 from mitlgan.stages.pretrain import default_pretraining_recipe, with_start
@@ -109,7 +110,7 @@ def compose(
     layers: Mapping[str, StrPath] | None = None,
     data: StrPath | None = None,
     *,
-    recipe: StrPath = "recommended/compose-32",
+    recipe: StrPath | None = None,
     settings: Settings | None = None,
     critic: StrPath | None = None,
     reuse: bool = False,
@@ -123,7 +124,7 @@ def compose(
     Args:
         layers: Artifact or run of each layer by name, from back to front; `fg` and `bg` default to the newest of the runs, else the shipped ones.
         data: Pictures of scenes; see `pretrain`.
-        recipe: Name of a shipped recipe of a composition, or a file.
+        recipe: Name of a shipped recipe of a composition, or a file; None takes `thesis-32/compose`, which belongs to what `pretrain` takes by default.
         settings: See `pretrain`.
         critic: See `pretrain`.
         reuse: See `pretrain`.
@@ -138,12 +139,12 @@ def compose(
     Example:
         >>> import mitlgan
         >>> layers = {"bg": "pretrained/modern-bg-32", "fg": "pretrained/modern-fg-32"}
-        >>> result = mitlgan.compose(layers, "demo", settings={"training.kimg": 0.05}, quiet=True)
+        >>> result = mitlgan.compose(layers, "demo", recipe="recommended/compose-32", settings={"training.kimg": 0.05}, quiet=True)
         >>> stages = result.load("cpu").layers([0, 1])
         >>> stages.output.shape, sorted(stages.layers)
         (torch.Size([2, 3, 32, 32]), ['bg', 'fg'])
     """
-    chosen = resolve_recipe(recipe, data, settings, seed)
+    chosen = resolve_recipe(recipe or DEFAULT_COMPOSITION_RECIPE, data, settings, seed)
     if chosen.composer is None:
         raise UsageError(f"recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `compose`")
     paths = {name: artifact_path(Path(path)) for name, path in (layers or {}).items()}

@@ -129,6 +129,16 @@ def test_composition_gives_the_bytes_of_the_stage(packs: dict[str, Path], pretra
     assert len(list_runs(tmp_path / "runs", "compose")) == 1
 
 
+def test_the_stages_follow_each_other_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny = {"training.kimg": 0.02}
+    layers = {role: mitlgan.pretrain(role, "demo", settings=tiny, quiet=True, device="cpu") for role in ("fg", "bg")}  # type: ignore[arg-type]
+    named = mitlgan.compose({role: layer.artifact for role, layer in layers.items()}, "demo", settings=tiny, quiet=True, device="cpu")
+    found = mitlgan.compose(data="demo", settings=tiny, quiet=True, device="cpu")
+    assert named.load("cpu").tensors_sha256 == found.load("cpu").tensors_sha256
+    assert named.load("cpu").layers([0]).output.shape == (1, 3, 32, 32)
+
+
 def test_evaluation_returns_numbers_and_writes_the_card_on_request(composed: Run, packs: dict[str, Path]) -> None:
     assert composed.artifact_file is not None
     result = mitlgan.evaluate(composed.path, packs["scene"], samples=12, device="cpu", quiet=True)

@@ -7,7 +7,7 @@ plain WGAN. Each function is explained by its own docstring, with shapes, ranges
     >>> layers = mitlgan.split("photographs", "layers")  # doctest: +SKIP
     >>> fg = mitlgan.pretrain("fg", layers.fg, recipe="recommended/fg-32")  # doctest: +SKIP
     >>> bg = mitlgan.pretrain("bg", layers.bg, recipe="recommended/bg-32")  # doctest: +SKIP
-    >>> scenes = mitlgan.compose({"fg": fg.artifact, "bg": bg.artifact}, layers.scene)  # doctest: +SKIP
+    >>> scenes = mitlgan.compose({"fg": fg.artifact, "bg": bg.artifact}, layers.scene, recipe="recommended/compose-32")  # doctest: +SKIP
     >>> mitlgan.evaluate(scenes.artifact).metrics["kid"]  # doctest: +SKIP
     >>> images = scenes.load().sample([0, 1, 2])  # doctest: +SKIP
 """
@@ -20,13 +20,12 @@ from mitlgan.runtime.lazy import lazy_attributes
 from mitlgan.version import __version__
 
 if TYPE_CHECKING:
+    from mitlgan.api.artifacts import export, load
+    from mitlgan.api.editing import directions, interpolate, mix
     from mitlgan.api.measurements import compare, evaluate
     from mitlgan.api.photographs import split
     from mitlgan.api.pictures import animate, grid, sheet
     from mitlgan.api.trainings import compose, make, pretrain
-    from mitlgan.artifacts.export import export_artifact as export
-    from mitlgan.artifacts.loaded_artifact import load_artifact as load
-    from mitlgan.editing import directions, interpolate, mix
 
 __all__ = [
     "__version__",
@@ -49,9 +48,8 @@ __all__ = [
 __getattr__ = lazy_attributes(
     __name__,
     {
-        "load": "mitlgan.artifacts.loaded_artifact:load_artifact",
-        **dict.fromkeys(("directions", "interpolate", "mix"), "mitlgan.editing"),
-        "export": "mitlgan.artifacts.export:export_artifact",
+        **dict.fromkeys(("directions", "interpolate", "mix"), "mitlgan.api.editing"),
+        **dict.fromkeys(("export", "load"), "mitlgan.api.artifacts"),
         **dict.fromkeys(("compare", "evaluate"), "mitlgan.api.measurements"),
         **dict.fromkeys(("compose", "make", "pretrain"), "mitlgan.api.trainings"),
         **dict.fromkeys(("animate", "grid", "sheet"), "mitlgan.api.pictures"),

@@ -171,7 +171,7 @@ def test_an_object_walks_and_grows(walked: Walked) -> None:
 
 
 def test_the_morph_moves_the_foreground_alone_between_its_two_seeds(walked: Walked, scene: LoadedArtifact) -> None:
-    frames = mitlgan.interpolate(scene, [5, 9], frames=24, layers=["fg"], there_and_back=True)
+    frames = mitlgan.interpolate(scene, [5, 9], frames=24, layers=["fg"], ping_pong=True)
     (moving,) = walked.pictures("morph", "gif")
     assert moving == encode_animation(enlarge(frames, scale=4).permute(0, 2, 3, 1).numpy(), "gif", 12)
     shown = Image.open(io.BytesIO(moving))

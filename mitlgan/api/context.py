@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mitlgan.recipe import Recipe, load_recipe, with_data_source, with_overrides
+from mitlgan.recipe.schema.recipe import MAX_SEED
+from mitlgan.runtime.arguments import require_whole
 from mitlgan.runtime.distributed import join_world
 from mitlgan.runtime.progress import Reporter, SilentReporter, make_reporter
 from mitlgan.stages.context import RunContext
@@ -40,6 +42,8 @@ def resolve_recipe(name: StrPath, data: StrPath | None, settings: Settings | Non
     Raises:
         UsageError: There is no such recipe, or a setting does not fit; names it.
     """
+    if seed is not None:
+        require_whole("seed", seed, 0, MAX_SEED)
     recipe = with_data_source(load_recipe(str(name), option="recipe"), None if data is None else str(data))
     if settings:
         recipe = with_overrides(recipe, **{key.replace(".", "__"): value for key, value in settings.items()})

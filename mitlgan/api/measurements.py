@@ -11,6 +11,7 @@ from mitlgan.api.context import StrPath, open_context
 from mitlgan.compare.plan import ComparisonPlan
 from mitlgan.compare.runner import ComparisonResult, run_comparison
 from mitlgan.metrics.protocol import flat_metrics
+from mitlgan.runtime.arguments import takes_arguments
 from mitlgan.runtime.distributed import resolve_device
 from mitlgan.runtime.progress import PlainReporter, ignore_message
 from mitlgan.stages.evaluate import evaluate_artifact, record_evaluation
@@ -37,6 +38,7 @@ class EvaluationResult:
     figures: dict[str, Any]
 
 
+@takes_arguments(options={"--extractor": "extractors", "-n": "samples"})
 def evaluate(
     artifact: StrPath,
     data: StrPath | None = None,
@@ -65,7 +67,7 @@ def evaluate(
         quiet: Show no notes.
 
     Raises:
-        UsageError: An extractor or its weights are missing.
+        UsageError: An extractor or its weights are missing, or a number is out of range.
         DataError: There are fewer than two real pictures, or no such split.
         ArtifactError: The artifact is damaged, or makes images of another size.
 
@@ -86,6 +88,7 @@ def evaluate(
     return EvaluationResult(result.artifact, flat_metrics(result.figures), result.split, int(main["generated"]), int(main["real"]), result.figures)
 
 
+@takes_arguments(options={"--baseline": "baselines", "--extractor": "extractors", "-n": "samples"})
 def compare(
     composed: StrPath | None = None,
     *,
@@ -104,11 +107,11 @@ def compare(
 
     Args:
         composed: Run of the composition; None takes the newest below `out`.
-        baselines: `wgan`, `plain-wgan`, `wgan-finetuned`, `plain`, `paste`, or a recipe, artifact or run.
+        baselines: At least one of `wgan`, `plain-wgan`, `wgan-finetuned`, `plain`, `paste`, or recipes, artifacts or runs.
         samples: Number of images that are measured, at least 2; None takes the recipe's.
         extractors: See `evaluate`.
-        seeds: Trainings of each arm, from 1.
-        jobs: Trainings at a time, from 1.
+        seeds: Trainings of each arm, from 1 to 100.
+        jobs: Trainings at a time, from 1 to 64.
         out: Parent folder of runs.
         device: See `pretrain`.
         quiet: Show no progress.
@@ -117,7 +120,7 @@ def compare(
         Its `run` is the folder, `html` the page, `verdict` the outcome in a sentence, `summary()` all numbers.
 
     Raises:
-        UsageError: There is no composition, or no such baseline.
+        UsageError: There is no composition, no such baseline, or a number is out of range.
         MitlganError: As of `pretrain` and `evaluate`.
 
     Example:

@@ -9,6 +9,7 @@ from pathlib import Path
 from mitlgan.api.context import StrPath
 from mitlgan.data.layers.split import SplitSettings, split_pictures
 from mitlgan.report.data_split_page import write_split_page
+from mitlgan.runtime.arguments import takes_arguments
 from mitlgan.runtime.progress import PlainReporter, ignore_progress, progress_logger
 
 
@@ -37,6 +38,7 @@ class SplitResult:
     splits: Mapping[str, int]
 
 
+@takes_arguments(options={"--size": "size_px", "SRC": "photographs"})
 def split(
     photographs: StrPath,
     out: StrPath,
@@ -44,7 +46,7 @@ def split(
     size_px: int = 256,
     matting: str = "auto",
     background: str = "both",
-    holdout: str = "10%",
+    holdout: str | int = "10%",
     exclude: Iterable[str] = (),
     keep: Iterable[str] = (),
     allow_bad: bool = False,
@@ -66,7 +68,7 @@ def split(
 
     Raises:
         DataError: There is no readable or no usable picture.
-        UsageError: A method does not exist, the extra `data` is not installed, or the folder holds other work.
+        UsageError: A method does not exist, a number is out of range, the extra `data` is not installed, or the folder holds other work.
         ResourceError: The folder cannot be written.
 
     Example:
@@ -77,7 +79,7 @@ def split(
     """
     out = Path(out)
     settings = SplitSettings(
-        matting=matting, size_px=size_px, background=background, holdout=holdout, exclude=tuple(exclude), keep=tuple(keep), allow_bad=allow_bad
+        matting=matting, size_px=size_px, background=background, holdout=str(holdout), exclude=tuple(exclude), keep=tuple(keep), allow_bad=allow_bad
     )  # fmt: skip
     progress = ignore_progress if quiet else progress_logger("split", PlainReporter("split").say)
     manifest = split_pictures(photographs, out, settings, progress)

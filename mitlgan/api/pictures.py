@@ -5,19 +5,24 @@ from __future__ import annotations
 from torch import Tensor
 
 from mitlgan.artifacts.sample_files import stages_sheet_png
-from mitlgan.images.animation import encode_animation
+from mitlgan.images.animation import DEFAULT_FPS, encode_animation, validate_format
 from mitlgan.images.grid import enlarge, grid_png
-from mitlgan.images.resize import PictureSize
+from mitlgan.images.resize import PictureSize, require_scale
 from mitlgan.networks import CompositionStages
+from mitlgan.runtime.arguments import require_images, require_whole, takes_arguments
 
 
+@takes_arguments()
 def grid(images: Tensor, *, columns: int = 8, scale: int = 1) -> bytes:
     """Return images as one PNG.
 
     Args:
-        images: (N, 1, 3 or 4, H, W) in [-1, 1]; four channels are premultiplied, and shown on a checkerboard.
+        images: (N, C, H, W) in [-1, 1], or uint8, with N at least 1 and C = 1, 3 or 4; four channels are premultiplied, and shown on a checkerboard.
         columns: Images per row, at least 1.
-        scale: Whole factor by which each pixel is enlarged, at least 1.
+        scale: Whole factor by which each pixel is enlarged, at least 1, to at most 4096 px.
+
+    Raises:
+        UsageError: The images have another shape or are not finite, or a number is out of range.
 
     Example:
         >>> import mitlgan
@@ -25,36 +30,46 @@ def grid(images: Tensor, *, columns: int = 8, scale: int = 1) -> bytes:
         >>> mitlgan.grid(images, columns=2)[1:4]
         b'PNG'
     """
+    require_images("images", images)
+    require_whole("columns", columns, 1)
+    require_scale(scale, max(images.shape[2:]))
     return grid_png(images, columns=columns, scale=scale)
 
 
+@takes_arguments()
 def sheet(stages: CompositionStages, *, columns: int = 4, scale: int | None = None) -> bytes:
     """Return every stage of a composition side by side as one PNG, each a titled grid of the same images.
 
     Args:
         stages: As `load(...).layers(seeds)` returns them.
         columns: Images per row of each grid, at least 1.
-        scale: Whole factor by which each pixel is enlarged, at least 1; None takes one at which small images are seen at a glance.
+        scale: Whole factor by which each pixel is enlarged, at least 1, to at most 4096 px; None takes one at which small images are seen at a glance.
+
+    Raises:
+        UsageError: There is no image, or a number is out of range.
 
     Example:
         >>> import mitlgan
         >>> mitlgan.sheet(mitlgan.load("pretrained/modern-32").layers(range(4)))[1:4]
         b'PNG'
     """
+    require_images("stages", stages.output)
+    require_whole("columns", columns, 1)
     return stages_sheet_png(stages, PictureSize(scale=scale), columns)
 
 
-def animate(frames: Tensor, extension: str = "webp", *, fps: float = 24.0, scale: int = 1) -> bytes:
+@takes_arguments(options={"--out": "extension"})
+def animate(frames: Tensor, extension: str = "webp", *, fps: float = DEFAULT_FPS, scale: int = 1) -> bytes:
     """Return frames as an animation that loops.
 
     Args:
-        frames: (N, 3 or 4, H, W) in [-1, 1], as `interpolate` returns them.
+        frames: (N, C, H, W) in [-1, 1], with N at least 1 and C = 1, 3 or 4, as `interpolate` returns them; four channels are shown on white.
         extension: `webp`, `gif`, `png`, or `mp4` with the extra `video`.
-        fps: Frames per second, from 1 to 120.
-        scale: Whole factor by which each pixel is enlarged, at least 1.
+        fps: Frames per second, from 1 to 120, at most 50 for `gif`.
+        scale: Whole factor by which each pixel is enlarged, at least 1, to at most 4096 px.
 
     Raises:
-        UsageError: The format or the speed is not supported.
+        UsageError: The frames have another shape or are not finite, the format is not supported, or a number is out of range.
 
     Example:
         >>> import mitlgan
@@ -62,4 +77,6 @@ def animate(frames: Tensor, extension: str = "webp", *, fps: float = 24.0, scale
         >>> mitlgan.animate(frames)[8:12]
         b'WEBP'
     """
+    require_images("frames", frames)
+    extension = validate_format(extension.removeprefix("."), fps)
     return encode_animation(enlarge(frames, scale=scale).permute(0, 2, 3, 1).cpu().numpy(), extension, fps=fps)

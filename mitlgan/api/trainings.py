@@ -14,12 +14,16 @@ from mitlgan.compare.arm_training import ArmTraining
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.project.make import JOBS, ProjectResult, make_project
 from mitlgan.project.plan import ProjectRequest, default_folder, full_path
-from mitlgan.runtime.distributed import resolve_device
+from mitlgan.runtime.arguments import takes_arguments
+from mitlgan.stages.compose import DEFAULT_COMPOSITION_RECIPE
 from mitlgan.stages.compose import compose as run_composition
 from mitlgan.stages.default_layers import resolve_layers
 from mitlgan.stages.pretrain import default_pretraining_recipe, with_start
 from mitlgan.stages.pretrain import pretrain as run_pretraining
 from mitlgan.training.run_directory import Run
+
+RECIPE_OPTIONS = {"--set": "settings", "--from": "start"}
+"""Options of messages about recipes and their artifacts, and the arguments of the functions here."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,13 @@ class TrainingResult:
     seconds: float
     cpu_seconds: float
 
+    @takes_arguments()
     def load(self, device: str = "auto") -> LoadedArtifact:
-        """Return the artifact, to make images with."""
-        return load_artifact(self.artifact, device=str(resolve_device(device)))
+        """Return the artifact, to make images with; see `mitlgan.load`."""
+        return load_artifact(self.artifact, device=device)
 
 
+@takes_arguments(options=RECIPE_OPTIONS)
 def pretrain(
     role: Literal["fg", "bg", "scene"],
     data: StrPath | None = None,
@@ -70,9 +76,10 @@ def pretrain(
     Args:
         role: `fg` for objects, `bg` for places, `scene` for whole pictures.
         data: Folder of pictures, a pack, or `demo`; None takes the recipe's.
-        recipe: Name of a shipped recipe, or a file; None takes the command's default.
+        recipe: Name of a shipped recipe, or a file; None takes the command's default: `thesis-32/pretrain_ROLE`, `thesis-32/wgan` for scenes, and what
+            fits `start` if that is given.
         settings: Changes of the recipe by dotted keys, such as `{"training.kimg": 5}`; None removes a key.
-        start: Artifact or run whose weights the generator begins with, or that it grows from.
+        start: The command's `--from`: artifact or run whose weights the generator begins with, or that it grows from.
         critic: Artifact or run whose weights the critic begins with.
         reuse: Take a finished run of exactly this recipe, or go on with an unfinished one, in place of a new run.
         out: Parent folder of runs.
@@ -105,11 +112,12 @@ def pretrain(
         return _result(run_pretraining(chosen, context, start=first, critic=critic_path))
 
 
+@takes_arguments(options={**RECIPE_OPTIONS, "--layer": "layers", "--fg": "layers, fg", "--bg": "layers, bg"})
 def compose(
     layers: Mapping[str, StrPath] | None = None,
     data: StrPath | None = None,
     *,
-    recipe: StrPath = "recommended/compose-32",
+    recipe: StrPath | None = None,
     settings: Settings | None = None,
     critic: StrPath | None = None,
     reuse: bool = False,
@@ -123,7 +131,7 @@ def compose(
     Args:
         layers: Artifact or run of each layer by name, from back to front; `fg` and `bg` default to the newest of the runs, else the shipped ones.
         data: Pictures of scenes; see `pretrain`.
-        recipe: Name of a shipped recipe of a composition, or a file.
+        recipe: Name of a shipped recipe of a composition, or a file; None takes `thesis-32/compose`, which belongs to what `pretrain` takes by default.
         settings: See `pretrain`.
         critic: See `pretrain`.
         reuse: See `pretrain`.
@@ -138,12 +146,12 @@ def compose(
     Example:
         >>> import mitlgan
         >>> layers = {"bg": "pretrained/modern-bg-32", "fg": "pretrained/modern-fg-32"}
-        >>> result = mitlgan.compose(layers, "demo", settings={"training.kimg": 0.05}, quiet=True)
+        >>> result = mitlgan.compose(layers, "demo", recipe="recommended/compose-32", settings={"training.kimg": 0.05}, quiet=True)
         >>> stages = result.load("cpu").layers([0, 1])
         >>> stages.output.shape, sorted(stages.layers)
         (torch.Size([2, 3, 32, 32]), ['bg', 'fg'])
     """
-    chosen = resolve_recipe(recipe, data, settings, seed)
+    chosen = resolve_recipe(recipe or DEFAULT_COMPOSITION_RECIPE, data, settings, seed)
     if chosen.composer is None:
         raise UsageError(f"recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `compose`")
     paths = {name: artifact_path(Path(path)) for name, path in (layers or {}).items()}
@@ -155,13 +163,14 @@ def compose(
         return _result(run_composition(chosen, resolved, context, critic=critic_path))
 
 
+@takes_arguments(options={"--size": "size_px", "PHOTOS": "photographs"})
 def make(
     photographs: StrPath,
     out: StrPath | None = None,
     *,
     minutes: float | None = None,
     size_px: int | None = None,
-    holdout: str | None = None,
+    holdout: str | int | None = None,
     matting: str | None = None,
     licence: str | None = None,
     allow_bad: bool = False,
@@ -174,13 +183,13 @@ def make(
     Args:
         photographs: Folder, archive, or list of paths; at least eight pictures.
         out: Folder for everything; None takes `mitlgan-PHOTOGRAPHS`.
-        minutes: Time to fit the trainings to, above 0; None takes the recipes' own lengths.
+        minutes: Time to fit the trainings to, above 0 and below 1,000,000; None takes the recipes' own lengths.
         size_px: 32 or 64; None takes what the photographs have pixels for.
         holdout: Photographs to hold out of training: a share such as `10%`, a number, or `0`; None takes `10%`.
         matting: As of `split`; None takes `auto`.
         licence: Licence of the artifacts, for their cards.
         allow_bad: Continue if more than 5 % of the files cannot be read.
-        seed: Of all trainings; None takes 0. What is None is that of the first call, if there was one.
+        seed: Of all trainings, from 0 to 2**31 - 1; None takes 0. What is None is that of the first call, if there was one.
         jobs: 1, or 2 to train both layers at a time.
         quiet: Show no progress.
 
@@ -192,7 +201,7 @@ def make(
         >>> project = mitlgan.make("photographs", minutes=12)  # doctest: +SKIP
         >>> project.sheet, project.report, project.metrics["kid"]  # doctest: +SKIP
     """
-    request = ProjectRequest(full_path(photographs), size_px, minutes, holdout, matting, licence, seed, allow_bad)
+    request = ProjectRequest(full_path(photographs), size_px, minutes, None if holdout is None else str(holdout), matting, licence, seed, allow_bad)
     with open_context("make", "runs", "cpu", quiet) as context:
         result = make_project(request, default_folder(str(photographs)) if out is None else Path(out), context, jobs=jobs)
     assert result is not None

@@ -33,6 +33,7 @@ from mitlgan.images.resize import OWN_SIZE, PictureSize
 from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import CompositionStages
 from mitlgan.recipe import as_dict
+from mitlgan.runtime.arguments import require_whole
 from mitlgan.runtime.files import refuse_existing, require_suffix, write_atomically
 from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.unfinished_outputs import remove_if_failed
@@ -102,7 +103,7 @@ def export_artifact(
             where they are looked for, see `mitlgan.artifacts.load_save.load_network`. `hub-folder`: a folder that can be uploaded to the Hugging Face
             Hub as it is. `ora`, `psd`: one picture in layers, see `mitlgan.artifacts.layered_files`.
         out: File or folder to write; it must not exist.
-        seed: Seed of the picture in layers.
+        seed: Seed of the picture in layers, at least 0.
         like: A picture of this artifact to write in layers instead; see `mitlgan.artifacts.samples.sample_like`.
         size: Size of the picture in layers; by default its own, or that of `like`.
         has_metadata: Whether the merged image of an OpenRaster says how it was made; see `mitlgan.artifacts.picture_record`.
@@ -112,10 +113,16 @@ def export_artifact(
         The written file or folder.
 
     Raises:
-        UsageError: There is no such format, the target exists, a required package is missing, or the licence has no place or is another one.
+        UsageError: There is no such format, the target exists, a required package is missing, or an argument is out of range or not of the format.
         ArtifactError: The exported network gives other outputs than torch, or generators that are left out cannot be found.
         ResourceError: The file cannot be written.
+
+    Example:
+        >>> import mitlgan
+        >>> mitlgan.export(mitlgan.load("pretrained/modern-32"), "png-sheet", "stages.png")
+        PosixPath('stages.png')
     """
+    require_whole("--seed", seed, 0)
     if to not in EXPORT_SUFFIXES:
         raise UsageError(f"to: there is no {to!r}; choose one of {', '.join(EXPORT_SUFFIXES)}")
     if artifact.device.type != "cpu":
@@ -132,16 +139,16 @@ def export_artifact(
         return write_hub_folder(artifact, path)
     if EXPORT_SUFFIXES[to] in PICTURE_SUFFIXES:
         require_suffix(path, EXPORT_SUFFIXES[to], "--out")
-    if to in LAYERED_FORMATS:
-        check_layered_format(to, "--to")
-        samples = samples_of_seeds(artifact, [seed]) if like is None else sample_like(artifact, like)
-        size = samples.records[0].size if like is not None and size == OWN_SIZE else size
-        text = samples.texts(size, artifact.card.size_px)[0] if has_metadata else None
-        content = encode_layered(layered_picture(artifact, samples.stages, size), to, text)
-        write_atomically(path, content)
-        return path
-    write_atomically(path, TARGETS[to](artifact))
+    write_atomically(path, _layered(artifact, to, seed, like, size, has_metadata) if to in LAYERED_FORMATS else TARGETS[to](artifact))
     return path
+
+
+def _layered(artifact: LoadedArtifact, to: str, seed: int, like: str | Path | None, size: PictureSize, has_metadata: bool) -> bytes:
+    check_layered_format(to, "--to")
+    samples = samples_of_seeds(artifact, [seed]) if like is None else sample_like(artifact, like)
+    size = samples.records[0].size if like is not None and size == OWN_SIZE else size
+    text = samples.texts(size, artifact.card.size_px)[0] if has_metadata else None
+    return encode_layered(layered_picture(artifact, samples.stages, size), to, text)
 
 
 def _licensed(artifact: LoadedArtifact, to: str, licence: str) -> LoadedArtifact:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,8 @@ from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import PLACEMENT_LATENT, Composer, CompositionStages, EffectStrengths, LayerTransform, Network
 from mitlgan.networks.placement import MIN_SCALE
+from mitlgan.runtime.arguments import describe_value
+from mitlgan.runtime.distributed import resolve_device
 
 BATCH = 64
 EVEN_BATCH = 4
@@ -61,9 +63,15 @@ class LoadedArtifact:
         """Return latents (N, sum of the layers' lengths) of seeds; see `mitlgan.latents.latents_from_seeds`.
 
         If seeds are given by layer without one for the placement, the frontmost layer's seeds are used for it, so that an object keeps its place.
+
+        Raises:
+            UsageError: A layer is unknown or missing, a seed out of range, or the counts differ.
         """
         if isinstance(seeds, int):
             raise UsageError(f"seeds: {seeds} is one number; give a list, such as [{seeds}], or range({seeds})")
+        for values in seeds.values() if isinstance(seeds, Mapping) else [seeds]:
+            if not isinstance(values, Iterable) or isinstance(values, str):
+                raise UsageError(f"seeds: {describe_value(values)} is not a list of seeds; give one, such as [0, 1, 2]")
         if isinstance(seeds, Mapping) and self.composer and self.composer.frontmost_layer in seeds and PLACEMENT_LATENT in self.card.latent_dims:
             seeds = {PLACEMENT_LATENT: seeds[self.composer.frontmost_layer], **seeds}
         return latents_from_seeds(seeds, self.card.latent_dims)
@@ -77,6 +85,9 @@ class LoadedArtifact:
 
         Returns:
             (N, C, H, W), float32 in [-1, 1], on the CPU. The same seed gives the same image up to rounding, whatever else is in the batch.
+
+        Raises:
+            UsageError: The artifact cannot take these seeds or transforms.
         """
         return self.images_from_latents(self.latents(seeds), transforms)
 
@@ -97,7 +108,11 @@ class LoadedArtifact:
         return self.layers_from_latents(self.latents(seeds), transforms)
 
     def images_from_latents(self, z: Tensor, transforms: LayerTransforms | None = None) -> Tensor:
-        """Return images of latents (N, sum of the layers' lengths); see `sample`."""
+        """Return images of latents (N, sum of the layers' lengths), N at least 1; see `sample`.
+
+        Raises:
+            UsageError: The latents have another shape or are not finite, or the artifact cannot take these transforms.
+        """
         return torch.cat([stages.output for stages in self._batches(z, transforms)])
 
     def layers_from_latents(
@@ -106,12 +121,12 @@ class LoadedArtifact:
         """Return every stage of the images of latents.
 
         Args:
-            z: (N, sum of the layers' lengths).
+            z: (N, sum of the layers' lengths), N at least 1.
             transforms: See `layers`.
             strengths: Shares of the matte and of the harmonization that are used, one number per image each; None: all.
 
         Raises:
-            UsageError: The composition cannot take these transforms or strengths.
+            UsageError: The latents have another shape or are not finite, or the composition cannot take these transforms or strengths.
         """
         return concat_stages(list(self._batches(z, transforms, strengths)))
 
@@ -152,8 +167,7 @@ class LoadedArtifact:
 
     @torch.inference_mode()
     def _batches(self, z: Tensor, transforms: LayerTransforms | None, strengths: EffectStrengths | None = None) -> Iterator[CompositionStages]:
-        if len(z) == 0:
-            raise UsageError("seeds: none given; give at least one")
+        self._check_latents(z)
         self._check_strengths(strengths, len(z))
         per_image = {name: self._transform(name, transform, len(z)) for name, transform in (transforms or {}).items()}
         for start in range(0, len(z), BATCH):
@@ -161,6 +175,16 @@ class LoadedArtifact:
             batch_transforms = {name: LayerTransform(*(values[rows].to(self.device) for values in transform)) for name, transform in per_image.items()}
             batch_strengths = None if strengths is None else EffectStrengths(*(values[rows].to(self.device) for values in strengths))
             yield run_network(self.network, z[rows].to(self.device), self.card.role, batch_transforms, batch_strengths)
+
+    def _check_latents(self, z: Tensor) -> None:
+        length = sum(self.card.latent_dims.values())
+        if not isinstance(z, Tensor) or z.ndim != 2 or z.shape[1] != length:
+            shape = tuple(z.shape) if isinstance(z, Tensor) else describe_value(z)
+            raise UsageError(f"latents: {shape} is not of the shape (N, {length}), a row per image; `latents` makes them of seeds")
+        if len(z) == 0:
+            raise UsageError("seeds: none given; give at least one")
+        if not bool(torch.isfinite(z).all()):
+            raise UsageError("latents: hold values that are not finite; give numbers")
 
     def _check_strengths(self, strengths: EffectStrengths | None, count: int) -> None:
         if strengths is None:
@@ -176,14 +200,25 @@ class LoadedArtifact:
         """Return a transform with one checked number per image."""
         self.check_movable(name, "transforms")
         if not isinstance(transform, LayerTransform):
-            scale, x, y, *flip = transform
-            numbers = (float(scale), float(x), float(y), -1.0 if flip and flip[0] else 1.0)
+            scale, x, y, flip = _transform_numbers(name, transform)
+            numbers = (scale, x, y, -1.0 if flip else 1.0)
             transform = LayerTransform(*(torch.full((count,), number) for number in numbers))
         if any(values.shape != (count,) or not bool(torch.isfinite(values).all()) for values in transform):
             raise UsageError(f"transforms: those of {name} must be finite numbers, one per image ({count}) each")
         if not bool(((transform.scale >= MIN_SCALE) & (transform.scale <= MAX_SCALE)).all()):
             raise UsageError(f"transforms: the scale of {name} must lie between {MIN_SCALE:g} and {MAX_SCALE:g}")
         return transform
+
+
+def _transform_numbers(name: str, transform: TransformSpec) -> tuple[float, float, float, bool]:
+    """Return scale, x, y and whether it is mirrored; refuse a transform of another form."""
+    try:
+        scale, x, y, flip = transform if len(transform) == 4 else (*transform, False)
+        if isinstance(flip, bool | int | float) and not isinstance(transform, str):
+            return float(scale), float(x), float(y), bool(flip)
+    except (TypeError, ValueError):
+        pass
+    raise UsageError(f"transforms: {describe_value(transform)} of {name} is not (scale, x, y) or (scale, x, y, mirrored); write it as (0.5, -0.2, 0.3)")
 
 
 def render_evenly(
@@ -254,17 +289,24 @@ def load_artifact(path: str | Path, device: str = "cpu") -> LoadedArtifact:
     Args:
         path: File, run, project of `mitlgan make`, `RUN@STEP` or `RUN@best` (see `mitlgan.artifacts.run_steps.step_file`), or
             `hf://OWNER/NAME[@REVISION][#sha256=HASH]` (see `mitlgan.artifacts.hub`).
-        device: Device to compute on, such as `cpu` or `cuda`.
+        device: `cpu`, `cuda`, `mps`, or `auto` for the fastest of them.
 
     Raises:
         ArtifactError: There is no artifact, it is damaged, or it does not make images from latents.
+        UsageError: There is no such device, or the reference to the Hub is malformed.
+
+    Example:
+        >>> import mitlgan
+        >>> mitlgan.load("pretrained/modern-32").sample([0, 1, 2]).shape
+        torch.Size([3, 3, 32, 32])
     """
+    chosen = str(resolve_device(device))
     network, card = load_network(artifact_path(path))
     if card.kind == "inpainter":
         raise ArtifactError(f"{path}: is an inpainter, which makes no pictures of its own; `mitlgan inpaint IMAGE --artifact {path}` uses it")
     if card.kind == "critic":
         raise ArtifactError(f"{path}: is a critic, which makes no pictures; `mitlgan pretrain --critic {path}` begins with it")
-    return LoadedArtifact(network, card, device=device)
+    return LoadedArtifact(network, card, device=chosen)
 
 
 def is_artifact_reference(path: str | Path) -> bool:

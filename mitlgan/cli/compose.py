@@ -39,12 +39,12 @@ def compose(
     """
     from mitlgan.artifacts.card import read_card
     from mitlgan.errors import UsageError
-    from mitlgan.stages.compose import check_layers
+    from mitlgan.stages.compose import DEFAULT_COMPOSITION_RECIPE, check_layers
     from mitlgan.stages.compose import compose as run_composition
     from mitlgan.stages.default_layers import resolve_layers
     from mitlgan.stages.initial_critic import load_initial_critic, with_critic_parent
 
-    chosen = options.recipe_from(recipe, "thesis-32/compose", data=data, seed=seed, settings=settings, licence=licence)
+    chosen = options.recipe_from(recipe, DEFAULT_COMPOSITION_RECIPE, data=data, seed=seed, settings=settings, licence=licence)
     if chosen.composer is None:
         raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `compose`")
     layers = resolve_layers(options.layers_from(layer, fg, bg), out, chosen)

@@ -66,7 +66,7 @@ def directions(
     loaded = load_artifact(artifact, device)
     target = picture_size(scale, size, filter_name, loaded.card.size_px)
     point = editing.parse_latent(loaded, at, "--at")
-    axes = editing.directions(loaded, layer=layer, by=by.value, k=count, stage=stage, samples=samples)
+    axes = editing.directions(loaded, layer=layer, by=by.value, count=count, stage=stage, samples=samples)
     walk = editing.traverse(loaded, axes, at=point, sigmas=[sigmas * step / 3 for step in range(-3, 4)], truncation=truncation, alone=alone)
     axes_path = out.with_suffix(".safetensors")
     rows = [f"{index}: {share:.1%}" for index, share in enumerate(axes.shares.tolist(), start=1)]

@@ -29,9 +29,8 @@ Layer = Annotated[
 def load_artifact(artifact: Path, device: str) -> LoadedArtifact:
     """Load an artifact or a run's artifact on a device, such as `auto`."""
     from mitlgan.artifacts.loaded_artifact import load_artifact
-    from mitlgan.runtime.distributed import resolve_device
 
-    return load_artifact(artifact, device=str(resolve_device(device)))
+    return load_artifact(artifact, device)
 
 
 def layer_names(requested: list[str] | None) -> list[str] | None:

@@ -76,7 +76,6 @@ def embed(
     from mitlgan.inversion import embed as embedded
     from mitlgan.inversion.sheet import sheet_png
     from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR
-    from mitlgan.runtime.distributed import resolve_device
 
     if not perceptual:
         options.refuse_given(context, ("extractor", "weights"), "is of the perceptual distance; give --perceptual a weight, or leave it out")
@@ -87,7 +86,7 @@ def embed(
     )  # fmt: skip
     files = _files(images)
     latent_paths, sheet_path = _output_paths(files, out or _default_out(len(files)), sheet)
-    loaded = load_artifact(artifact, device=str(resolve_device(device)))
+    loaded = load_artifact(artifact, device=device)
     target_size = picture_size(scale, size, filter_name, loaded.card.size_px)
     targets = torch.stack([read_target(file, loaded.card) for file in files])
     with search_progress(len(files)) as watch:

@@ -81,8 +81,8 @@ def interpolate(
     texts = [("--from", start), *(("--via", point) for point in via or []), ("--to", end)]
     points = [parse_latent(loaded, text, option) for option, text in texts]
     way = plan_path(
-        loaded, points, frames=frames, layers=layer_names(layer), easing=easing.value, straight=straight, closed=loop,
-        there_and_back=there_and_back, truncation=truncation,
+        loaded, points, frames=frames, layers=layer_names(layer), easing=easing.value, lerp=straight, loop=loop,
+        ping_pong=there_and_back, truncation=truncation,
     )  # fmt: skip
     frame_size = _frame_size(target, loaded.card.size_px, len(way.order))
     images = render_path(loaded, way)

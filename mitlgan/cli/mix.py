@@ -72,7 +72,7 @@ def mix(
     if coarse is not None:
         child = mix_styles(loaded, *parents, from_px=from_px, truncation=truncation)
     else:
-        child = mixed(loaded, *parents, weight=_weights(weight), layers=layer_names(layer), features=features, straight=straight, truncation=truncation)
+        child = mixed(loaded, *parents, weight=_weights(weight), layers=layer_names(layer), features=features, lerp=straight, truncation=truncation)
     latent_path = None if child.z is None else out.with_suffix(".json")
     with remove_if_failed(*(path for path in (out, latent_path, sheet) if path is not None)):
         write_atomically(out, _single_png(loaded, child, target, no_metadata))

@@ -144,13 +144,12 @@ def _load(artifact: str | None, like: Path | None, device: str) -> LoadedArtifac
     from mitlgan.artifacts.picture_record import read_record
     from mitlgan.artifacts.samples import artifact_of
     from mitlgan.errors import UsageError
-    from mitlgan.runtime.distributed import resolve_device
 
     if artifact is None and like is None:
         raise UsageError("ARTIFACT: is missing; give one (see `mitlgan sample --help`), or --like with a picture that says how it was made")
     path = artifact if artifact is not None or like is None else artifact_of(read_record(like, "--like"), f"--like {like}")
     assert path is not None
-    return load_artifact(path, device=str(resolve_device(device)))
+    return load_artifact(path, device=device)
 
 
 def _locks(texts: list[str]) -> dict[str, int]:

@@ -20,11 +20,11 @@ from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import ArtifactError, DataError, UsageError, naming_option
 from mitlgan.recipe import Recipe, composition_settings, layer_role, load_layer_recipe, load_recipe, with_overrides, with_parent_recipes
 from mitlgan.runtime.progress import Say
+from mitlgan.stages.compose import DEFAULT_COMPOSITION_RECIPE
 from mitlgan.stages.default_layers import resolve_layers
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
-DEFAULT_RECIPE = "thesis-32/compose"
 Layer = TypeVar("Layer")
 
 
@@ -155,7 +155,7 @@ def _composition_run(plan: ComparisonPlan, root: Path) -> Run | None:
 
 def _compose_recipe(plan: ComparisonPlan) -> Recipe:
     settings = composition_settings(plan.settings) if plan.domains else plan.settings
-    recipe = load_recipe(plan.recipe or DEFAULT_RECIPE, settings)
+    recipe = load_recipe(plan.recipe or DEFAULT_COMPOSITION_RECIPE, settings)
     if recipe.composer is None:
         raise UsageError(f"--recipe {plan.recipe}: has no [composer]; give one for `compose`")
     return recipe
@@ -173,7 +173,7 @@ def _domain_setup(plan: ComparisonPlan, domain: DomainSpec) -> DomainSetup:
             layers[name] = artifact_path(path)
             continue
         requested = plan.bg_recipe if layer_role(name) == "bg" else plan.fg_recipe
-        pretraining = load_layer_recipe(name, recipe, plan.recipe or DEFAULT_RECIPE, requested, plan.settings)
+        pretraining = load_layer_recipe(name, recipe, plan.recipe or DEFAULT_COMPOSITION_RECIPE, requested, plan.settings)
         pretraining = with_overrides(pretraining, data__source=_data_source(source))
         if pretraining.size_px != recipe.size_px and recipe.composer.resample is None:
             sizes = f"{source} would be trained at {pretraining.size_px} px, the scenes at {recipe.size_px}"

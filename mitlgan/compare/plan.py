@@ -9,7 +9,9 @@ from typing import Any
 
 from mitlgan.artifacts.hub import is_hub_reference
 from mitlgan.errors import UsageError
+from mitlgan.metrics.protocol import MIN_SAMPLES
 from mitlgan.networks import check_layer_name
+from mitlgan.runtime.arguments import require_whole
 
 TIME, KIMG = "time", "kimg"
 """The default resources: kimg with budgets, else time, which means CPU seconds if those of all stages are known, and seconds otherwise."""
@@ -18,6 +20,7 @@ RESOURCE_UNITS = {TIME: "seconds", KIMG: "kimg", "seconds": "seconds", "cpu-seco
 """Resource of which all arms get the same amount -> unit for readers."""
 
 BUILT_IN_BASELINES = ("wgan", "plain-wgan", "wgan-finetuned", "plain", "paste")
+MAX_SEEDS, MAX_JOBS = 100, 64
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,12 @@ class ComparisonPlan:
 
     Attributes:
         composed: Run of a composition; None takes the newest.
-        baselines: Each one of `BUILT_IN_BASELINES`, a recipe for scenes or a composition, an artifact or a run.
+        baselines: At least one, each one of `BUILT_IN_BASELINES`, a recipe for scenes or a composition, an artifact or a run.
         baseline_run: A trained WGAN; None takes the matching run, or trains one.
         equal: The resource of which every arm gets the same amount, a key of `RESOURCE_UNITS`; empty is time, or kimg with budgets.
         count_pretraining: Whether baselines also get what the pretrainings took; None does so if it is known.
         budgets: Lengths at which arms are compared, in the unit of `equal`; empty is the composition's own length.
-        seeds: Trainings of each arm.
+        seeds: Trainings of each arm, from 1 to `MAX_SEEDS`.
         pretrain_seeds: Whether each seed also trains its own layers.
         recipe: Recipe of a composition that is trained here; None is that of `composed`, or the demo's.
         layers: Generators by layer, from back to front, if the composition is trained here. If `fg` or `bg` is missing, it is taken from `composed`,
@@ -68,8 +71,8 @@ class ComparisonPlan:
         trials: Number of recipes tried before this comparison, by arm, as declared by the user; 1 by default.
         extractors: Extractors of the metrics, the first of which decides; empty is the recipe's, and a second one if it is available.
         weights: Weights file of the first extractor.
-        samples: Number of images evaluated; None is the recipe's.
-        jobs: Number of trainings at a time.
+        samples: Number of images evaluated, at least `MIN_SAMPLES`; None is the recipe's.
+        jobs: Number of trainings at a time, from 1 to `MAX_JOBS`.
     """
 
     composed: Path | None = None
@@ -94,6 +97,12 @@ class ComparisonPlan:
     jobs: int = 1
 
     def __post_init__(self) -> None:
+        require_whole("--seeds", self.seeds, 1, MAX_SEEDS)
+        require_whole("--jobs", self.jobs, 1, MAX_JOBS)
+        if self.samples is not None:
+            require_whole("--samples", self.samples, MIN_SAMPLES)
+        if not self.baselines:
+            raise UsageError("--baseline: none is given; name at least one, such as wgan")
         if not self.equal:
             object.__setattr__(self, "equal", KIMG if self.budgets else TIME)
         if self.equal not in RESOURCE_UNITS:

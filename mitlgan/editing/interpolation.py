@@ -12,8 +12,12 @@ from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.editing.points import Point, to_latent
 from mitlgan.errors import UsageError
 from mitlgan.latents import interpolate_path, truncate
+from mitlgan.runtime.arguments import require_whole
 
 MAX_FRAMES = 10_000
+DEFAULT_FRAMES = 48
+LERP_EASING = "sine"
+"""The only pace for which there is a choice of the line: `linear` is straight, and `slerp` an arc, by definition."""
 
 
 class LatentPath(NamedTuple):
@@ -34,12 +38,12 @@ def plan_path(
     artifact: LoadedArtifact,
     points: Sequence[Point],
     *,
-    frames: int = 60,
+    frames: int = DEFAULT_FRAMES,
     layers: Collection[str] | None = None,
     easing: str = "sine",
-    straight: bool = False,
-    closed: bool = False,
-    there_and_back: bool = False,
+    lerp: bool = False,
+    loop: bool = False,
+    ping_pong: bool = False,
     truncation: float = 1.0,
 ) -> LatentPath:
     """Return the latents of `interpolate`; see there for the arguments.
@@ -48,19 +52,24 @@ def plan_path(
         UsageError: The arguments contradict each other, or one is out of range.
         ArtifactError: A latent file cannot be read or does not fit.
     """
-    if closed and there_and_back:
+    if lerp and easing != LERP_EASING:
+        raise UsageError(f"--lerp: is the straight line with the pace of {LERP_EASING}, and cannot go with --easing {easing}; leave one out")
+    if loop and ping_pong:
         raise UsageError("--ping-pong: cannot be combined with --loop; choose one of them")
-    legs = len(points) - (0 if closed else 1)
+    if len(points) < 2:
+        raise UsageError(f"points: {len(points)} given; give at least two")
+    require_whole("--frames", frames, 2)
+    legs = len(points) - (0 if loop else 1)
     total = (frames - 1) * legs + 1
     if total > MAX_FRAMES:
         raise UsageError(f"frames: {frames} for each way are {total:,} in all, more than {MAX_FRAMES:,}; give fewer")
-    stops = [truncate(to_latent(artifact, point), truncation) for point in points]
-    stacked = torch.stack([*stops, stops[0]] if closed else stops)
-    z, at = interpolate_path(stacked, frames, artifact.card.latent_dims, layers=layers, easing=easing, straight=straight)
+    stops = [truncate(to_latent(artifact, point, "points"), truncation) for point in points]
+    stacked = torch.stack([*stops, stops[0]] if loop else stops)
+    z, at = interpolate_path(stacked, frames, artifact.card.latent_dims, layers=layers, easing=easing, straight=lerp)
     order = list(range(len(z)))
-    if closed:
+    if loop:
         order.pop()  # it equals the first
-    elif there_and_back:
+    elif ping_pong:
         order += order[-2:0:-1]
     return LatentPath(z, at, order)
 
@@ -69,12 +78,12 @@ def interpolate(
     artifact: LoadedArtifact,
     points: Sequence[Point],
     *,
-    frames: int = 60,
+    frames: int = DEFAULT_FRAMES,
     layers: Collection[str] | None = None,
     easing: str = "sine",
-    straight: bool = False,
-    closed: bool = False,
-    there_and_back: bool = False,
+    lerp: bool = False,
+    loop: bool = False,
+    ping_pong: bool = False,
     truncation: float = 1.0,
 ) -> Tensor:
     """Return images on the path from one point to the next.
@@ -85,13 +94,13 @@ def interpolate(
     Args:
         artifact: Generator or composer.
         points: At least two points; see `mitlgan.editing.to_latent`.
-        frames: Images from each point to the next, both included.
+        frames: Images from each point to the next, both included, at least 2; at most 10,000 in all.
         layers: Names of latents that move; the others stay those of the first point. None: all.
         easing: `sine`, slow at every point (Bielko 2022), `linear`, along the straight line at an even pace, or `slerp`, along the arc at an even pace.
-        straight: Use the straight line for `sine` as well.
-        closed: Continue from the last point to the first, whose image is not repeated.
-        there_and_back: Return along the same path; the last image is the one after the first.
-        truncation: See `mitlgan.latents.truncate`.
+        lerp: Use the straight line for `sine` as well.
+        loop: Continue from the last point to the first, whose image is not repeated.
+        ping_pong: Return along the same path; the last image is the one after the first.
+        truncation: From 0 to 2; see `mitlgan.latents.truncate`.
 
     Returns:
         (F, C, H, W), float32 in [-1, 1], on the CPU.
@@ -99,6 +108,12 @@ def interpolate(
     Raises:
         UsageError: An argument is out of range, unknown, or contradicts another.
         ArtifactError: A latent file cannot be read or does not fit.
+
+    Example:
+        >>> import mitlgan
+        >>> frames = mitlgan.interpolate(mitlgan.load("pretrained/modern-32"), [5, 9], frames=3, layers=["fg"], ping_pong=True)
+        >>> frames.shape
+        torch.Size([4, 3, 32, 32])
     """
     path = plan_path(
         artifact,
@@ -106,9 +121,9 @@ def interpolate(
         frames=frames,
         layers=layers,
         easing=easing,
-        straight=straight,
-        closed=closed,
-        there_and_back=there_and_back,
+        lerp=lerp,
+        loop=loop,
+        ping_pong=ping_pong,
         truncation=truncation,
     )
     return render_path(artifact, path)

@@ -13,7 +13,7 @@ from mitlgan.artifacts.loaded_artifact import LoadedArtifact, run_network
 from mitlgan.editing.points import Point, to_latent
 from mitlgan.errors import UsageError
 from mitlgan.latents import concat_layers, interpolate_latents, split_by_layer, truncate
-from mitlgan.latents.paths import require_layer
+from mitlgan.latents.paths import require_layer, require_layers
 from mitlgan.networks import CompositionStages, Generator
 
 DEFAULT_WEIGHT = 0.5
@@ -39,7 +39,7 @@ def mix(
     weight: float | Mapping[str, float] = DEFAULT_WEIGHT,
     layers: Collection[str] | None = None,
     features: int | str | None = None,
-    straight: bool = False,
+    lerp: bool = False,
     truncation: float = 1.0,
 ) -> MixResult:
     """Mix two points.
@@ -59,17 +59,25 @@ def mix(
         weight: Share of the second, from 0 to 1, for all layers or by layer; layers without a weight get one half.
         layers: Layers to mix; the others stay those of the first. None: all.
         features: Mix after this stage, by its number from 1 or its name, in every mixed layer that has a generator; None: latents.
-        straight: Mix latents along the straight line.
-        truncation: Truncation of both parents; see `mitlgan.latents.truncate`.
+        lerp: Mix latents along the straight line; features always are.
+        truncation: Truncation of both parents, from 0 to 2; see `mitlgan.latents.truncate`.
 
     Raises:
-        UsageError: A layer or stage is unknown, or a weight out of range.
+        UsageError: A layer or stage is unknown, a weight or the truncation out of range, or `lerp` goes with `features`.
         ArtifactError: A latent file cannot be read or does not fit.
+
+    Example:
+        >>> import mitlgan
+        >>> child = mitlgan.mix(mitlgan.load("pretrained/modern-32"), 1, 2, weight={"fg": 0.0, "bg": 1.0})
+        >>> child.stages.output.shape
+        torch.Size([1, 3, 32, 32])
     """
     dims = artifact.card.latent_dims
+    if features is not None and lerp:
+        raise UsageError("--lerp: is a path between latents, and --features mixes activations; leave one out")
     weights = weights_of(weight, layers, dims)
-    parents = [truncate(to_latent(artifact, point), truncation) for point in (first, second)]
-    z = interpolate_latents(parents[0], parents[1], {name: [share] for name, share in weights.items()}, dims, straight=straight)[0]
+    parents = [truncate(to_latent(artifact, point, name), truncation) for name, point in {"first": first, "second": second}.items()]
+    z = interpolate_latents(parents[0], parents[1], {name: [share] for name, share in weights.items()}, dims, straight=lerp)[0]
     if features is None:
         return MixResult(artifact.layers_from_latents(z[None]), z)
     generators = {name: generator for name, generator in generators_of(artifact).items() if name in weights}
@@ -87,14 +95,15 @@ def weights_of(weight: float | Mapping[str, float], layers: Collection[str] | No
     """Return the share of the second parent by mixed layer.
 
     Raises:
-        UsageError: A layer is unknown, or has a weight but is not mixed.
+        UsageError: A layer is unknown, or has a weight but is not mixed, or a weight is no share.
     """
     chosen = list(dims) if layers is None else list(layers)
     shares = dict(weight) if isinstance(weight, Mapping) else dict.fromkeys(chosen, weight)
-    for name in chosen:
-        require_layer(name, dims, "layer")
-    for name in shares:
+    require_layers(chosen, dims)
+    for name, share in shares.items():
         require_layer(name, dims, "weight")
+        if not 0 <= share <= 1:
+            raise UsageError(f"weight: {share:g} for {name} is not a share; choose from 0 (the first) to 1 (the second)")
         if name not in chosen:
             raise UsageError(f"weight: {name} is not among the mixed layers ({', '.join(chosen)})")
     return {name: shares.get(name, DEFAULT_WEIGHT) for name in chosen}

@@ -15,12 +15,13 @@ from mitlgan.latents import read_latent
 Point = int | Mapping[str, int] | str | Path | Tensor
 
 
-def to_latent(artifact: LoadedArtifact, point: Point) -> Tensor:
+def to_latent(artifact: LoadedArtifact, point: Point, argument: str = "latent") -> Tensor:
     """Return the latent (sum of the layers' lengths,) of a point.
 
     Args:
         artifact: Decides the names and lengths of layers.
         point: A seed, a seed for each layer, the latent itself, or a text as in `parse_latent`.
+        argument: Argument that begins error messages.
 
     Raises:
         UsageError: The point is none of these, or does not fit the artifact.
@@ -29,13 +30,14 @@ def to_latent(artifact: LoadedArtifact, point: Point) -> Tensor:
     dims = artifact.card.latent_dims
     if isinstance(point, Tensor):
         if point.numel() != sum(dims.values()):
-            raise UsageError(f"latent: has {point.numel()} numbers, the artifact takes {sum(dims.values())}")
+            raise UsageError(f"{argument}: has {point.numel()} numbers, the artifact takes {sum(dims.values())}")
         return point.detach().cpu().float().reshape(-1)
-    if isinstance(point, Mapping):
-        return artifact.latents({name: [seed] for name, seed in point.items()})[0]
     if isinstance(point, str | Path):
-        return parse_latent(artifact, str(point), "latent")
-    return artifact.latents([point])[0]
+        return parse_latent(artifact, str(point), argument)
+    try:
+        return artifact.latents({name: [seed] for name, seed in point.items()} if isinstance(point, Mapping) else [point])[0]
+    except UsageError as error:
+        raise UsageError(f"{argument}: {error}") from None
 
 
 def parse_latent(artifact: LoadedArtifact, text: str, option: str) -> Tensor:

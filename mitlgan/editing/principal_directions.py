@@ -25,10 +25,11 @@ from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.latents import split_by_layer, truncate
 from mitlgan.latents.paths import require_layer
 from mitlgan.networks import Generator
+from mitlgan.runtime.arguments import require_choice, require_whole
 from mitlgan.runtime.randomness import random_generator
 
 SCHEMA_VERSION = 1
-SAMPLES, MAX_SAMPLES = 1024, 4096
+SAMPLES, MIN_SAMPLES, MAX_SAMPLES = 1024, 2, 4096
 DEFAULT_COUNT = 8
 MIN_REST = 0.3
 """Length that a unit row must keep after its projection on earlier rows is removed."""
@@ -72,7 +73,7 @@ def directions(
     *,
     layer: str | None = None,
     by: By = "weights",
-    k: int | None = None,
+    count: int | None = None,
     stage: int | str | None = None,
     samples: int = SAMPLES,
 ) -> Directions:
@@ -82,13 +83,19 @@ def directions(
         artifact: Generator or composer.
         layer: Name of a latent that has a generator; None: the first.
         by: `weights` (SeFa) or `features` (GANSpace); see the module.
-        k: Number of directions; None: 8, or all of a shorter latent.
+        count: Number of directions, from 1 to the latent's length; None: 8, or all of a shorter latent.
         stage: Stage of the features, by its number from 1 or its name; None: the last before the image.
-        samples: Number of latents whose features are analyzed, always the same ones.
+        samples: Number of latents whose features are analyzed, always the same ones: from 2 to 4096, and more than `count`.
 
     Raises:
-        UsageError: The layer or stage is unknown, or k out of range.
+        UsageError: The layer or stage is unknown, or a number out of range.
         ArtifactError: The generator's first stage is not affine.
+
+    Example:
+        >>> import mitlgan
+        >>> axes = mitlgan.directions(mitlgan.load("pretrained/modern-32"), layer="fg", count=3)
+        >>> axes.vectors.shape == (3, mitlgan.load("pretrained/modern-32").card.latent_dims["fg"])
+        True
     """
     dims = artifact.card.latent_dims
     generators = generators_of(artifact)
@@ -96,21 +103,21 @@ def directions(
     require_layer(name, dims, "layer")
     if name not in generators:
         raise UsageError(f"layer {name}: no generator is behind this latent; choose from {', '.join(generators)}")
-    k = min(DEFAULT_COUNT, dims[name]) if k is None else k
-    if not 1 <= k <= dims[name]:
-        raise UsageError(f"k: {k} directions of a latent of {dims[name]} numbers; choose from 1 to {dims[name]}")
+    count = min(DEFAULT_COUNT, dims[name]) if count is None else count
+    if not 1 <= count <= dims[name]:
+        raise UsageError(f"--count: {count} directions of a latent of {dims[name]} numbers; choose from 1 to {dims[name]}")
+    require_whole("--samples", samples, MIN_SAMPLES, MAX_SAMPLES)
     generator = generators[name]
     if by == "weights":
         if stage is not None:
-            raise UsageError("stage: weights are always those of the first stage; leave it out, or use --by features")
-        return Directions(name, by, None, *sefa(generator, k))
-    if by != "features":
-        raise UsageError(f"by: there is no {by!r}; choose weights or features")
+            raise UsageError("stage: weights are always those of the first stage; leave it out, or take them by features")
+        return Directions(name, by, None, *sefa(generator, count))
+    require_choice("--by", by, ("features", "weights"))
     names = [part for part, _ in generator.stages.named_children()]
     index = stage_index(generator, len(names) - 1 if stage is None else stage, "stage")
-    if not k < samples <= MAX_SAMPLES:
-        raise UsageError(f"samples: {samples} are too {'many' if samples > k else 'few'} for {k} directions; choose from {k + 1} to {MAX_SAMPLES}")
-    return Directions(name, by, names[index - 1], *ganspace(generator, index, k, samples))
+    if samples <= count:
+        raise UsageError(f"--samples: {samples} are too few for {count} directions; choose from {count + 1} to {MAX_SAMPLES}")
+    return Directions(name, by, names[index - 1], *ganspace(generator, index, count, samples))
 
 
 @torch.inference_mode()
@@ -121,7 +128,7 @@ def sefa(generator: Generator, k: int) -> tuple[Tensor, Tensor]:
         ArtifactError: The generator does not begin with an affine map.
     """
     if not has_affine_input(generator):
-        raise ArtifactError("by weights: this generator does not begin with weights that take the latent; use --by features")
+        raise ArtifactError("by weights: this generator does not begin with weights that take the latent; take directions by features")
     leading = nn.Sequential(*_affine_beginning(generator))
     device = next(generator.parameters()).device
     points = torch.cat([torch.zeros(1, generator.latent_dim), torch.eye(generator.latent_dim)]).to(device)
@@ -189,7 +196,7 @@ def _orthonormal(rows: Tensor, k: int) -> list[tuple[int, Tensor]]:
         if len(basis) == k:
             break
     if len(basis) < k:
-        raise UsageError(f"k: the features have only {len(basis)} directions that differ; choose at most as many, or --by weights")
+        raise UsageError(f"--count: the features have only {len(basis)} directions that differ; choose at most as many, or take them by weights")
     return basis
 
 

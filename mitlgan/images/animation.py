@@ -18,6 +18,7 @@ from mitlgan.errors import UsageError
 Frames = NDArray[np.uint8]
 PALETTE_SIZE, MAX_PALETTE_PIXELS = 256, 4_000_000
 GIF_TICKS_PER_S = 100
+DEFAULT_FPS = 25.0
 MAX_GIF_FPS = 50
 """Browsers play GIFs with frames shorter than two ticks at a tenth of their speed."""
 MP4_QUALITY = 12

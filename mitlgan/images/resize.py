@@ -12,6 +12,7 @@ from torch import Tensor
 from mitlgan.errors import UsageError
 from mitlgan.images.alpha import clip_to_alpha
 from mitlgan.images.pixels import to_uint8
+from mitlgan.runtime.arguments import require_whole
 
 MAX_SIZE_PX = 4096
 FILTERS: dict[str, Image.Resampling] = {
@@ -46,9 +47,11 @@ class PictureSize(NamedTuple):
         if self.filter is not None and self.filter not in FILTERS:
             raise UsageError(f"filter {self.filter}: is unknown; choose from {', '.join(FILTERS)}")
         longer = max(width, height)
+        if self.scale is not None:
+            require_scale(self.scale, longer)
         longer_px = self.size_px if self.size_px is not None else (1 if self.scale is None else self.scale) * longer
-        if (self.scale, self.size_px) != (None, None) and not 1 <= longer_px <= MAX_SIZE_PX:
-            raise UsageError(f"{'size' if self.size_px is not None else 'scale'}: {longer_px} px is not from 1 to {MAX_SIZE_PX} px")
+        if self.size_px is not None and not 1 <= longer_px <= MAX_SIZE_PX:
+            raise UsageError(f"size: {longer_px} px is not from 1 to {MAX_SIZE_PX} px")
         return max(1, round(width * longer_px / longer)), max(1, round(height * longer_px / longer))
 
     @property
@@ -58,6 +61,22 @@ class PictureSize(NamedTuple):
 
 
 OWN_SIZE = PictureSize()
+
+
+def require_scale(scale: int, size_px: int) -> None:
+    """Check that pictures can be enlarged by a whole factor.
+
+    Args:
+        scale: The factor.
+        size_px: Longer side of the pictures.
+
+    Raises:
+        UsageError: The factor is below 1, or makes more than `MAX_SIZE_PX` of them.
+    """
+    require_whole("scale", scale, 1)
+    if scale * size_px > MAX_SIZE_PX and scale > 1:
+        most = f"at most {MAX_SIZE_PX // size_px}" if size_px <= MAX_SIZE_PX else "1"
+        raise UsageError(f"scale: {scale} makes {scale * size_px} px of {size_px}, more than {MAX_SIZE_PX} px; give {most}")
 
 
 def resize_images(images: Tensor, size: PictureSize = OWN_SIZE) -> Tensor:

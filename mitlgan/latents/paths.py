@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mitlgan.errors import UsageError
+from mitlgan.runtime.arguments import require_choice
 
 MIN_SLERP_DIM = 8
 """Smallest dimension for spherical interpolation: shorter latents, such as a placement's, have no typical length and use straight lines."""
@@ -137,13 +138,11 @@ def interpolate_path(
     Raises:
         UsageError: Fewer than two points or frames, or an unknown layer or easing.
     """
-    if easing not in EASINGS:
-        raise UsageError(f"easing {easing}: is unknown; choose from {', '.join(EASINGS)}")
+    require_choice("--easing", easing, EASINGS)
     if len(points) < 2 or frames < 2:
         raise UsageError("frames: a way has at least two, its ends" if frames < 2 else "points: a way has at least two, its ends")
     moving = list(dims) if layers is None else list(layers)
-    for name in moving:
-        require_layer(name, dims, "layer")
+    require_layers(moving, dims)
     pace, line = EASINGS[easing]
     shares = [pace(index / (frames - 1)) for index in range(frames)]
     first = split_by_layer(points[0], dims)
@@ -170,6 +169,18 @@ def truncate(z: Tensor, psi: float) -> Tensor:
     if not 0 <= psi <= MAX_TRUNCATION:
         raise UsageError(f"truncation {psi}: choose from 0 (the most typical picture) over 1 (no truncation) to {MAX_TRUNCATION:g}")
     return z if psi == 1 else z * psi
+
+
+def require_layers(names: Sequence[str], dims: Mapping[str, int]) -> None:
+    """Check that layers to change exist, and that there is one.
+
+    Raises:
+        UsageError: They do not, or there is none.
+    """
+    if not names:
+        raise UsageError(f"--layer: none is given; choose from {', '.join(dims)}, or leave it out for all of them")
+    for name in names:
+        require_layer(name, dims, "--layer")
 
 
 def require_layer(name: str, dims: Mapping[str, int], option: str) -> None:

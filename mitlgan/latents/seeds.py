@@ -43,7 +43,7 @@ def latents_from_seeds(seeds: Sequence[int] | Mapping[str, Sequence[int]], dims:
 
 def _whole(seed: int) -> int:
     try:
-        number = operator.index(seed)  # also of numpy and torch; 1.5 is refused, not cut to 1
+        number = -1 if isinstance(seed, bool) else operator.index(seed)  # also of numpy and torch; 1.5 is refused, not cut to 1
     except TypeError:
         number = -1
     if not 0 <= number < SEED_LIMIT:

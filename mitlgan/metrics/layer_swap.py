@@ -125,7 +125,7 @@ def measure_separation(
     fixed = {name: [first] * (foregrounds * backgrounds) for name in swap.others}
     stages = composer.layers({swap.front: [k for k in fg_seeds for _ in bg_seeds], swap.back: list(bg_seeds) * foregrounds, **fixed})
     outputs = stages.output.reshape(foregrounds, backgrounds, 3, *stages.output.shape[-2:]).numpy()
-    objects = stages.layers[swap.front][::backgrounds].numpy()  # (K, 1, 3 or 4, H, W)
+    objects = stages.layers[swap.front][::backgrounds].numpy()  # (K, C, H, W), C = 1, 3 or 4
     background_images = to_opaque_rgb(stages.layers[swap.back][:backgrounds]).numpy()
     transparency = np.ones_like(objects[:, 0])
     for name in (swap.front, *swap.covering):
@@ -180,7 +180,7 @@ def find_backdrop(objects: NDArray[Any], declared: Color = BACKDROP) -> tuple[Co
     """Find the plain colour that objects without alpha stand before, by the pixels along the borders of their pictures.
 
     Args:
-        objects: (K, 1 or 3, H, W) in [-1, 1].
+        objects: (K, C, H, W) in [-1, 1], C = 1 or 3.
         declared: By their recipe; taken if it is there, or if no other colour is.
 
     Returns:
@@ -210,7 +210,7 @@ def reference_matte(objects: NDArray[Any], tolerance: float = KEY_TOLERANCE, bac
     """Return the opacity of foreground layers: their own alpha, else what differs from the backdrop.
 
     Args:
-        objects: (K, 1, 3 or 4, H, W) in [-1, 1].
+        objects: (K, C, H, W) in [-1, 1], C = 1, 3 or 4.
         tolerance: See `KEY_TOLERANCE`; has no effect on foregrounds with alpha.
         backdrop: See `find_backdrop`; has no effect on foregrounds with alpha.
 

@@ -23,10 +23,13 @@ from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR, open_extracto
 from mitlgan.metrics.feature_arrays import FeatureSets
 from mitlgan.metrics.feature_cache import cached_pack_features, select_pictures
 from mitlgan.metrics.metric_table import METRICS, measure_all
+from mitlgan.runtime.arguments import require_whole
 from mitlgan.runtime.distributed import ALONE, World, gather_objects
 from mitlgan.runtime.progress import LabeledProgressCallback
 
 SCHEMA_VERSION = 1
+MIN_SAMPLES = 2
+"""Fewer have no variance, which every distance needs."""
 _SEEDS_PER_PROTOCOL = 1_000_000
 
 
@@ -34,7 +37,7 @@ class ImageSource(typing.Protocol):
     """Anything that makes images from seeds, such as a loaded artifact."""
 
     def sample(self, seeds: Sequence[int]) -> Tensor:
-        """Return images (N, 3 or 4, H, W) in [-1, 1]; four channels are RGB premultiplied by alpha."""
+        """Return images (N, C, H, W) in [-1, 1], C = 3 or 4; four channels are RGB premultiplied by alpha."""
         ...
 
 
@@ -44,10 +47,10 @@ class EvalProtocol:
 
     Attributes:
         extractor: Name of the extractor, see `metrics.extractors.registry`.
-        samples: Number of generated images, and maximum number of real ones.
+        samples: Number of generated images, at least `MIN_SAMPLES`, and maximum number of real ones.
         split: Name of the real split; the caller opens it.
         resize: Filter for resizing to the extractor's input; None: the extractor's default.
-        seed: Decides the latents, the choice of real images and KID's subsets.
+        seed: Decides the latents, the choice of real images and KID's subsets; at least 0.
         extrapolate: Whether to extrapolate the Frechet distance to infinitely many samples.
     """
 
@@ -57,6 +60,10 @@ class EvalProtocol:
     resize: str | None = None
     seed: int = 0
     extrapolate: bool = False
+
+    def __post_init__(self) -> None:
+        require_whole("--samples", self.samples, MIN_SAMPLES)
+        require_whole("--seed", self.seed, 0)
 
     def seeds(self) -> range:
         """Return the seeds of the generated images; those of two protocol seeds never overlap."""
@@ -153,7 +160,7 @@ def _sample_chunk(source: ImageSource, protocol: EvalProtocol, number: int) -> T
 
 
 def to_rgb(images: Tensor) -> Tensor:
-    """Convert uint8 (N, 1, 3 or 4, H, W) to RGB: premultiplied alpha is composited on `BACKDROP`, gray is repeated."""
+    """Convert uint8 (N, C, H, W), C = 1, 3 or 4, to RGB: premultiplied alpha is composited on `BACKDROP`, gray is repeated."""
     if images.shape[1] == 1:
         return images.expand(-1, 3, -1, -1)
     if images.shape[1] == 3:

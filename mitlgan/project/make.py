@@ -46,6 +46,7 @@ from mitlgan.project.steps import LAYERS, RUNS, TrainingStep, composition_step, 
 from mitlgan.report.data_check_page import write_check_page
 from mitlgan.report.data_split_page import write_split_page
 from mitlgan.report.run_report import write_run_report
+from mitlgan.runtime.arguments import require_whole
 from mitlgan.runtime.files import ensure_folder, lock_folder, write_atomically
 from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.progress import LabeledProgressCallback
@@ -55,8 +56,9 @@ from mitlgan.training.run_directory import Run
 
 CHECK_PAGE, SHEET = "check.html", "scenes.png"
 SHEET_SAMPLES = 16
-JOBS = min(2, os.cpu_count() or 1)
-"""Trainings that run at a time: both layers of a size."""
+MAX_JOBS = 2
+"""Trainings that run at a time, at most: both layers of a size."""
+JOBS = min(MAX_JOBS, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,7 @@ def make_project(
         request: What the user asks for.
         out: Folder for everything.
         context: Where and how; its root is not used.
-        jobs: Trainings that run at a time, which share the cores.
+        jobs: Trainings that run at a time, which share the cores, from 1 to `MAX_JOBS`.
         dry_run: Only measure and say how long it takes; write nothing.
         progress: Receives what is being worked on, and the number of finished and of all pictures.
 
@@ -229,6 +231,7 @@ def make_project(
         ResourceError: The disk is too small, or another process works on the folder.
         MitlganError: As raised by the stages.
     """
+    require_whole("--jobs", jobs, 1, MAX_JOBS)
     source = open_source(request.photographs, "PHOTOS")
     for line in source.leftovers.describe():
         context.reporter.say(f"PHOTOS: {line}")

@@ -14,7 +14,7 @@ from mitlgan.data.layers.cut import DEFAULT_MATTING
 from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT, HoldoutSize
 from mitlgan.data.layers.split import SplitSettings
 from mitlgan.errors import UsageError
-from mitlgan.project.recipe_families import FAMILIES, RecipeFamily
+from mitlgan.project.recipe_families import FAMILIES, SIZES_PX, RecipeFamily
 from mitlgan.recipe.schema.recipe import MAX_LICENCE_LENGTH, MAX_SEED
 from mitlgan.runtime.files import write_json
 from mitlgan.runtime.json_files import read_json
@@ -49,6 +49,8 @@ class ProjectRequest:
     allow_bad: bool = False
 
     def __post_init__(self) -> None:
+        if self.size_px is not None and self.size_px not in SIZES_PX:
+            raise UsageError(f"--size {self.size_px}: recipes make {' or '.join(map(str, SIZES_PX))} px; give one of these")
         if self.minutes is not None and not 0 < self.minutes < 1e6:
             raise UsageError(f"--minutes {self.minutes:g}: give a number above 0, such as 12")
         if self.holdout is not None:

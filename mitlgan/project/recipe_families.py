@@ -79,6 +79,8 @@ MANY = RecipeFamily(
     {32: "recommended/compose-32", 64: "recommended/compose-64-grown"},
 )
 FAMILIES = {family.name: family for family in (FEW, MANY)}
+SIZES_PX = tuple(sorted({size_px for family in FAMILIES.values() for size_px in family.sizes_px}))
+"""Sizes of pictures that some family makes."""
 
 
 def choose_family(photographs: int) -> RecipeFamily:

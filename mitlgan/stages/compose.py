@@ -22,6 +22,9 @@ from mitlgan.stages.setup import make_setup
 from mitlgan.stages.training_run import start_run
 from mitlgan.training.run_directory import Run
 
+DEFAULT_COMPOSITION_RECIPE = "thesis-32/compose"
+"""Recipe of a composition that names none: the one that belongs to the pretrainings that name none."""
+
 
 def compose(recipe: Recipe, layers: Mapping[str, Path], context: RunContext, *, critic: Path | None = None) -> Run:
     """Train a fusion and a translator over frozen generators, and export the composer.

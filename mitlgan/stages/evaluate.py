@@ -65,11 +65,11 @@ def evaluate_artifact(
         data: As of `--data`; None takes the recipe's.
         extractors: Names of feature extractors, the deciding one first; empty takes the recipe's.
         weights: Weights file of the first extractor.
-        samples: Number of generated pictures, and maximum number of real ones; None takes the recipe's.
+        samples: Number of generated pictures, at least 2, and maximum number of real ones; None takes the recipe's.
         split: Split of the real pictures; None takes the recipe's, else a held-out one.
         resize: Filter for resizing to the extractor's input; None takes the extractor's.
         extrapolate: Whether to extrapolate the Frechet distance to infinitely many samples.
-        seed: Decides latents and the choice of real pictures.
+        seed: Decides latents and the choice of real pictures, at least 0.
         device: Where it is computed.
         needs_layers: Refuse an artifact of one layer.
         needs_card: Refuse a checkpoint, whose card cannot be written.
@@ -77,7 +77,7 @@ def evaluate_artifact(
         world: This process's rank; the ranks share the pictures, and every one must call this.
 
     Raises:
-        MitlganError: The artifact, the pictures or an extractor's weights are missing or do not fit.
+        MitlganError: The artifact, the pictures or an extractor's weights are missing or do not fit, or a number is out of range.
     """
     path = artifact_path(artifact)
     if needs_card:
@@ -90,9 +90,8 @@ def evaluate_artifact(
     recipe = with_data_source(recipe, data)
     names = _judges(loaded.card, extractors, recipe)
     real, split_name = open_real_pictures(recipe, loaded.card, split, recipe.evaluation.split, say)
-    protocol = evaluation.EvalProtocol(
-        extractor=names[0], samples=samples or recipe.evaluation.samples, split=split_name, resize=resize, seed=seed, extrapolate=extrapolate
-    )
+    count = recipe.evaluation.samples if samples is None else samples
+    protocol = evaluation.EvalProtocol(names[0], count, split_name, resize, seed, extrapolate)
     if len(real) < protocol.samples:
         say(f"-n {protocol.samples}: there are {len(real):,} real {split_name} pictures, compared with {protocol.samples:,} generated ones")
     taught_by = loaded.card.critic_networks()

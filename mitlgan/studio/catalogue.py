@@ -75,7 +75,7 @@ class ActiveArtifact:
     def directions(self, name: str) -> Directions:
         """Return the principal directions of a latent that has some."""
         if name not in self._directions:
-            self._directions[name] = directions(self.artifact, layer=name, k=self.direction_counts[name])
+            self._directions[name] = directions(self.artifact, layer=name, count=self.direction_counts[name])
         return self._directions[name]
 
 

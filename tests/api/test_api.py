@@ -23,7 +23,7 @@ from mitlgan.stages.compose import compose
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.training.run_directory import Run, list_runs
 
-FUNCTIONS = ("animate", "compare", "compose", "evaluate", "grid", "make", "pretrain", "sheet", "split")
+FUNCTIONS = tuple(sorted(set(mitlgan.__all__) - {"__version__"}))
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_the_example_of_the_docstring_runs(name: str, folder: Path) -> None:
 def test_every_argument_is_typed_and_explained(name: str) -> None:
     function = _function(name)
     text, signature = inspect.getdoc(function) or "", inspect.signature(function)
-    assert "Args:" in text
+    assert ("Args:" in text, "Raises:" in text, ">>> import mitlgan" in text) == (True, True, True)
     for parameter in signature.parameters.values():
         assert parameter.annotation is not inspect.Parameter.empty
         assert f"    {parameter.name}: " in text, parameter.name
@@ -127,6 +127,16 @@ def test_composition_gives_the_bytes_of_the_stage(packs: dict[str, Path], pretra
     assert result.load("cpu").layers([0, 1]).output.shape == (2, 3, 8, 8)
     assert mitlgan.compose(layers, packs["scene"], recipe=file, out=tmp_path / "runs", device="cpu", quiet=True, reuse=True).run == result.run
     assert len(list_runs(tmp_path / "runs", "compose")) == 1
+
+
+def test_the_stages_follow_each_other_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny = {"training.kimg": 0.02}
+    layers = {role: mitlgan.pretrain(role, "demo", settings=tiny, quiet=True, device="cpu") for role in ("fg", "bg")}  # type: ignore[arg-type]
+    named = mitlgan.compose({role: layer.artifact for role, layer in layers.items()}, "demo", settings=tiny, quiet=True, device="cpu")
+    found = mitlgan.compose(data="demo", settings=tiny, quiet=True, device="cpu")
+    assert named.load("cpu").tensors_sha256 == found.load("cpu").tensors_sha256
+    assert named.load("cpu").layers([0]).output.shape == (1, 3, 32, 32)
 
 
 def test_evaluation_returns_numbers_and_writes_the_card_on_request(composed: Run, packs: dict[str, Path]) -> None:

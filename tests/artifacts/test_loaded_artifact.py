@@ -315,6 +315,9 @@ def test_stands_that_cannot_be(three: LoadedArtifact, scene: LoadedArtifact, fg:
     for numbers, told in (((0, 0, 0), "scale"), ((5, 0, 0), "scale"), ((float("nan"), 0, 0), "finite"), ((1, float("inf"), 0), "finite")):
         with pytest.raises(UsageError, match=f"^transforms: .*{told}"):
             three.sample([0], {"tree": numbers})
+    for form in ((), (1, 0), (1, 0, 0, True, 1), (1, 0, 0, "left"), ("a", 0, 0), (1, None, 0), "abc", 5, None):
+        with pytest.raises(UsageError, match=r"^transforms: .* of tree is not \(scale, x, y\) or \(scale, x, y, mirrored\)"):
+            three.sample([0], {"tree": form})  # type: ignore[dict-item]
     with pytest.raises(UsageError, match=r"one per image \(3\) each"):
         three.sample([0, 1, 2], {"tree": LayerTransform(*(torch.ones(2) for _ in range(4)))})
 

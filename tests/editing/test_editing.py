@@ -74,14 +74,14 @@ def test_end_points_are_the_pictures_of_their_latents_to_the_bit(each: LoadedArt
 
 def test_ways_home(fg: LoadedArtifact) -> None:
     way = interpolate(fg, [1, 2], frames=4)
-    there = interpolate(fg, [1, 2], frames=4, there_and_back=True)
+    there = interpolate(fg, [1, 2], frames=4, ping_pong=True)
     assert torch.equal(there, torch.cat([way, way[[2, 1]]])), "neither end twice"
-    loop = interpolate(fg, [1, 2], frames=4, closed=True)
+    loop = interpolate(fg, [1, 2], frames=4, loop=True)
     assert len(loop) == 6
     assert torch.equal(loop[0], way[0])
     assert torch.equal(loop[3], way[3])
     with pytest.raises(UsageError, match=r"^--ping-pong: cannot be combined with --loop"):
-        interpolate(fg, [1, 2], closed=True, there_and_back=True)
+        interpolate(fg, [1, 2], loop=True, ping_pong=True)
     with pytest.raises(UsageError, match=r"^frames: 10001 for each way are 10,001 in all, more than 10,000"):
         interpolate(fg, [1, 2], frames=10_001)
 

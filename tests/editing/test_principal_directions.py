@@ -95,7 +95,7 @@ def test_a_short_latent_has_as_many_as_numbers(fg: LoadedArtifact) -> None:
 
 
 def test_the_first_direction_tells_more_than_the_last(placed: LoadedArtifact) -> None:
-    found = directions(placed, layer="fg", k=16)
+    found = directions(placed, layer="fg", count=16)
     z = placed.latents(range(32))
     before = placed.layers_from_latents(z).layers["fg"]
     moved = z.repeat(2, 1)
@@ -106,7 +106,7 @@ def test_the_first_direction_tells_more_than_the_last(placed: LoadedArtifact) ->
 
 
 def test_a_walk_passes_its_point(placed: LoadedArtifact) -> None:
-    found = directions(placed, layer="bg", k=2)
+    found = directions(placed, layer="bg", count=2)
     walk = traverse(placed, found, at=5, sigmas=(-1, 0, 2))
     assert len(walk.images) == 6
     for row in (0, 1):
@@ -141,9 +141,10 @@ def test_an_artifact_is_no_directions(artifacts: dict[str, Path], fg: LoadedArti
 @pytest.mark.parametrize(("arguments", "message"), [
     ({"layer": "sky"}, "^layer: there is no layer 'sky'"),
     ({"layer": "place"}, "^layer place: no generator is behind this latent; choose from fg, bg$"),
-    ({"k": 0}, "^k: 0 directions"), ({"k": 17}, "^k: 17 directions of a latent of 16 numbers"), ({"by": "luck"}, "^by: there is no 'luck'"),
+    ({"count": 0}, "^--count: 0 directions"), ({"count": 17}, "^--count: 17 directions of a latent of 16 numbers"),
+    ({"by": "luck"}, "^--by: there is no 'luck'; choose from features, weights$"),
     ({"stage": 1}, "^stage: weights are always those of the first"), ({"by": "features", "stage": 9}, "^stage 9: choose a stage"),
-    ({"by": "features", "samples": 8}, "^samples: 8 are too few for 8 directions"),
+    ({"by": "features", "samples": 8}, "^--samples: 8 are too few for 8 directions"),
 ])  # fmt: skip
 def test_directions_that_cannot_be(arguments: dict[str, object], message: str, placed: LoadedArtifact) -> None:
     with pytest.raises(UsageError, match=message):
@@ -151,7 +152,7 @@ def test_directions_that_cannot_be(arguments: dict[str, object], message: str, p
 
 
 def test_a_generator_without_first_weights_says_so() -> None:
-    with pytest.raises(ArtifactError, match="does not begin with weights that take the latent; use --by features"):
+    with pytest.raises(ArtifactError, match="does not begin with weights that take the latent; take directions by features"):
         sefa(generator_of(nn.ReLU()), 2)
 
 

@@ -44,7 +44,7 @@ def test_grey_and_mattes_are_shown() -> None:
 def test_sizes_that_cannot_be() -> None:
     for arguments, message in (
         ({"scale": 2, "size_px": 8}, "^size: cannot go with --scale"),
-        ({"scale": 2000}, "^scale: 8000 px is not"),
+        ({"scale": 2000}, "^scale: 2000 makes 8000 px of 4, more than 4096 px"),
         ({"size_px": 0}, "^size: 0 px"),
     ):
         with pytest.raises(UsageError, match=message):

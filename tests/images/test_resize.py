@@ -56,8 +56,8 @@ def test_no_color_runs_in_from_where_nothing_is_seen() -> None:
     ("size", "message"),
     [
         (PictureSize(scale=2, size_px=8), "^size: cannot go with --scale"),
-        (PictureSize(scale=700), "^scale: 4200 px is not from 1 to 4096"),
-        (PictureSize(scale=0), "^scale: 0 px"),
+        (PictureSize(scale=700), "^scale: 700 makes 4200 px of 6, more than 4096 px; give at most 682$"),
+        (PictureSize(scale=0), "^scale: 0 is not a whole number of at least 1$"),
         (PictureSize(size_px=0), "^size: 0 px"),
         (PictureSize(size_px=4097), "^size: 4097 px"),
         (PictureSize(size_px=8, filter="sharp"), "^filter sharp: is unknown; choose from nearest, bilinear, bicubic, lanczos"),

@@ -129,8 +129,8 @@ def test_lines_and_arcs_by_name() -> None:
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    ({"easing": "bounce"}, "easing bounce: is unknown; choose from sine, linear, slerp"),
-    ({"frames": 1}, "frames: a way has at least two"), ({"layers": ["sky"]}, "layer: there is no layer 'sky'"),
+    ({"easing": "bounce"}, "--easing: there is no 'bounce'; choose from sine, linear, slerp"),
+    ({"frames": 1}, "frames: a way has at least two"), ({"layers": ["sky"]}, "--layer: there is no layer 'sky'"),
     ({"points": torch.zeros(1, 52)}, "points: a way has at least two"),
 ])  # fmt: skip
 def test_ways_that_cannot_be(change: dict[str, object], message: str) -> None:

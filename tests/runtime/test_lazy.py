@@ -23,7 +23,7 @@ def test_every_public_name_is_found() -> None:
 def test_a_name_comes_from_its_home_and_brings_nothing_else() -> None:
     program = (
         "import sys, mitlgan; before = 'torch' in sys.modules; load = mitlgan.load;"
-        "from mitlgan.artifacts.loaded_artifact import load_artifact; print(before, load is load_artifact, 'matplotlib' in sys.modules)"
+        "from mitlgan.api import artifacts; print(before, load is artifacts.load, 'matplotlib' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True", "False"]

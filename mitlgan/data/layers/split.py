@@ -22,12 +22,14 @@ from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
 from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_output_inside, refuse_unreadable
 from mitlgan.data.sources.split_folders import SPLITS
 from mitlgan.errors import DataError, UsageError, translate_resource_faults
+from mitlgan.runtime.arguments import require_number, require_whole
 from mitlgan.runtime.files import ensure_folder, lock_folder, translate_disk_errors, write_atomically, write_json
 from mitlgan.runtime.progress import ProgressCallback, ignore_progress
 
 VERSION = 7  # raise it when the same pictures and settings make other files
 METHODS_WITH_MATTES = ("auto",)  # methods that use mattes next to the pictures
 BACKGROUNDS = ("both", "fill", "patch")
+MIN_SIZE_PX, MAX_SIZE_PX, MAX_BLUR_PX = 16, 1024, 100
 DECISIONS = ("used", "set aside", "duplicate", "unreadable", "excluded")
 
 
@@ -50,6 +52,15 @@ class SplitSettings(CutSettings):
     min_confidence: float = MIN_CONFIDENCE
     min_fill_confidence: float = MIN_FILL_CONFIDENCE
     allow_bad: bool = False
+
+    def __post_init__(self) -> None:
+        require_whole("--size", self.size_px, MIN_SIZE_PX, MAX_SIZE_PX)
+        require_number("--max-hole", self.max_hole, 0, 1)
+        require_number("--blur", self.blur_px, 0, MAX_BLUR_PX)
+        require_number("--min-confidence", self.min_confidence, 0, 1)
+        require_number("--min-fill-confidence", self.min_fill_confidence, 0, 1)
+        if self.background not in BACKGROUNDS:
+            raise UsageError(f"--background {self.background}: choose {', '.join(BACKGROUNDS)}")
 
     def cut_settings_to_json(self) -> dict[str, Any]:
         """Return the settings that decide the cuts."""
@@ -81,8 +92,6 @@ def split_pictures(spec: str | Path, out: Path, settings: SplitSettings, progres
         UsageError: The method does not exist, or the folder holds other work.
         ResourceError: The folder cannot be written.
     """
-    if settings.background not in BACKGROUNDS:
-        raise UsageError(f"--background {settings.background}: choose {', '.join(BACKGROUNDS)}")
     holdout = HoldoutSize.parse(settings.holdout)
     import_opencv()  # refuses before any work if it is not installed
     methods = matting_methods(settings.matting)

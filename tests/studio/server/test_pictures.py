@@ -158,7 +158,7 @@ def test_the_foreground_moves_and_nothing_else(shown: Any, ids: dict[str, str]) 
 
 def test_directions_are_added_to_the_latent(shown: Any, ids: dict[str, str], artifacts: dict[str, Path]) -> None:
     loaded = mitlgan.load(artifacts["fg"])
-    found = directions(loaded, k=3)
+    found = directions(loaded, count=3)
     z = loaded.latents([6]) + torch.tensor([[2.0, 0.0, -1.0]]) @ found.vectors
     picture = shown({"artifact": ids["fg"], "latents": {"fg": {"seed": 6}}, "directions": {"fg": [2, 0, -1]}})["output"]
     assert np.abs(read(picture).astype(int) - to_uint8(loaded.images_from_latents(z))[0].permute(1, 2, 0).numpy()).max() <= 1

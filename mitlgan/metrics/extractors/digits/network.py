@@ -81,7 +81,7 @@ def classify(network: nn.Module, images: Tensor, batch: int = 500) -> Tensor:
 
     Args:
         network: Of `digit_classifier`, in eval mode.
-        images: uint8 (N, 1 or 3, 28, 28), grey.
+        images: uint8 (N, C, 28, 28), C = 1 or 3, grey.
         batch: Images at a time.
 
     Returns:

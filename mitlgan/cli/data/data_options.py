@@ -26,7 +26,7 @@ Source = Annotated[str, typer.Argument(metavar="SRC", help="Folder, zip or tar a
 HoldOut = Annotated[str, typer.Option("--holdout", metavar="N|N%", help=HOLDOUT_HELP)]
 
 
-OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Output folder. Interrupted work in it continues.")]
+OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Output folder, new or empty. Interrupted work in it continues.")]
 
 
 def leftover_text(leftovers: dict[str, Any]) -> str:

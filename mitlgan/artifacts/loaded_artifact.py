@@ -29,6 +29,8 @@ EVEN_BATCH = 4
 """Pictures per batch of `render_evenly`. Convolutions sum in another order in batches of another size, so that a picture made alone would differ by
 rounding from the same one among others. Padding costs a single picture 20 ms; sixteen pictures take half as long as one by one."""
 MAX_SCALE = 4.0
+MAX_OFFSET = 1000.0
+"""Largest x and y of a transform, either way; from -1 to 1 the centre lies in the picture."""
 Seeds = Sequence[int] | Mapping[str, Sequence[int]]
 TransformSpec = tuple[float, float, float] | tuple[float, float, float, bool]
 """Scale (1 is the layer's own size), x and y of its center (-1 to 1), and optionally whether it is mirrored."""
@@ -97,7 +99,7 @@ class LoadedArtifact:
         Args:
             seeds: See `sample`.
             transforms: Where layers are placed, instead of where their latents place them: one for all images, such as `{"fg": (0.5, -0.2, 0.3)}`,
-                or a `LayerTransform` with one number per image.
+                or a `LayerTransform` with one number per image. Scales are from 0.05 to 4, x and y from -1000 to 1000.
 
         Returns:
             Tensors in [-1, 1] (mattes in [0, 1]) on the CPU.
@@ -207,6 +209,8 @@ class LoadedArtifact:
             raise UsageError(f"transforms: those of {name} must be finite numbers, one per image ({count}) each")
         if not bool(((transform.scale >= MIN_SCALE) & (transform.scale <= MAX_SCALE)).all()):
             raise UsageError(f"transforms: the scale of {name} must lie between {MIN_SCALE:g} and {MAX_SCALE:g}")
+        if bool((torch.stack([transform.x, transform.y]).abs() > MAX_OFFSET).any()):
+            raise UsageError(f"transforms: x and y of {name} must lie between -{MAX_OFFSET:g} and {MAX_OFFSET:g}")
         return transform
 
 

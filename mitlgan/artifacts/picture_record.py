@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError
 from torch import Tensor
 
-from mitlgan.artifacts.loaded_artifact import MAX_SCALE, LayerTransforms, LoadedArtifact, render_evenly
+from mitlgan.artifacts.loaded_artifact import MAX_OFFSET, MAX_SCALE, LayerTransforms, LoadedArtifact, render_evenly
 from mitlgan.data.decode.image_file import UnreadableImageError, read_file
 from mitlgan.errors import ArtifactError, DataError
 from mitlgan.images.metadata import MAX_TEXT_CHARS, read_text_chunk
@@ -27,7 +27,6 @@ from mitlgan.version import __version__
 
 SCHEMA_VERSION = 1
 MAX_LAYERS = 17
-MAX_OFFSET = 1000.0
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Name = Annotated[str, Field(min_length=1, max_length=64)]
 

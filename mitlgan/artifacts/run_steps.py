@@ -64,18 +64,24 @@ def step_file(reference: str | Path) -> Path:
     steps = list_steps(Path(run))
     if not steps:
         raise ArtifactError(f"{reference}: {run} holds no step of a training; `mitlgan runs ls` lists runs")
+    best = _best_file(Path(run), steps)
     if step == BEST:
-        measured = _first_regular(Path(run), [Path(run) / BEST / name for name in ARTIFACT_FILES])
-        if measured is not None:
-            return measured
-        best = best_by_statistics(list(read_log(Path(run) / "stats.jsonl")))
         if best is not None:
-            return nearest_step(steps, int(best.get("iteration") or 0)).path
+            return best
         raise ArtifactError(f"{reference}: nothing says which step is the best; give one of those that were kept: {describe_steps(steps)}")
     for kept in steps:
         if step.isascii() and step.isdecimal() and len(step) < MAX_DIGITS and kept.iteration == int(step):
             return kept.path
-    raise ArtifactError(f"{reference}: this step was not kept; there are {describe_steps(steps)}, and {BEST}")
+    raise ArtifactError(f"{reference}: this step was not kept; there are {describe_steps(steps)}{'' if best is None else f', and {BEST}'}")
+
+
+def _best_file(run: Path, steps: Sequence[RunStep]) -> Path | None:
+    """Return the file of `RUN@best`; None if nothing says which step is the best."""
+    measured = _first_regular(run, [run / BEST / name for name in ARTIFACT_FILES])
+    if measured is not None:
+        return measured
+    row = best_by_statistics(list(read_log(run / "stats.jsonl")))
+    return None if row is None else nearest_step(steps, int(row.get("iteration") or 0)).path
 
 
 def list_steps(run: Path) -> list[RunStep]:

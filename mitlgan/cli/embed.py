@@ -11,6 +11,7 @@ from mitlgan.cli import options
 from mitlgan.cli.output import log, print_result
 from mitlgan.cli.output_files import new_file, new_folder, refuse_file, refuse_picture
 from mitlgan.cli.picture_options import FilterName, Scale, Size, picture_size
+from mitlgan.cli.search_options import Seconds, search_settings
 from mitlgan.cli.search_progress import search_progress
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def embed(
         ),
     ] = None,
     sheet: SheetOption = None,
-    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Maximum time per picture.")] = 60.0,
+    seconds: Seconds = 60.0,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Random seed.", min=0)] = 0,
     starts: Annotated[int, typer.Option("--starts", metavar="N", help="Random latents to evaluate first.", min=1)] = 1024,
     restarts: Annotated[int, typer.Option("--restarts", metavar="N", help="Best of these latents to optimise together.", min=1)] = 8,
@@ -72,15 +73,15 @@ def embed(
     import torch
 
     from mitlgan.artifacts.loaded_artifact import load_artifact
-    from mitlgan.inversion import InversionSettings, read_target
     from mitlgan.inversion import embed as embedded
+    from mitlgan.inversion import read_target
     from mitlgan.inversion.sheet import sheet_png
     from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR
 
     if not perceptual:
         options.refuse_given(context, ("extractor", "weights"), "is of the perceptual distance; give --perceptual a weight, or leave it out")
     options.use_threads(threads)
-    settings = InversionSettings(
+    settings = search_settings(
         seed=seed, starts=starts, restarts=restarts, attempts=attempts, steps=steps, polish_steps=polish_steps, noise=noise, prior=prior,
         perceptual=perceptual, goal_db=goal, seconds=seconds, extractor=extractor or OFFLINE_EXTRACTOR, weights=weights,
     )  # fmt: skip

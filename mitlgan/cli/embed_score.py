@@ -10,6 +10,7 @@ import typer
 from mitlgan.cli import options, score_options
 from mitlgan.cli.output import print_result
 from mitlgan.cli.output_files import lines_of, refuse_picture
+from mitlgan.cli.search_options import Seconds, search_settings
 from mitlgan.cli.search_progress import search_progress
 
 if TYPE_CHECKING:
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 def embed_score(
     artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact or a run; its recipe names the pictures.")],
     data: options.Data = None,
-    split: options.Split = None,
+    split: options.HeldOutSplit = None,
     own: Annotated[bool, typer.Option("--self", help="Use pictures that the artifact makes from --seed on, and compare layer by layer.")] = False,
     samples: Annotated[int, typer.Option("-n", "--samples", metavar="N", help="Maximum number of pictures.", min=1)] = 8,
-    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Maximum time per picture.")] = 60.0,
+    seconds: Seconds = 60.0,
     attempts: Annotated[int, typer.Option("--max-attempts", metavar="N", help="As for `mitlgan embed`.", min=1)] = 1,
     perceptual: Annotated[float, typer.Option("--perceptual", metavar="W", help="As for `mitlgan embed`.", min=0)] = 0.0,
     extractor: score_options.Extractor = "efficientnet-lite0",
@@ -42,7 +43,6 @@ def embed_score(
     from dataclasses import replace
 
     from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
-    from mitlgan.inversion import InversionSettings
     from mitlgan.inversion.evaluate import as_json as fit_json
     from mitlgan.inversion.evaluate import fit_held_out
     from mitlgan.inversion.sheet import sheet_png
@@ -52,7 +52,7 @@ def embed_score(
 
     options.use_threads(threads)
     refuse_picture(sheet, "--sheet")
-    settings = InversionSettings(seed=seed, attempts=attempts, seconds=seconds, perceptual=perceptual, extractor=extractor, weights=weights)
+    settings = search_settings(seed=seed, attempts=attempts, seconds=seconds, perceptual=perceptual, extractor=extractor, weights=weights)
     device_name = str(resolve_device(device))
     path = artifact_path(artifact)
     loaded = load_artifact(path, device=device_name)

@@ -29,7 +29,7 @@ def inpaint_score(
     ] = None,
     method: Annotated[list[Method] | None, typer.Option("--method", help="Method to measure; repeatable. Default: all but embed.")] = None,
     data: options.Data = None,
-    split: options.Split = None,
+    split: options.HeldOutSplit = None,
     hole: Annotated[str, typer.Option("--hole", metavar="MASK|x,y,w,h|center", help="As for `mitlgan inpaint`.")] = "center",
     samples: Annotated[int, typer.Option("-n", "--samples", metavar="N", help="Maximum number of pictures.", min=2)] = 300,
     extractor: score_options.Extractor = "efficientnet-lite0",

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from mitlgan.cli import options
-from mitlgan.cli.data.data_options import HOLDOUT_HELP, MATTING_HELP
+from mitlgan.cli.data.data_options import HOLDOUT_HELP, MATTING_HELP, SOURCE_HELP
 from mitlgan.cli.output import labeled_progress, print_result
 
-Photographs = Annotated[str, typer.Argument(metavar="PHOTOS", help="Folder, zip or tar archive, parquet file, or a .txt list of paths.")]
-Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for everything. Default: mitlgan-PHOTOS.")]
+Photographs = Annotated[str, typer.Argument(metavar="PHOTOS", help=SOURCE_HELP)]
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for everything, new or empty. Default: mitlgan-PHOTOS.")]
 Size = Annotated[int | None, typer.Option("--size", metavar="N", help="Pictures of 32 or 64 px. Default: what the photographs have pixels for.")]
 Minutes = Annotated[
     float | None, typer.Option("--minutes", metavar="N", help="Fit the length of the trainings to this time. Default: the recipes' own lengths.")

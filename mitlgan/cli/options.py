@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 Data = Annotated[
     str | None,
     typer.Option(
-        "--data", metavar="DIR|FILE|demo", help="Folder, zip, tar or parquet of pictures, a pack (.npy), or `demo`. Default: from the recipe."
+        "--data",
+        metavar="DIR|FILE|demo",
+        help="Folder, zip, tar or parquet of pictures, a .txt list of paths, a pack (.npy), an IDX file, or `demo`. Default: from the recipe.",
     ),
 ]
 PretrainRecipe = Annotated[
@@ -62,10 +64,13 @@ Extractors = Annotated[
     ),
 ]
 Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Weights file of the (first) extractor.")]
+_SPLIT_HELP = "Split of the real pictures: train, validation or test. Default:"
 Split = Annotated[
     str | None,
-    typer.Option("--split", metavar="NAME", help="Split of the real pictures: train, validation or test. Default: from the recipe, else held-out."),
+    typer.Option("--split", metavar="NAME", help=f"{_SPLIT_HELP} from the recipe, else the first that there is of test, validation, train."),
 ]
+TestSplit = Annotated[str | None, typer.Option("--split", metavar="NAME", help=f"{_SPLIT_HELP} the first that there is of test, validation, train.")]
+HeldOutSplit = Annotated[str | None, typer.Option("--split", metavar="NAME", help=f"{_SPLIT_HELP} the first that there is of validation, test, train.")]
 Samples = Annotated[int | None, typer.Option("-n", "--samples", metavar="N", help="Number of generated images. Default: from the recipe.", min=2)]
 Truncation = Annotated[
     float,

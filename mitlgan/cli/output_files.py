@@ -38,9 +38,10 @@ def new_folder(named: Path | None, default: str, companions: Sequence[str] = (),
     Companions are endings of names next to it, such as `-grid.png`.
     """
     from mitlgan.runtime.files import sibling_path
+    from mitlgan.runtime.output_folders import find_visible_file
 
     if named is not None:
-        if named.is_dir() and any(named.iterdir()):
+        if find_visible_file(named) is not None:
             refuse_file(named, option)
         for ending in ("", *companions):
             if ending or not named.is_dir():

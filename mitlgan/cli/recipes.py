@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +11,9 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import log, print_result
+
+_SENTENCE_END = re.compile(r"[.!?](?= +[^a-z0-9 ]| *$)")
+"""Not within `et al. 2021` or `Table 7.1`."""
 
 app = options.group("List, read, copy and check the shipped recipes.")
 
@@ -18,7 +23,7 @@ def recipes_ls(as_json: options.Json = False) -> None:
     """List the shipped recipes."""
     from mitlgan.runtime.shipped_files import shipped_folder, shipped_recipe_names
 
-    comments = {name: _first_comment(shipped_folder("recipes") / f"{name}.toml") for name in shipped_recipe_names()}
+    comments = {name: _first_sentence(shipped_folder("recipes") / f"{name}.toml") for name in shipped_recipe_names()}
     print_result(as_json, {"recipes": comments}, "\n".join(f"{name:<24} {comment}" for name, comment in comments.items()))
 
 
@@ -68,6 +73,9 @@ def recipes_validate(
     )
 
 
-def _first_comment(path: Path) -> str:
-    first = path.read_text(encoding="utf-8").splitlines()[0]
-    return first.removeprefix("# ") if first.startswith("#") else ""
+def _first_sentence(path: Path) -> str:
+    """Return the first sentence of a recipe's comment, over as many lines as it takes; empty without a comment."""
+    lines = itertools.takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
+    comment = " ".join(line.removeprefix("#").strip() for line in lines)
+    end = _SENTENCE_END.search(comment)
+    return comment if end is None else comment[: end.end()]

@@ -42,7 +42,8 @@ Transform = Annotated[
     typer.Option(
         "--transform",
         metavar="LAYER=SCALE,X,Y[,flip]",
-        help="Size and position of a layer: scale 1 is its own size, x and y of its centre run from -1 (left, top) to 1; repeatable.",
+        help="Size and position of a layer: scale 0.05 to 4, 1 is its own size; x and y of its centre, -1 is the left or upper edge, 1 the other, and "
+        "beyond (up to 1,000) it leaves the picture; repeatable.",
     ),
 ]
 
@@ -166,7 +167,7 @@ def _locks(texts: list[str]) -> dict[str, int]:
 
 
 def _stands(texts: list[str]) -> dict[str, TransformSpec]:
-    from mitlgan.artifacts.loaded_artifact import MAX_SCALE
+    from mitlgan.artifacts.loaded_artifact import MAX_OFFSET, MAX_SCALE
     from mitlgan.errors import UsageError
     from mitlgan.networks.placement import MIN_SCALE
 
@@ -182,5 +183,7 @@ def _stands(texts: list[str]) -> dict[str, TransformSpec]:
             raise UsageError(f"--transform {text}: write it as LAYER=SCALE,X,Y or with ,flip, once for each layer, such as fg=0.5,-0.2,0.3")
         if not MIN_SCALE <= scale <= MAX_SCALE:
             raise UsageError(f"--transform {text}: the scale must lie between {MIN_SCALE:g} and {MAX_SCALE:g}")
+        if max(abs(across), abs(down)) > MAX_OFFSET:
+            raise UsageError(f"--transform {text}: x and y must lie between -{MAX_OFFSET:g} and {MAX_OFFSET:g}; the picture is from -1 to 1")
         transforms[name] = (scale, across, down, len(parts) == 4)
     return transforms

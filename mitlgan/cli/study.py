@@ -18,7 +18,7 @@ app = options.group("Ask people which pictures are real.")
 def make(
     arms: Annotated[list[str], typer.Argument(metavar="NAME=ARTIFACT...", help="Artifacts to judge, by names that participants never see.")],
     data: options.Data = None,
-    split: options.Split = None,
+    split: options.TestSplit = None,
     each: Annotated[int, typer.Option("--each", metavar="N", help="Pictures per arm, and real pictures.", min=1, max=1000)] = 20,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Random seed.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of study.html and key.json, new or empty. Default: study.")] = None,

@@ -15,6 +15,7 @@ from PIL import __version__ as PIL_VERSION
 from mitlgan.data.build.pack_folder import PACK_VERSION, pack_split
 from mitlgan.data.decode.image_file import UnreadableImageError, is_cutout_file
 from mitlgan.data.demo import demo_pack
+from mitlgan.data.layers.split_output import describe_added_pictures
 from mitlgan.data.newer_pictures import find_newer_pictures
 from mitlgan.data.pack.cache import cache_dir
 from mitlgan.data.pack.image_pack import BACKDROP, Color, ImagePack
@@ -84,6 +85,8 @@ def _open_split(
         pack = _open_folder(splits, split, role, size_px, resize, backdrop, progress, say)
         for line in [*describe_unreadable(pack.manifest), *describe_leftovers(pack.manifest.get("leftovers", {}), include_counts=False)]:
             say(to_one_line(f"{spec}: {line}"))
+        if added := describe_added_pictures(part.path, [entry.name for entry in splits.source(split).entries]):
+            say(to_one_line(f"{spec}: {added}"))
         return pack
     if is_idx(part.path) or is_cifar(part.path):
         return _open_known_format(part.path, size_px, resize, split)

@@ -31,8 +31,8 @@ class LayerTransform(NamedTuple):
 
     Attributes:
         scale: 1 is the layer's own size.
-        x: Its center, from -1 (left edge of the image) to 1.
-        y: Its center, from -1 (upper edge) to 1.
+        x: Its center; -1 is the left edge of the image, 1 the right one, and beyond it is outside.
+        y: Its center; -1 is the upper edge.
         flip: -1 if it is flipped left to right, else 1.
     """
 

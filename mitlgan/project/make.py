@@ -21,7 +21,7 @@ from mitlgan.data.kept_splits import find_kept_splits
 from mitlgan.data.layers.split import split_pictures
 from mitlgan.data.layers.split_output import SPLIT_MANIFEST
 from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_output_inside
-from mitlgan.errors import ArtifactError, DataError, Stopped, UsageError
+from mitlgan.errors import ArtifactError, DataError, Stopped
 from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.project.estimate import (
     EVALUATED_SAMPLES,
@@ -33,7 +33,6 @@ from mitlgan.project.estimate import (
     require_space,
 )
 from mitlgan.project.plan import (
-    PLAN_FILE,
     ProjectPlan,
     ProjectRequest,
     command_line,
@@ -49,6 +48,7 @@ from mitlgan.report.run_report import write_run_report
 from mitlgan.runtime.arguments import require_whole
 from mitlgan.runtime.files import ensure_folder, lock_folder, write_atomically
 from mitlgan.runtime.json_files import read_json
+from mitlgan.runtime.output_folders import require_empty_folder
 from mitlgan.runtime.progress import LabeledProgressCallback
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.evaluate import evaluate_artifact
@@ -244,7 +244,7 @@ def make_project(
     with _say_how_to_go_on(out):
         plan = read_plan(out)
         if plan is None:
-            _require_empty(out)
+            require_empty_folder(out, "--out")
             plan = _begin(request, source, out, jobs, context.reporter.say)
         else:
             plan = require_same_request(plan, request, source.listing_sha256(), len(source.entries), out)
@@ -272,11 +272,6 @@ def _begin(request: ProjectRequest, source: ImageSource, out: Path, jobs: int, s
         say(line)
     require_space(estimate, out)
     return ProjectPlan(request, source.listing_sha256(), count, family.name, size_px, estimate.lengths_kimg)
-
-
-def _require_empty(out: Path) -> None:
-    if out.is_dir() and any(path.name != ".lock" for path in out.iterdir()):
-        raise UsageError(f"--out {out}: holds other files, and no {PLAN_FILE} of an earlier call; give a new folder")
 
 
 @contextmanager

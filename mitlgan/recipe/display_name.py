@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,9 @@ SHOWN_ELSEWHERE = (
     "training.divergence",
 )
 """Settings of length, data and logging, which pages and cards show elsewhere."""
+
+FROM_ARTIFACTS = ("generator.parent", "critic.parent")
+"""Settings that a recipe takes from the artifact that it goes on from."""
 
 
 def display_name(recipe: Recipe) -> str:
@@ -88,16 +92,42 @@ def _shipped_names() -> dict[Path, str]:
 
 
 def _differences(recipe: Recipe, other: Recipe) -> dict[str, str]:
-    differences = diff_recipes(_without_lengths(recipe), _without_lengths(other))
+    differences = diff_recipes(_without_lengths(_with_transfer(recipe, other)), _without_lengths(other))
     kinds = {key.removesuffix("kind"): str(mine) for key, (mine, _) in differences.items() if key.endswith(".kind")}
     changes: dict[str, str] = {}
     for key in sorted(differences, key=lambda name: (not name.endswith(".kind"), name)):
         mine = differences[key][0]
         table = next((table for table in kinds if key.startswith(table) and not key.endswith(".kind")), None)
         is_implied = table is not None and _is_default(table, kinds[table], key.removeprefix(table), mine)  # the default of another kind
-        if not key.startswith(SHOWN_ELSEWHERE) and not is_implied:
+        if not key.startswith((*SHOWN_ELSEWHERE, *FROM_ARTIFACTS)) and not is_implied:
             changes[key] = _text(mine)
     return changes
+
+
+def _with_transfer(recipe: Recipe, other: Recipe) -> Recipe:
+    """Return a recipe with the [transfer] that another has, if it was worked out: what came with the artifact was not changed by the user."""
+    if other.transfer is None or recipe.transfer is not None or recipe.size_px != other.size_px:
+        return recipe
+    transfer = as_dict(other.transfer)
+    if recipe.training.critic_first_kimg is not None:
+        transfer["new_critic_first_kimg"] = recipe.training.critic_first_kimg
+    elif recipe.critic_start is not None or recipe.critic.kind != "projected":  # of which nothing can be frozen
+        transfer["freeze"] = 0 if recipe.critic_start is None else recipe.critic_start.freeze
+    networks = {"generator": other.generator, "critic": other.critic}
+    with suppress(UsageError):  # networks of other sizes do not fit the rest
+        return with_overrides(
+            recipe,
+            transfer=transfer,
+            critic_start=None,
+            training__critic_first_kimg=other.training.critic_first_kimg,
+            **{name: as_dict(network) for name, network in networks.items() if network is not None and not _is_grown(getattr(recipe, name), network)},
+        )
+    return recipe
+
+
+def _is_grown(network: RecipeTable | None, other: RecipeTable) -> bool:
+    """Whether both grow in one way from a smaller network, so that they are the recipe's own."""
+    return hasattr(network, "parent") and hasattr(other, "parent") and getattr(network, "kind", "") == getattr(other, "kind", "")
 
 
 def _without_lengths(recipe: Recipe) -> Recipe:

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from mitlgan.data.build.parallel import in_order
+from mitlgan.data.build.prepare import PAGE_FILE
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.even_sample import evenly_spaced
 from mitlgan.report.contact_sheets import (
@@ -32,4 +33,4 @@ def write_pack_page(out: Path, packed: ImagePack) -> Path:
     facts = [Fact(f"{number:,} left out: {reason}.", bad=True) for reason, number in reasons.most_common(12)]
     sections = [SheetSection("Pictures", shown_note(len(packed)), cells)]
     headline = f"{len(packed):,} pictures of {packed.size_px} px"
-    return write_sheet(out / "sheet.html", SheetPage(f"prepare: {out.name}", "mitlgan data prepare", headline, facts, None, sections))
+    return write_sheet(out / PAGE_FILE, SheetPage(f"prepare: {out.name}", "mitlgan data prepare", headline, facts, None, sections))

@@ -312,12 +312,14 @@ def test_stands_that_cannot_be(three: LoadedArtifact, scene: LoadedArtifact, fg:
             loaded.sample([0], {"fg": (1, 0, 0)})
     with pytest.raises(UsageError, match=r"^transforms: sky cannot be moved; give one of hills, tree$"):
         three.sample([0], {"sky": (1, 0, 0)})
-    for numbers, told in (((0, 0, 0), "scale"), ((5, 0, 0), "scale"), ((float("nan"), 0, 0), "finite"), ((1, float("inf"), 0), "finite")):
+    for numbers, told in (((0, 0, 0), "scale"), ((5, 0, 0), "scale"), ((float("nan"), 0, 0), "finite"), ((1, float("inf"), 0), "finite"),
+                          ((1, 1000.5, 0), "x and y of tree must lie between -1000 and 1000"), ((1, 0, -2000), "x and y of tree")):  # fmt: skip
         with pytest.raises(UsageError, match=f"^transforms: .*{told}"):
             three.sample([0], {"tree": numbers})
     for form in ((), (1, 0), (1, 0, 0, True, 1), (1, 0, 0, "left"), ("a", 0, 0), (1, None, 0), "abc", 5, None):
         with pytest.raises(UsageError, match=r"^transforms: .* of tree is not \(scale, x, y\) or \(scale, x, y, mirrored\)"):
             three.sample([0], {"tree": form})  # type: ignore[dict-item]
+    three.sample([0], {"tree": (1, 1000, -1000)})  # far outside, and no error
     with pytest.raises(UsageError, match=r"one per image \(3\) each"):
         three.sample([0, 1, 2], {"tree": LayerTransform(*(torch.ones(2) for _ in range(4)))})
 

@@ -75,7 +75,7 @@ def test_a_step_that_was_not_kept(run: Run, step: str) -> None:
     with pytest.raises(ArtifactError) as caught:
         load_artifact(f"{run.path}@{step}")
     assert f"{run.path}@{step[:3]}" in str(caught.value)
-    assert "this step was not kept; there are 0 to 5 by 1, and best" in str(caught.value)
+    assert str(caught.value).endswith(": this step was not kept; there are 0 to 5 by 1")  # and nothing says which is the best
 
 
 def test_a_folder_without_steps(tmp_path: Path) -> None:
@@ -101,6 +101,8 @@ def test_the_best_step(run: Run, tmp_path: Path) -> None:
     best = best_by_statistics(list(read_jsonl(copied / "stats.jsonl")))
     assert best is not None
     assert read_card(artifact_path(f"{copied}@best")).iterations == best["iteration"] == 4  # means of two: the middle of 3 and 4
+    with pytest.raises(ArtifactError, match=r"@7: this step was not kept; there are 0 to 5 by 1, and best$"):
+        artifact_path(f"{copied}@7")
     (copied / "best").mkdir()
     shutil.copy(run.list_kept_artifacts()[0], copied / "best" / "generator.safetensors")  # one that was measured comes first
     assert artifact_path(f"{copied}@best") == copied / "best" / "generator.safetensors"

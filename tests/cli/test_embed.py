@@ -36,3 +36,22 @@ def test_a_distance_that_the_search_minimised_is_said_to_flatter(
     done = command("embed-score", "bg/generator.safetensors", *options)
     assert done.code == 0, done.err
     assert ("the search minimised this very distance (--perceptual)" in done.out) == (weight > 0)
+
+
+@pytest.mark.parametrize("start", [("embed", "x.png", "--artifact", "y"), ("embed-score", "y")], ids=["embed", "embed-score"])
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--seconds", "0", "--seconds: 0 is not from 0.1 to 1e+06"),
+        ("--seconds", "nan", "--seconds: nan is not from 0.1 to 1e+06"),
+        ("--seconds", "1e7", "--seconds: 1e+07 is not from 0.1 to 1e+06"),
+        ("--max-attempts", "2000", "--max-attempts: 2000 is not from 1 to 1000"),
+        ("--max-attempts", "900", "--restarts: 8 in each of 900 attempts are more than the 1024 starts that they are chosen from"),
+        ("--perceptual", "1e7", "--perceptual: 1e+07 is not from 0 to 1e+06"),
+    ],
+)
+def test_a_setting_out_of_its_range_is_named_as_the_option(
+    start: tuple[str, ...], option: str, value: str, said: str, command: Command, folder: Path
+) -> None:
+    done = command(*start, option, value)
+    assert (done.code, done.err) == (2, f"{said}\n")

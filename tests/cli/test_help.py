@@ -62,3 +62,33 @@ def test_an_old_option_is_taken_with_a_note_and_not_shown(
     assert first == f"{old}: is now called {new}; the old name goes with the next release"
     assert re.match(r"--no-such-option: no such option", second)
     assert ended.value.code == 2
+
+
+def option_help(path: tuple[str, ...], option: str) -> str:
+    """The help of an option or, by its metavar, of an argument."""
+    for parameter in ALL[path].params:
+        if option in parameter.opts or option == parameter.metavar:
+            return str(getattr(parameter, "help", None))
+    raise AssertionError(f"{path} has no {option}")
+
+
+@pytest.mark.parametrize(
+    ("option", "commands_with_it", "said"),
+    [
+        ("--data", "pretrain fg, compose, train, compare, evaluate, embed-score, inpaint-score, study make", ("parquet", ".txt list of paths", "IDX")),
+        ("SRC", "data pack, data split, data prepare, data augment", ("parquet", ".txt list of paths", "zip or tar")),
+        ("DIR...", "data check, data stats", ("parquet", "lists of paths")),
+        ("--out", "data split, data prepare, data augment, data chess, data fetch, make, sample, study make", ("new or empty",)),
+        ("--seconds", "embed, embed-score", ("0.1 to 1,000,000",)),
+        ("--transform", "sample", ("0.05 to 4", "up to 1,000")),
+        ("--split", "evaluate, study make", ("test, validation, train",)),
+        ("--split", "embed-score, inpaint-score", ("validation, test, train",)),
+        ("--shear", "data augment", ("0: off",)), ("--distortion", "data augment", ("0: off",)), ("--degrees", "data augment", ("0: off",)),
+        ("--blur", "data prepare, data split", ("0: off",)), ("--min-size", "data prepare", ("0: off",)),
+        ("--size", "data read", ("needed with --out",)), ("--out", "data read", ("Needed unless --write-urls",)),
+    ],
+)  # fmt: skip
+def test_help_says_what_an_option_takes(option: str, commands_with_it: str, said: tuple[str, ...]) -> None:
+    for command in commands_with_it.split(", "):
+        text = option_help(tuple(command.split()), option)
+        assert [words for words in said if words not in text] == [], (command, text)

@@ -29,6 +29,15 @@ NAMED = {
 }  # fmt: skip
 UNNAMED = {key: tuple(word for index, word in enumerate(words) if word != "--out" and words[index - 1] != "--out")
            for key, words in NAMED.items() if "--out" in words and key not in ("pack", "read")}  # fmt: skip
+WORK = {
+    "split": ("data", "split", "photos", "--size", 32), "prepare": ("data", "prepare", "photos", "--size", 8),
+    "augment": ("data", "augment", "photos", "--factor", 2), "chess": ("data", "chess", "-n", 1, "--size", 16),
+    "fetch": ("data", "fetch", "list.txt", "--tries", 1), "sample": ("sample", "SCENE", "-n", 1), "study": NAMED["study"][:-2],
+}  # fmt: skip
+"""Commands that fill a folder, which `--out` names, without it."""
+FOREIGN = ("notes.txt", "sheet.html", "split.json", "prepared.json", "prepared.npy", "chess.json", "fetch.json", "keys.jsonl", "fg/train/mine.png",
+           "fg/00000.png", "test/prepared.npy", "scene/deep/photo.jpg", "0-00.png", "study.html", "000000.png")  # fmt: skip
+"""Files of the user's: of any kind, and of names that these commands write."""
 COMPANIONS = {"o.npy": "o.json"}
 """Manifests belong to their packs: one name stands for both."""
 
@@ -194,3 +203,38 @@ def test_names_as_long_as_a_disk_takes_are_written_or_refused_whole(key: str, co
         assert new == set()
     else:
         assert {str(path) for path in wanted} <= new
+
+
+@pytest.mark.parametrize("foreign", FOREIGN)
+@pytest.mark.parametrize("key", WORK)
+def test_work_does_not_begin_in_a_folder_of_other_files(key: str, foreign: str, command: Command, place: Path, artifacts: dict[str, Path]) -> None:
+    (place / "list.txt").write_text("http://localhost:1/a.png\n")
+    (place / "o" / foreign).parent.mkdir(parents=True)
+    (place / "o" / foreign).write_text("mine")
+    before = every_file(place), files(place)
+    refused = command(*words(WORK[key], artifacts), "--out", "o")
+    assert refused.code == 2
+    assert len(refused.err.splitlines()) == 1, refused.err
+    assert "--out o: " in refused.err
+    assert f"such as {foreign}" in refused.err or "exists already" in refused.err
+    assert (every_file(place), files(place)) == before
+
+
+@pytest.mark.parametrize("key", WORK)
+def test_hidden_files_and_empty_folders_are_not_in_the_way_and_stay(key: str, command: Command, place: Path, artifacts: dict[str, Path]) -> None:
+    (place / "list.txt").write_text("http://localhost:1/a.png\n")
+    (place / "o" / "fg").mkdir(parents=True)
+    hidden = {place / "o" / name for name in (".DS_Store", "Thumbs.db", "fg/.gitkeep")}
+    for path in hidden:
+        path.write_text("theirs")
+    done = command(*words(WORK[key], artifacts), "--out", "o")
+    assert done.code == (3 if key in ("fetch", "split") else 0), done.err  # nobody listens there, and in noise is no object
+    assert {path.read_text() for path in hidden} == {"theirs"}
+    if key in ("sample", "study"):
+        return
+    after = files(place)
+    assert command(*words(WORK[key], artifacts), "--out", "o").code == done.code  # its own work is gone on with
+    assert set(files(place)) == set(after)
+    (place / "o" / "mine.txt").write_text("later")
+    assert command(*words(WORK[key], artifacts), "--out", "o").code == done.code
+    assert (place / "o" / "mine.txt").read_text() == "later"

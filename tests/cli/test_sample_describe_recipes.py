@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,12 @@ from mitlgan.training.run_directory import Run
 def test_recipes_are_listed_read_copied_and_checked(command: Command, folder: Path) -> None:
     listed = command("recipes", "ls", "--json").json["recipes"]
     assert set(listed) == set(recipe.shipped_recipe_names())
-    assert all(listed.values())  # each says in its first line what it is
+    for name, text in listed.items():  # each says in one whole sentence what it is
+        assert text.endswith("."), name
+        assert (text.count("("), text.count("`") % 2) == (text.count(")"), 0), name
+        assert not re.search(r"[.] +[A-Z]", text), name
+    assert listed["classic/dogs-dense"].endswith("dense layers only, with LeakyReLU in both.")
+    assert listed["recommended/fg-64-grown"].endswith("such as `recommended/fg-32` makes or the shipped `modern-fg-32`.")
     text = command("recipes", "cat", "thesis-32/compose").out
     assert text.rstrip("\n") == recipe.find_recipe("thesis-32/compose").read_text().rstrip("\n")
     done = command("recipes", "cp", "thesis-32/compose", "mine.toml", "--json")
@@ -162,3 +168,11 @@ def test_runs_ls_names_a_changed_recipe_and_what_went_wrong(command: Command, tm
     assert text.rstrip().endswith("2.0 kimg  thesis-narrow, changed: composer.translator.kind=resnet  the critic won")
     (path / "recipe.toml").write_text(to_toml(load_recipe("thesis-32/compose")))
     assert ", changed:" not in command("runs", "ls", "--out", str(tmp_path / "runs")).out
+
+
+def test_a_place_that_no_picture_can_record_is_refused_as_the_option(command: Command, folder: Path, artifacts: dict[str, Path]) -> None:
+    for place in ("1,1000.5,0", "1,0,-2000"):
+        done = command("sample", artifacts["scene"], "-n", 1, "--transform", f"fg={place}", "--out", "o")
+        said = f"--transform fg={place}: x and y must lie between -1000 and 1000; the picture is from -1 to 1\n"
+        assert (done.code, done.err) == (2, said)
+    assert list(folder.iterdir()) == []

@@ -8,7 +8,7 @@ import pytest
 from helpers import tiny_runs
 
 from mitlgan.artifacts import markdown_card
-from mitlgan.artifacts.loaded_artifact import load_artifact as load_artifact
+from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
 from mitlgan.artifacts.summary import describe, describe_recipe
 from mitlgan.compare.arms import composed_arm
 from mitlgan.recipe import (
@@ -23,7 +23,7 @@ from mitlgan.recipe import (
 )
 from mitlgan.report.run_files import hyperparameters
 from mitlgan.stages.context import RunContext
-from mitlgan.stages.pretrain import pretrain
+from mitlgan.stages.pretrain import pretrain, with_start
 from mitlgan.training.run_directory import Run
 
 RESNET = "thesis-narrow, changed: composer.translator.kind=resnet"
@@ -70,6 +70,27 @@ def test_a_changed_setting_shows(name: str, settings: list[str], shown: str) -> 
     recipe = load_recipe(name, settings)
     assert display_name(recipe) == shown
     assert display_name_of(as_dict(recipe)) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "settings", "shown"),
+    [
+        ("few/fg-32", "modern-fg-wide-32", [], "few-fg"),  # a wider generator and its critic, of which convolutions are frozen
+        ("few/fg-32", "modern-fg-wide-32", ["transfer.freeze=2"], "few-fg, changed: transfer.freeze=2"),
+        ("few/fg-32", "modern-fg-wide-32", ["transfer.freeze=0"], "few-fg, changed: transfer.freeze=0"),
+        ("few/fg-32", "modern-fg-32", [], "few-fg"),  # no critic is kept: a new one
+        ("few/bg-32", "modern-bg-32", ["transfer.new_critic_first_kimg=3"], "few-bg, changed: transfer.new_critic_first_kimg=3.0"),
+        ("few/bg-32", "modern-bg-32", ["objective.kind=lsgan"], "few-bg, changed: objective.kind=lsgan"),
+        ("few/fg-64", "modern-fg-wide-32", [], "few-fg-64"),  # grown from another network than the recipe's own
+        ("few/fg-64", "modern-fg-64", [], "few-fg-64"),
+        ("recommended/fg-64-sharp", "modern-fg-wide-32", [], "modern-fg-sharp"),
+    ],
+)
+def test_what_came_with_the_artifact_that_is_gone_on_from_was_not_changed_by_the_user(name: str, start: str, settings: list[str], shown: str) -> None:
+    recipe = load_recipe(name, ["training.kimg=20", *settings])
+    begun, _ = with_start(recipe, artifact_path(f"pretrained/{start}"), None, lambda _: None)
+    assert display_name(begun) == shown
+    assert display_name_of(as_dict(begun)) == shown
 
 
 def test_a_card_of_another_version_keeps_its_name() -> None:

@@ -10,6 +10,8 @@ from mitlgan.cli import options
 from mitlgan.cli.data.data_options import OutFolder, Source, leftover_text
 from mitlgan.cli.output import log, print_result, progress_bar
 
+Distortion = Annotated[float, typer.Option("--distortion", metavar="X", help="Maximum elastic shift, share of the side; 0: off.", min=0.0, max=0.2)]
+
 
 def augment(
     source: Source,
@@ -18,9 +20,9 @@ def augment(
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Random seed.", min=0)] = 0,
     mirror: Annotated[bool, typer.Option("--mirror/--no-mirror", help="Mirror left to right.")] = True,
     flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Flip top to bottom.")] = True,
-    degrees: Annotated[float, typer.Option("--degrees", metavar="X", help="Maximum rotation, degrees.", min=0.0, max=180.0)] = 10.0,
-    shear: Annotated[float, typer.Option("--shear", metavar="X", help="Maximum shear, degrees.", min=0.0, max=60.0)] = 6.0,
-    distortion: Annotated[float, typer.Option("--distortion", metavar="X", help="Maximum elastic shift, share of the side.", min=0.0, max=0.2)] = 0.03,
+    degrees: Annotated[float, typer.Option("--degrees", metavar="X", help="Maximum rotation, degrees; 0: off.", min=0.0, max=180.0)] = 10.0,
+    shear: Annotated[float, typer.Option("--shear", metavar="X", help="Maximum shear, degrees; 0: off.", min=0.0, max=60.0)] = 6.0,
+    distortion: Distortion = 0.03,
     as_json: options.Json = False,
 ) -> None:
     """Enlarge a set with changed copies, as the thesis did.

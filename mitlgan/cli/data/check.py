@@ -13,7 +13,10 @@ from mitlgan.cli.output_files import refuse_file
 
 
 def check(
-    sets: Annotated[list[str], typer.Argument(metavar="DIR...", help="Folders (with train/, validation/, test/, if any), packs, archives.")],
+    sets: Annotated[
+        list[str],
+        typer.Argument(metavar="DIR...", help="Folders (with train/, validation/, test/, if any), packs, archives, parquet files, lists of paths."),
+    ],
     page: Annotated[Path | None, typer.Option("--page", metavar="FILE", help="Also write a page with histograms and pictures.")] = None,
     as_json: options.Json = False,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 MATTING_HELP = "auto, alpha, backdrop, grabcut, or a U2-Net or IS-Net model file. auto needs no weights."
+SOURCE_HELP = "Folder, zip or tar archive, parquet file, or a .txt list of paths."
 HOLDOUT_HELP = "Photographs to hold out of training, look-alikes together; 0 for none. Splits that the source has are kept."
 
 
@@ -20,13 +21,13 @@ Exclude = Annotated[
 ]
 
 
-Source = Annotated[str, typer.Argument(metavar="SRC", help="Folder, zip or tar archive, parquet file, or a .txt list of paths.")]
+Source = Annotated[str, typer.Argument(metavar="SRC", help=SOURCE_HELP)]
 
 
 HoldOut = Annotated[str, typer.Option("--holdout", metavar="N|N%", help=HOLDOUT_HELP)]
 
 
-OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Output folder. Interrupted work in it continues.")]
+OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Output folder, new or empty. Interrupted work in it continues.")]
 
 
 def leftover_text(leftovers: dict[str, Any]) -> str:

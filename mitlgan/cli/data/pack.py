@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mitlgan.cli import options
+from mitlgan.cli.data.data_options import SOURCE_HELP
 from mitlgan.cli.output import log, print_result, progress_bar
 from mitlgan.cli.output_files import refuse_pack
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def pack(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder, zip or tar archive, or a .txt list of paths.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help=SOURCE_HELP)],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The pack, a new .npy file; the manifest is written next to it.")],
     size: Annotated[int, typer.Option("--size", metavar="N", help="Height and width in px.", min=4, max=1024)],
     resize: Annotated[str, typer.Option("--resize", metavar="FILTER", help="lanczos, bicubic, bilinear, box or nearest.")] = "lanczos",

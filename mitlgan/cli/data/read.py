@@ -30,6 +30,10 @@ class Format(StrEnum):
 WriteUrls = Annotated[
     Path | None, typer.Option("--write-urls", metavar="FILE", help="products: only list the pictures' URLs, a .jsonl file for `data fetch`.")
 ]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="FILE", help="The pack, a new .npy file; the manifest is written next to it. Needed unless --write-urls is given."),
+]
 FORMATS_OF = {
     "labels": (Format.mnist,), "classes": (Format.mnist, Format.cifar10), "split": (Format.cifar10,), "attribute": (Format.celeba,),
     "faces": (Format.celeba, Format.folder), "face_model": (Format.celeba, Format.folder), "reviews": (Format.products,),
@@ -41,8 +45,8 @@ def read(
     context: typer.Context,
     form: Annotated[Format, typer.Argument(metavar="FORMAT", help="mnist (IDX, gzip or not), cifar10 (binary), celeba, products, folder.")],
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="IDX file; folder; for products: metadata, one object a line.")],
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="The pack, a new .npy file; the manifest is written next to it.")] = None,
-    size: Annotated[int | None, typer.Option("--size", metavar="N", help="Height and width in px.", min=4, max=1024)] = None,
+    out: Out = None,
+    size: Annotated[int | None, typer.Option("--size", metavar="N", help="Height and width in px; needed with --out.", min=4, max=1024)] = None,
     resize: Annotated[str, typer.Option("--resize", metavar="FILTER", help="lanczos, bicubic, bilinear, box or nearest.")] = "lanczos",
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", help="Maximum number of pictures, or of faces.", min=1)] = None,
     labels: Annotated[Path | None, typer.Option("--labels", metavar="FILE", help="mnist: the IDX file of labels.")] = None,

@@ -27,6 +27,8 @@ MinConfidence = Annotated[
     typer.Option("--min-confidence", metavar="X", help="Set aside cuts whose confidence (0 to 1) is lower. Default: 0.8.", min=0, max=1),
 ]
 
+Blur = Annotated[float, typer.Option("--blur", metavar="PX", help="Standard deviation of a blur of backgrounds, px; 0: off.", min=0.0, max=100.0)]
+
 Background = Annotated[
     str, typer.Option("--background", metavar="KIND", help="fill (the hole that the object leaves), patch (a crop next to it), or both.")
 ]
@@ -41,7 +43,7 @@ def split(
     max_hole: Annotated[
         float, typer.Option("--max-hole", metavar="X", help="Do not fill holes larger than this share of the picture.", min=0.0, max=1.0)
     ] = 0.65,
-    blur: Annotated[float, typer.Option("--blur", metavar="PX", help="Standard deviation of a blur of backgrounds, px.", min=0.0, max=100.0)] = 0.0,
+    blur: Blur = 0.0,
     backdrop: Annotated[
         str | None, typer.Option("--backdrop", metavar="COLOUR", help="Put foregrounds on this colour: a name or #rrggbb. Default: transparent.")
     ] = None,

@@ -11,7 +11,7 @@ from mitlgan.cli.output import print_result, progress_bar
 
 
 def stats(
-    sets: Annotated[list[str], typer.Argument(metavar="DIR...", help="Folders, packs, archives.")],
+    sets: Annotated[list[str], typer.Argument(metavar="DIR...", help="Folders, packs, archives, parquet files, lists of paths.")],
     as_json: options.Json = False,
 ) -> None:
     """Count and measure the pictures of sets.

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 from mitlgan.errors import UsageError
-from mitlgan.runtime.files import translate_disk_errors
+from mitlgan.runtime.files import ensure_folder, lock_folder, translate_disk_errors
+from mitlgan.runtime.output_folders import require_empty_folder
+
+JOURNAL_FILE = ".journal.jsonl"
+"""In a folder that a command works on; it stays when the work is finished."""
 
 
 def _describe_other_work(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -110,3 +115,37 @@ class Journal:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
+
+
+@contextmanager
+def open_journal(
+    out: Path, header: Mapping[str, Any], option: str = "--out", check_new: Callable[[Path, str], None] = require_empty_folder
+) -> Iterator[Journal]:
+    """Lock a folder, and open its journal; work begins in a new or empty folder only.
+
+    Args:
+        out: The folder; created if it is missing.
+        header: See `Journal`.
+        option: How an error names the folder.
+        check_new: Refuses a folder without a journal, with `option`, if what it holds would be in the way.
+
+    Raises:
+        UsageError: The folder belongs to other work, or holds other files.
+        ResourceError: It cannot be written, or another process works on it.
+    """
+    path = out / JOURNAL_FILE
+    if not _has_header(path):
+        check_new(out, option)
+    ensure_folder(out)
+    with lock_folder(out), Journal(path, header, option) as journal:
+        yield journal
+
+
+def _has_header(path: Path) -> bool:
+    """Whether a journal was begun."""
+    try:
+        with path.open("rb") as file:
+            line = file.readline()
+        return line.endswith(b"\n") and isinstance(json.loads(line), dict)
+    except (OSError, ValueError):
+        return False

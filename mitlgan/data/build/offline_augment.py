@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mitlgan.data.build.journal import Journal
+from mitlgan.data.build.journal import open_journal
 from mitlgan.data.build.mattes import decode_matte
 from mitlgan.data.build.notes import summarize_notes
 from mitlgan.data.build.parallel import in_order
@@ -26,7 +26,7 @@ from mitlgan.data.splits import training_source
 from mitlgan.errors import DataError, translate_resource_faults
 from mitlgan.images.encode import encode_dataset_png
 from mitlgan.images.pixels import to_uint8
-from mitlgan.runtime.files import ensure_folder, lock_folder, write_atomically
+from mitlgan.runtime.output_folders import write_unless_other
 from mitlgan.runtime.progress import ProgressCallback, Say, ignore_message, ignore_progress
 
 VERSION = 3  # raise it when the same pictures and settings make other files
@@ -74,7 +74,7 @@ def augment_pictures(
 
     Args:
         spec: See `open_source`; if it has split folders, its training pictures are used. Transparency is kept.
-        out: Folder.
+        out: Folder, new or empty, or with the same work.
         settings: How far pictures are changed.
         progress: Receives the number of finished and of all pictures.
         say: Receives which part of a source is used, and notes about the pictures.
@@ -84,21 +84,20 @@ def augment_pictures(
 
     Raises:
         DataError: There is no readable picture.
-        UsageError: The folder holds other work.
+        UsageError: The folder holds other work or other files.
         ResourceError: The folder cannot be written.
     """
     source, part = training_source(open_source(spec))
     refuse_output_inside(source, out)
     if part:
         say(part)
-    ensure_folder(out)
     header = {"work": "augment", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": asdict(settings)}
-    with lock_folder(out), Journal(out / ".journal.jsonl", header) as journal:
+    with open_journal(out, header) as journal:
         done = len(journal.lines)
         results = in_order(source.iterate(source.entries[done:]), partial(_augment, settings))
         for number, (_, (record, files)) in enumerate(results, start=done + 1):
             for name, content in files.items():
-                write_atomically(out / name, content)
+                write_unless_other(out / name, content, "--out")
             journal.append(record)
             progress(number, len(source.entries))
         bad = [line for line in journal.lines if line["reason"]]

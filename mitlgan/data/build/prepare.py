@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mitlgan.data.build.journal import Journal
+from mitlgan.data.build.journal import Journal, open_journal
 from mitlgan.data.build.mattes import use_mattes
 from mitlgan.data.build.omissions import Omissions
 from mitlgan.data.build.parallel import WorkerDiedError, in_order, in_processes, processes_for
@@ -40,7 +40,8 @@ from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_unreadable
 from mitlgan.data.sources.leftovers import Leftovers
 from mitlgan.errors import DataError, ResourceError, Stopped, UsageError
-from mitlgan.runtime.files import ensure_folder, lock_folder, translate_disk_errors
+from mitlgan.runtime.files import ensure_folder, refuse_existing, translate_disk_errors
+from mitlgan.runtime.output_folders import require_empty_folder
 from mitlgan.runtime.progress import ProgressCallback, ignore_progress
 from mitlgan.runtime.signals import StopSignals
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 VERSION = 5  # raise it when the same pictures and settings make other pixels or records
 PIXEL_FILE = ".prepared.npy"  # the rows so far; it becomes the pack, or is copied
+PAGE_FILE = "sheet.html"  # next to the pack
 DEDUPE = ("exact", "near", "none")
 SYNC_EVERY = 512  # pictures
 MAX_BATCH = 8  # pictures that a worker process gets at once
@@ -70,7 +72,7 @@ def prepare_pack(
 
     Args:
         spec: See `open_source`; with a selection, the folder of its pictures.
-        out: Folder for the pack.
+        out: Folder for the pack: new or empty, with the same work, or that of the pictures themselves.
         settings: How.
         selection: Chooses pictures by tables.
         allow_bad: Continue if more than 5 % of the files are not usable pictures.
@@ -82,7 +84,7 @@ def prepare_pack(
 
     Raises:
         DataError: There is no usable picture, all are in folders of held-out ones, or there are too many bad files.
-        UsageError: A setting does not exist, or the folder holds other work.
+        UsageError: A setting does not exist, or the folder holds other work or other files.
         ResourceError: The folder cannot be written.
     """
     check_filter(settings.resize)
@@ -96,7 +98,6 @@ def prepare_pack(
     source, with_matte = use_mattes(kept.select(source), "--keep-alpha keeps transparency in their place" if settings.keep_alpha else "")
     references = _read_references(settings)
     source = source.subset(source.entries, remarks=[*unknown, *(remark for reference in references for remark in reference.remarks)])
-    ensure_folder(out)
     header = {
         "work": "prepare",
         "version": VERSION,
@@ -105,7 +106,7 @@ def prepare_pack(
         "selection": selection.to_json() if selection else None,
         "against_sha256": [reference.sha256 for reference in references],
     }
-    with lock_folder(out), Journal(out / ".journal.jsonl", header) as journal:
+    with open_journal(out, header, check_new=lambda folder, option: _check_new(folder, option, Path(spec), header)) as journal:
         finished = _open_finished(out, header)
         if finished is not None:
             _remove_leftovers(out)
@@ -123,6 +124,16 @@ def _read_references(settings: PrepareSettings) -> list[ReferenceSet]:
     from mitlgan.data.curate.reference_sets import read_reference_set  # imports all readers
 
     return [read_reference_set(spec) for spec in settings.against]
+
+
+def _check_new(out: Path, option: str, pictures: Path, header: dict[str, Any]) -> None:
+    """Refuse a folder without a journal, unless it holds the finished work, or is the folder of the pictures and has none of the files to write."""
+    if _open_finished(out, header) is not None:
+        return
+    if not (pictures.is_dir() and out.is_dir() and pictures.samefile(out)):
+        require_empty_folder(out, option)
+    for path in [out / PAGE_FILE, *((out / split / PREPARED_PACK).with_suffix(suffix) for split in ("", *HELD_OUT) for suffix in (".npy", ".json"))]:
+        refuse_existing(path, option)
 
 
 def _open_finished(out: Path, header: dict[str, Any]) -> ImagePack | None:

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
-from mitlgan.data.build.journal import Journal
+from mitlgan.data.build.journal import open_journal
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.curate.table_selection import read_rows
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, read_file
@@ -24,7 +24,7 @@ from mitlgan.data.sources.formats import HEAD_BYTES, detect_suffix
 from mitlgan.data.sources.image_source import safe_name
 from mitlgan.errors import DataError, resource_fault, to_one_line
 from mitlgan.runtime.addresses import split_address
-from mitlgan.runtime.files import ensure_folder, lock_folder, write_atomically, write_json
+from mitlgan.runtime.files import write_atomically, write_json
 from mitlgan.runtime.progress import ProgressCallback, ignore_progress
 from mitlgan.runtime.text_files import read_text
 from mitlgan.version import __version__
@@ -139,8 +139,12 @@ def default_columns(path: Path) -> tuple[str, str]:
     return (URL_COLUMN, key) if key and URL_COLUMN in first else ("", "")
 
 
-def read_keys(folder: Path) -> dict[str, Path]:
+def read_keys(folder: Path, option: str = "--images") -> dict[str, Path]:
     """Return the picture of each key in a folder that `data fetch` filled; empty if it fetched without keys.
+
+    Args:
+        folder: The folder.
+        option: How an error names it.
 
     Raises:
         DataError: The file of the keys is damaged, or names a file elsewhere.
@@ -148,10 +152,12 @@ def read_keys(folder: Path) -> dict[str, Path]:
     path, files = folder / KEYS_FILE, {}
     if not path.is_file():
         return {}
-    for number, row in enumerate(read_rows(path, "--images"), start=1):
+    for number, row in enumerate(read_rows(path, option), start=1):
         name = str(row.get("file") or "")
         if not row.get("key") or PurePosixPath(name).name != name:
-            raise DataError(f"--images {path}: line {number} is no key and file; run `mitlgan data fetch` again, which fetches nothing twice")
+            raise DataError(
+                f"{option} {path}: line {number} is no key and file; move it away and run `mitlgan data fetch` again, which fetches nothing twice"
+            )
         files[str(row["key"])] = folder / name
     return files
 
@@ -171,13 +177,13 @@ def fetch_pictures(
         Counts (fetched, had, changed by others since, failed, bytes), reasons of failures with their counts, and the failures.
 
     Raises:
-        DataError: No address could be fetched.
+        DataError: No address could be fetched, or the file of the keys is damaged.
+        UsageError: The folder holds other work or other files.
         ResourceError: The folder cannot be written.
     """
     keys = addresses if isinstance(addresses, Mapping) else {}
     addresses = list(addresses)
-    ensure_folder(out)
-    with lock_folder(out), Journal(out / ".journal.jsonl", {"work": "fetch", "version": 1}) as journal:
+    with open_journal(out, {"work": "fetch", "version": 1}) as journal:
         had = {line["url"]: record for line in journal.lines if line["file"] and (record := _record_of_file(out, line)) is not None}
         pending = [address for address in addresses if address not in had]
         budget = _Budget(settings.max_total_bytes)
@@ -203,7 +209,7 @@ def _write_keys(out: Path, keys: Mapping[str, Sequence[str]], records: Mapping[s
     for address in filter(records.__contains__, keys):
         for key in keys[address]:
             own_files.setdefault(key, records[address]["file"])
-    files = {key: path.name for key, path in read_keys(out).items()} | own_files
+    files = {key: path.name for key, path in read_keys(out, "--out").items()} | own_files
     if files:
         write_atomically(out / KEYS_FILE, "".join(json.dumps({"key": key, "file": name}) + "\n" for key, name in files.items()))
 

@@ -6,7 +6,7 @@ of (seed, index).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from mitlgan.data.build.journal import open_journal
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
 from mitlgan.images.encode import encode_dataset_png
 from mitlgan.runtime.files import ensure_folder, write_atomically, write_json
+from mitlgan.runtime.json_files import read_json
+from mitlgan.runtime.output_folders import require_empty_folder
 from mitlgan.runtime.progress import ProgressCallback, ignore_progress
 
 VERSION = 1
+MANIFEST = "chess.json"
 FOLDERS = ("fg", "far", "bg", "scene")
 _OVERSAMPLING = 3  # drawn so many times larger, then reduced
 Floats = NDArray[np.float64]
@@ -164,12 +168,12 @@ def _relief(offset_x: Floats, light: float, foot: tuple[float, float], height: f
 
 
 def write_chess(out: Path, count: int, size_px: int, seed: int = 0, progress: ProgressCallback = ignore_progress) -> dict[str, int]:
-    """Write the sets `fg/` and `far/` (RGBA pieces), `bg/` (boards) and `scene/` (complete scenes with mattes).
+    """Write the sets `fg/` and `far/` (RGBA pieces), `bg/` (boards) and `scene/` (complete scenes with mattes); a stopped call can be resumed.
 
     Scenes have other positions than the pictures of `fg`, `far` and `bg`, so that no composition can win by memorising.
 
     Args:
-        out: Folder.
+        out: Folder, new or empty, or with the same work.
         count: Number of pictures in each set.
         size_px: Height and width.
         seed: Decides every picture.
@@ -179,25 +183,38 @@ def write_chess(out: Path, count: int, size_px: int, seed: int = 0, progress: Pr
         Number of pictures in each folder.
 
     Raises:
+        UsageError: The folder holds other work or other files.
         ResourceError: The folder cannot be written.
     """
-    for folder in FOLDERS:
-        ensure_folder(out / folder)
+    settings = {"count": count, "size_px": size_px, "seed": seed}
+    made_by = {"command": "chess", "version": VERSION, **settings}
 
     def work(index: int) -> None:
-        for name, content in _files(index, draw_position(index, size_px, seed), draw_position(count + index, size_px, seed)):
-            write_atomically(out / name, content)
+        files = _files(out, index)
+        if all(path.exists() for path in files):  # of a stopped call
+            return
+        layers, scene = draw_position(index, size_px, seed), draw_position(count + index, size_px, seed)
+        pictures = (layers.near, layers.far, layers.board, scene.scene, scene.matte)
+        for path, picture in zip(files, pictures, strict=True):
+            if not path.exists():
+                write_atomically(path, encode_dataset_png(picture))
 
-    for number, _ in enumerate(in_order(range(count), work), start=1):
-        progress(number, count)
-    made_by = {"command": "chess", "version": VERSION, "count": count, "size_px": size_px, "seed": seed}
-    write_json(out / "chess.json", {"schema_version": 1, "made_by": made_by, "licence": "CC0-1.0 (drawn by this program)"})
+    header = {"work": "chess", "version": VERSION, "settings": settings}
+    with open_journal(out, header, check_new=lambda folder, option: _check_new(folder, option, made_by)):
+        for folder in FOLDERS:
+            ensure_folder(out / folder)
+        for number, _ in enumerate(in_order(range(count), work), start=1):
+            progress(number, count)
+        write_json(out / MANIFEST, {"schema_version": 1, "made_by": made_by, "licence": "CC0-1.0 (drawn by this program)"})
     return dict.fromkeys(FOLDERS, count)
 
 
-def _files(index: int, layers: ChessScene, scene: ChessScene) -> Iterator[tuple[str, bytes]]:
-    yield f"fg/{index:05d}.png", encode_dataset_png(layers.near)
-    yield f"far/{index:05d}.png", encode_dataset_png(layers.far)
-    yield f"bg/{index:05d}.png", encode_dataset_png(layers.board)
-    yield f"scene/{index:05d}.png", encode_dataset_png(scene.scene)
-    yield f"scene/{index:05d}{MATTE_SUFFIX}", encode_dataset_png(scene.matte)
+def _check_new(out: Path, option: str, made_by: Mapping[str, object]) -> None:
+    """Refuse a folder of other things; earlier versions kept no journal, but named their work at its end."""
+    if read_json(out / MANIFEST).get("made_by") != made_by:
+        require_empty_folder(out, option)
+
+
+def _files(out: Path, index: int) -> list[Path]:
+    """Return the files of a position: near and far piece, board, scene, and its matte."""
+    return [*(out / folder / f"{index:05d}.png" for folder in FOLDERS), out / "scene" / f"{index:05d}{MATTE_SUFFIX}"]

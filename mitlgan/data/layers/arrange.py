@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from mitlgan.data.kept_splits import KeptSplits
 from mitlgan.data.layers.holdout import HoldoutSize, Photograph, SplitAssignment, assign_splits, augmented_families
 from mitlgan.data.sources.split_folders import SPLITS
 from mitlgan.data.splits import UNASSIGNED_REASON
+from mitlgan.errors import UsageError
 from mitlgan.runtime.files import translate_disk_errors, write_json
 
 FOLDERS = ("fg", "bg", "scene", "set-aside")
@@ -176,10 +178,15 @@ def move_pieces(out: Path, records: Sequence[dict[str, Any]], splits: Sequence[s
 
     Returns:
         Pieces that no longer exist.
+
+    Raises:
+        UsageError: Somebody put another file of a piece's name next to it; nothing is moved.
+        ResourceError: The folder cannot be written.
     """
     missing: list[str] = []
-    for folder in FOLDERS:
-        existing = _find_pieces(out, folder)
+    existing_of = {folder: _find_pieces(out, folder) for folder in FOLDERS}
+    _refuse_other_files(out, existing_of, {piece for line in lines for piece in line.get("pieces", ())})
+    for folder, existing in existing_of.items():
         for record, line, split in zip(records, lines, splits, strict=True):
             for piece in line.get("pieces", ()):
                 if not piece.startswith(f"{folder}/"):
@@ -191,7 +198,7 @@ def move_pieces(out: Path, records: Sequence[dict[str, Any]], splits: Sequence[s
                     continue
                 with translate_disk_errors(out / target):
                     (out / target).parent.mkdir(parents=True, exist_ok=True)
-                    for path in existing[piece]:  # one, unless somebody made copies
+                    for path in existing[piece]:  # one, unless there are copies
                         if path != target:
                             (out / path).replace(out / target)
                 if is_used:
@@ -204,6 +211,17 @@ def move_pieces(out: Path, records: Sequence[dict[str, Any]], splits: Sequence[s
         record |= {"split": split} if split else {}
         del record["used"]
     return missing
+
+
+def _refuse_other_files(out: Path, existing_of: Mapping[str, Mapping[str, Sequence[str]]], pieces: set[str]) -> None:
+    """Refuse files of one name and different contents, of which one would be written over."""
+    for existing in existing_of.values():
+        for piece, (first, *others) in existing.items():
+            for other in others if piece in pieces else ():
+                with translate_disk_errors(out / other):
+                    is_copy = filecmp.cmp(out / first, out / other, shallow=False)
+                if not is_copy:
+                    raise UsageError(f"--out {out}: {first} and {other} differ, but have the name of one piece; move the one that you put there away")
 
 
 def _target(folder: str, piece: str, split: str) -> str:

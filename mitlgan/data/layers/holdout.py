@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mitlgan.data.build.journal import JOURNAL_FILE
 from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files
 from mitlgan.errors import UsageError
 
@@ -17,7 +18,6 @@ DEFAULT_HOLDOUT = "10%"
 HELD_OUT = ("validation", "test")
 MIN_PHOTOGRAPHS = 20  # a share of fewer holds out none: one or two pictures measure nothing, and training misses them
 MIN_HELD_OUT = 2  # fewer have no variance, which every distance needs
-JOURNAL = ".journal.jsonl"
 _COPY_SUFFIX = re.compile(r"-\d{2,}\.png$")
 _SIZE_PATTERN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*")
 
@@ -118,7 +118,7 @@ def assign_splits(photographs: Sequence[Photograph], holdout: HoldoutSize) -> Sp
 def augmented_families(spec: str | Path, names: Sequence[str]) -> list[str]:
     """Return the picture that each picture of a source is a copy of, if `data augment` made it; otherwise empty."""
     try:
-        with (Path(spec) / JOURNAL).open(encoding="utf-8") as lines:
+        with (Path(spec) / JOURNAL_FILE).open(encoding="utf-8") as lines:
             is_augmented = json.loads(lines.readline())["work"] == "augment"
     except (OSError, ValueError, KeyError, TypeError):
         is_augmented = False

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mitlgan.data.build.journal import Journal
+from mitlgan.data.build.journal import Journal, open_journal
 from mitlgan.data.build.mattes import use_mattes
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.kept_splits import KeptSplits, find_kept_splits
@@ -23,7 +23,7 @@ from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_o
 from mitlgan.data.sources.split_folders import SPLITS
 from mitlgan.errors import DataError, UsageError, translate_resource_faults
 from mitlgan.runtime.arguments import require_number, require_whole
-from mitlgan.runtime.files import ensure_folder, lock_folder, translate_disk_errors, write_atomically, write_json
+from mitlgan.runtime.files import ensure_folder, translate_disk_errors, write_atomically, write_json
 from mitlgan.runtime.progress import ProgressCallback, ignore_progress
 
 VERSION = 7  # raise it when the same pictures and settings make other files
@@ -89,7 +89,7 @@ def split_pictures(spec: str | Path, out: Path, settings: SplitSettings, progres
 
     Raises:
         DataError: There is no readable or no usable picture, or all are in folders of held-out ones.
-        UsageError: The method does not exist, or the folder holds other work.
+        UsageError: The method does not exist, or the folder holds other work or other files.
         ResourceError: The folder cannot be written.
     """
     holdout = HoldoutSize.parse(settings.holdout)
@@ -100,10 +100,10 @@ def split_pictures(spec: str | Path, out: Path, settings: SplitSettings, progres
         source, _ = use_mattes(source, f"--matting {settings.matting} finds its own; --matting auto takes them")
     refuse_output_inside(source, out)
     kept = find_kept_splits(source)
-    for folder in FOLDERS:
-        ensure_folder(out / folder)
     header = {"work": "split", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": settings.cut_settings_to_json()}
-    with lock_folder(out), Journal(out / ".journal.jsonl", header) as journal:
+    with open_journal(out, header) as journal:
+        for folder in FOLDERS:
+            ensure_folder(out / folder)
         _cut_all(source, out, methods, settings, journal, progress)
         unreadable = [{"name": line["name"], "reason": line["unreadable"]} for line in journal.lines if "unreadable" in line]
         refuse_unreadable(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from mitlgan.data.sources.leftovers import MAX_NAMES
 from mitlgan.data.sources.split_folders import SPLITS, TRAIN
 
 SPLIT_MANIFEST = "split.json"
@@ -35,6 +37,14 @@ class SplitOutput:
             return self._photographs.get(f"{parts[0]}/{parts[-1]}")
         return None
 
+    def added(self, folder: Path, names: Iterable[str]) -> list[str]:
+        """Return those of a folder's pictures that `data split` did not write; none for a folder that is not one of its sets."""
+        with suppress(ValueError):
+            parts = folder.absolute().relative_to(self.out.absolute()).parts
+            if parts and any(piece.startswith(f"{parts[0]}/") for piece in self._photographs):
+                return [name for name in names if self.photograph(folder, name) is None]
+        return []
+
 
 def find_split_output(folder: Path) -> SplitOutput | None:
     """Return the output of `data split` that contains a folder (`layers/fg/train`, `layers`); None if there is none."""
@@ -45,6 +55,21 @@ def find_split_output(folder: Path) -> SplitOutput | None:
             if manifest["made_by"]["work"] == "split":
                 return SplitOutput(out, str(manifest.get("source", "")), manifest["records"])
     return None
+
+
+def describe_added_pictures(folder: Path, names: Sequence[str]) -> str:
+    """Return in a sentence which pictures were put into a set after `data split` had made it; empty if there are none.
+
+    Args:
+        folder: Any folder.
+        names: Its pictures, relative to it.
+    """
+    output = find_split_output(folder)
+    added = [] if output is None else output.added(folder, names)
+    if not added:
+        return ""
+    listed = ", ".join([*added[:MAX_NAMES], *(["..."] if len(added) > MAX_NAMES else [])])
+    return f"added since `data split`, and used as well: {len(added):,} of {len(names):,} pictures ({listed})"
 
 
 def _as_list(value: object) -> list[object]:

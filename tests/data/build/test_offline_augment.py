@@ -190,3 +190,23 @@ def test_a_cut_out_gets_neither_wedges_nor_dark_rims_and_a_picture_with_little_t
         alpha = pixels[..., 3]
         assert np.abs(pixels[..., :3][alpha > 100] - (240, 200, 255)).max() <= 3
         assert (alpha < 128).mean() < 0.02 if "photograph" in path.name else 0.02 < (alpha > 127).mean() < 0.5
+
+
+def test_a_file_of_ones_own_in_the_place_of_a_copy_is_not_written_over(tmp_path: Path) -> None:
+    place = images.fill(tmp_path / "in", 4)
+
+    def stop(done: int, _: int) -> None:
+        if done == 2:
+            raise Killed
+
+    augment_pictures(place, tmp_path / "whole", AugmentSettings())
+    with pytest.raises(Killed):
+        augment_pictures(place, tmp_path / "cut", AugmentSettings(), stop)
+    last = sorted(content(tmp_path / "whole"))[-1]
+    (tmp_path / "cut" / last).write_bytes(b"mine")
+    with pytest.raises(UsageError, match=rf"^--out .*{last}: is another file than the one that is to be written there; move it away"):
+        augment_pictures(place, tmp_path / "cut", AugmentSettings())
+    assert (tmp_path / "cut" / last).read_bytes() == b"mine"
+    (tmp_path / "cut" / last).unlink()
+    augment_pictures(place, tmp_path / "cut", AugmentSettings())
+    assert content(tmp_path / "cut") == content(tmp_path / "whole")

@@ -425,3 +425,25 @@ def test_a_held_out_pack_that_was_lost_is_made_again(tmp_path: Path, lost: str) 
     prepare_pack(place, tmp_path / "out", settings)
     assert {file.relative_to(tmp_path): file.read_bytes() for file in (tmp_path / "out").rglob("prepared.*")} == before
     assert [file.name for file in (tmp_path / "out").rglob(".prepared*")] == []
+
+
+@pytest.mark.parametrize("name", ["sheet.html", "prepared.json", "prepared.npy", "test/prepared.npy", "validation/prepared.json"])
+def test_in_the_pictures_own_folder_nothing_is_written_over(tmp_path: Path, name: str) -> None:
+    place = images.fill(tmp_path / "in", 6)
+    (place / name).parent.mkdir(exist_ok=True)
+    (place / name).write_text("mine")
+    with pytest.raises(UsageError, match=rf"^--out .*{name}: exists already"):
+        prepare_pack(place, place, PrepareSettings(size_px=8))
+    assert [path.name for path in place.iterdir() if path.name.startswith(".")] == []
+    (place / name).unlink()
+    assert len(prepare_pack(place, place, PrepareSettings(size_px=8))) == 6
+
+
+def test_a_finished_pack_that_lost_its_hidden_files_is_taken_as_it_is(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = prepare_pack(folder, tmp_path / "out", PrepareSettings(size_px=8))
+    (tmp_path / "out" / ".journal.jsonl").unlink()
+    monkeypatch.setattr(prepare_image, "decode_bytes", lambda *_, **__: pytest.fail("decoded again"))
+    assert prepare_pack(folder, tmp_path / "out", PrepareSettings(size_px=8)).content_sha256 == first.content_sha256
+    (tmp_path / "out" / ".journal.jsonl").unlink()
+    with pytest.raises(UsageError, match=r"holds other files, such as prepared\.json"):
+        prepare_pack(folder, tmp_path / "out", PrepareSettings(size_px=16))

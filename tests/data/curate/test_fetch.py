@@ -308,3 +308,17 @@ def test_a_key_of_several_addresses_has_the_first_that_gave_a_picture(server: tu
 def test_the_content_says_what_a_file_without_a_telling_type_is(server: tuple[str, Counter[str]], tmp_path: Path) -> None:
     result = fetch_pictures([f"{server[0]}/binary/1", f"{server[0]}/untyped/2", f"{server[0]}/page/3"], tmp_path / "out", QUICK)
     assert (result["counts"]["fetched"], result["reasons"]) == (2, {"not a picture": 1})
+
+
+def test_a_damaged_file_of_keys_is_named_by_the_option_that_leads_to_it(server: tuple[str, Counter[str]], tmp_path: Path) -> None:
+    addresses = {f"{server[0]}/picture/1": ["k"]}
+    fetch_pictures(addresses, tmp_path / "out", QUICK)
+    (tmp_path / "out" / "keys.jsonl").write_text('{"mine": 1}\n')
+    with pytest.raises(DataError, match=r"^--out .*keys\.jsonl: line 1 is no key and file; move it away and run"):
+        fetch_pictures(addresses, tmp_path / "out", QUICK)
+    with pytest.raises(DataError, match=r"^--images .*keys\.jsonl: line 1 is no key and file"):
+        read_keys(tmp_path / "out")
+    assert (tmp_path / "out" / "keys.jsonl").read_text() == '{"mine": 1}\n'
+    (tmp_path / "out" / "keys.jsonl").unlink()  # as the message advises
+    fetch_pictures(addresses, tmp_path / "out", QUICK)
+    assert list(read_keys(tmp_path / "out")) == ["k"]

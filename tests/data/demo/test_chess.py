@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mitlgan.data.build.journal import JOURNAL_FILE
+from mitlgan.data.demo import chess
 from mitlgan.data.demo.chess import FOLDERS, HEIGHTS, draw_piece, draw_position, write_chess
 from mitlgan.data.open import open_data
+from mitlgan.errors import UsageError
 
 
 def test_a_scene_is_its_layers_over_each_other() -> None:
@@ -47,3 +50,38 @@ def test_the_sets_serve_three_layers(tmp_path: Path) -> None:
     assert kinds == {"fg": "alpha", "far": "alpha", "bg": None, "scene": "matte"}
     scenes = {Image.open(path).tobytes() for path in (tmp_path / "scene").glob("*.png")}
     assert not scenes & {draw_position(index, 24).scene.tobytes() for index in range(5)}  # the layers' own positions are not the scenes'
+
+
+def contents(place: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file() and not path.name.startswith(".")}
+
+
+def test_stopped_it_goes_on_and_finished_it_draws_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    def stop(done: int, _: int) -> None:
+        if done == 2:
+            raise Killed
+
+    write_chess(tmp_path / "whole", 4, 16)
+    with pytest.raises(Killed):
+        write_chess(tmp_path / "cut", 4, 16, progress=stop)
+    (tmp_path / "cut" / "far" / "00001.png").unlink(missing_ok=True)  # as if killed between two files
+    assert write_chess(tmp_path / "cut", 4, 16) == dict.fromkeys(FOLDERS, 4)
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+    monkeypatch.setattr(chess, "draw_position", lambda *_: pytest.fail("drawn again"))
+    write_chess(tmp_path / "cut", 4, 16)
+
+
+@pytest.mark.parametrize("settings", [(5, 16, 0), (4, 24, 0), (4, 16, 1)])
+def test_other_settings_are_refused_with_and_without_a_journal(tmp_path: Path, settings: tuple[int, int, int]) -> None:
+    write_chess(tmp_path, 4, 16)
+    before = contents(tmp_path)
+    with pytest.raises(UsageError, match=r"was made with other settings \(.* now \d+\); give another folder, or remove this one first"):
+        write_chess(tmp_path, *settings)
+    (tmp_path / JOURNAL_FILE).unlink()  # as an earlier version left it
+    with pytest.raises(UsageError, match=r"holds other files, such as chess\.json"):
+        write_chess(tmp_path, *settings)
+    write_chess(tmp_path, 4, 16)
+    assert contents(tmp_path) == before

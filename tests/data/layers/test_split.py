@@ -583,3 +583,20 @@ def test_other_pictures_or_settings_in_one_folder_are_named(tmp_path: Path) -> N
     (source / "0.png").unlink()
     with pytest.raises(UsageError, match="was made from other pictures: some were added, removed or changed since; give another folder"):
         split.split_pictures(source, tmp_path / "out", SplitSettings(size_px=64))
+
+
+def test_a_file_of_ones_own_in_the_place_of_a_piece_is_not_written_over(tmp_path: Path) -> None:
+    place = scenes(tmp_path / "in", 3)
+    split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32))
+    (piece,) = (tmp_path / "out" / "fg").glob("1*.png")
+    (tmp_path / "out" / "fg" / "train").mkdir()
+    mine = tmp_path / "out" / "fg" / "train" / piece.name
+    shutil.copy(piece, mine)
+    split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32))  # a copy is the same piece
+    (tmp_path / "out" / "fg" / "train").mkdir(exist_ok=True)
+    mine.write_bytes(b"mine")
+    before = files_of(tmp_path / "out")
+    for settings in (SplitSettings(size_px=32, exclude=("1.png",)), SplitSettings(size_px=32, holdout="1")):
+        with pytest.raises(UsageError, match=rf"^--out .*fg/{piece.name} and fg/train/{piece.name} differ, but have the name of one piece; move"):
+            split.split_pictures(place, tmp_path / "out", settings)
+        assert files_of(tmp_path / "out") == before

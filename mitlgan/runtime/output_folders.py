@@ -1,0 +1,59 @@
+"""Folders that work fills: it begins in empty ones, so that it is never mixed with other files, nor overwrites one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mitlgan.errors import UsageError
+from mitlgan.runtime.files import translate_disk_errors, write_atomically
+
+OTHER_PROGRAMS_FILES = ("Thumbs.db", "desktop.ini")
+"""What file managers put into any folder, next to hidden files."""
+
+
+def find_visible_file(folder: Path) -> Path | None:
+    """Return a file or link in a folder, or in a folder inside it, as a person sees it; None if there is none, or no such folder.
+
+    Hidden files and those of file managers (`.DS_Store`, `.gitkeep`, `Thumbs.db`) do not count, nor do empty folders.
+
+    Raises:
+        ResourceError: The folder cannot be read.
+    """
+    with translate_disk_errors(folder):
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name) if folder.is_dir() else []
+    inner = []
+    for entry in entries:
+        if entry.name.startswith(".") or entry.name in OTHER_PROGRAMS_FILES:
+            continue
+        if not entry.is_dir(follow_symlinks=False):
+            return folder / entry.name
+        inner.append(folder / entry.name)
+    return next((path for path in map(find_visible_file, inner) if path is not None), None)
+
+
+def require_empty_folder(folder: Path, option: str) -> None:
+    """Refuse to begin work in a folder of other things, which would be mixed with it or overwritten; see `find_visible_file`.
+
+    Raises:
+        UsageError: It holds a file; the message begins with the option.
+        ResourceError: It cannot be read.
+    """
+    other = find_visible_file(folder)
+    if other is not None:
+        name = other.relative_to(folder)
+        raise UsageError(f"{option} {folder}: holds other files, such as {name}, and no work of an earlier call; give a new or empty folder")
+
+
+def write_unless_other(path: Path, content: bytes, option: str) -> None:
+    """Write a file that a stopped call may have written already; refuse one of another content in its place.
+
+    Raises:
+        UsageError: There is another file; the message begins with the option.
+        ResourceError: As of `write_atomically`.
+    """
+    if os.path.lexists(path):
+        if path.is_file() and path.read_bytes() == content:
+            return
+        raise UsageError(f"{option} {path}: is another file than the one that is to be written there; move it away, or give another folder")
+    write_atomically(path, content)

@@ -1,0 +1,46 @@
+"""Journals: which folders work may begin in, and whose work a folder holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mitlgan.data.build.journal import JOURNAL_FILE, open_journal
+from mitlgan.errors import UsageError
+
+HEADER = {"work": "test", "version": 1}
+
+
+def begin(out: Path) -> list[dict[str, object]]:
+    with open_journal(out, HEADER) as journal:
+        journal.append({"name": str(len(journal.lines))})
+        return journal.lines
+
+
+def test_work_begins_in_an_empty_folder_and_is_gone_on_with_among_files_that_came_later(tmp_path: Path) -> None:
+    assert begin(tmp_path / "out") == [{"name": "0"}]
+    (tmp_path / "out" / "photo.jpg").touch()
+    assert begin(tmp_path / "out") == [{"name": "0"}, {"name": "1"}]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"work": "te', b"[]\n", b"\0" * 30])
+def test_a_journal_whose_first_line_was_lost_is_begun_again_in_an_empty_folder_only(tmp_path: Path, content: bytes) -> None:
+    for out, is_empty in ((tmp_path / "empty", True), (tmp_path / "full", False)):
+        out.mkdir()
+        (out / JOURNAL_FILE).write_bytes(content)
+        if is_empty:
+            assert begin(out) == [{"name": "0"}]
+            continue
+        (out / "photo.jpg").touch()
+        with pytest.raises(UsageError, match=r"^--out .*full: holds other files, such as photo\.jpg, and no work of an earlier call; give a new"):
+            begin(out)
+        assert (out / JOURNAL_FILE).read_bytes() == content
+
+
+def test_what_is_in_the_way_is_asked_only_where_there_is_no_journal(tmp_path: Path) -> None:
+    asked: list[tuple[Path, str]] = []
+    for _ in range(2):
+        with open_journal(tmp_path, HEADER, "--to", check_new=lambda folder, option: asked.append((folder, option))):
+            pass
+    assert asked == [(tmp_path, "--to")]

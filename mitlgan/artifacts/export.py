@@ -22,8 +22,9 @@ from mitlgan.artifacts.card import KIND_WITH_ARTICLE
 from mitlgan.artifacts.hub_folder import write_hub_folder
 from mitlgan.artifacts.layered_files import LAYERED_FORMATS, check_layered_format, encode_layered, layered_picture
 from mitlgan.artifacts.load_save import CARD_FILE, check_generators_found, save_network
-from mitlgan.artifacts.loaded_artifact import LoadedArtifact, run_network
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.artifacts.markdown_card import markdown_card
+from mitlgan.artifacts.network_stages import run_network
 from mitlgan.artifacts.published_card import published_card, with_licence
 from mitlgan.artifacts.sample_files import stages_sheet_png
 from mitlgan.artifacts.samples import sample_like, samples_of_seeds

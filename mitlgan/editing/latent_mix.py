@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mitlgan.artifacts.loaded_artifact import LoadedArtifact, run_network
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
+from mitlgan.artifacts.network_stages import run_network
 from mitlgan.editing.points import Point, to_latent
 from mitlgan.errors import UsageError
 from mitlgan.latents import concat_layers, interpolate_latents, split_by_layer, truncate

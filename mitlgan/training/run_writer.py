@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mitlgan.artifacts.loaded_artifact import run_network
+from mitlgan.artifacts.network_stages import run_network
 from mitlgan.artifacts.safetensors_io import first_nonfinite, tensors_sha256
 from mitlgan.errors import NanError
 from mitlgan.images.grid import grid_png

@@ -16,7 +16,8 @@ import mitlgan
 from mitlgan import networks
 from mitlgan.artifacts import sample_files, samples
 from mitlgan.artifacts.card import Card, GeneratorSpec, LayerCard
-from mitlgan.artifacts.loaded_artifact import BATCH, LoadedArtifact, artifact_path, load_artifact, run_network
+from mitlgan.artifacts.loaded_artifact import BATCH, LoadedArtifact, artifact_path, load_artifact
+from mitlgan.artifacts.network_stages import run_network
 from mitlgan.artifacts.sample_files import stages_sheet_png, write_sample_files
 from mitlgan.artifacts.samples import Samples
 from mitlgan.data.sources.image_source import list_pictures

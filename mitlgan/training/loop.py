@@ -90,7 +90,7 @@ def train(
         raise
     except Stopped:
         raise
-    except MitlganError as error:
+    except Exception as error:
         with contextlib.suppress(ResourceError):
             loop.writer.write_status("failed", loop.state.counters)
         if isinstance(error, ShortageError) and not error.is_memory:

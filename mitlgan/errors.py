@@ -96,6 +96,25 @@ class ShortageError(ResourceError):
         return partial(ShortageError, is_memory=self.is_memory), (self.fault, self.advice)
 
 
+class UnwritableError(ResourceError):
+    """A place that cannot be written.
+
+    Args:
+        fault: The place, and why.
+
+    Attributes:
+        fault: As above; the command line puts other advice after it where a command has no `--out`.
+    """
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(f"{fault}; choose another folder with --out")
+        self.fault = fault
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let the error cross from a worker process; see `ShortageError`."""
+        return UnwritableError, (self.fault,)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether memory gave out, whichever library says so, and in whatever words."""
     if isinstance(error, MemoryError) or (isinstance(error, ShortageError) and error.is_memory):

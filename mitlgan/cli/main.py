@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from mitlgan import __version__
 from mitlgan.cli import (
@@ -47,7 +48,7 @@ from mitlgan.cli import (
 from mitlgan.cli.memory_advice import DEFAULT_ADVICE, describe_shortage, remember_command
 from mitlgan.cli.output import log
 from mitlgan.cli.torchrun import is_leading_process, refuse_ranks
-from mitlgan.errors import MitlganError, ResourceError, ShortageError, UsageError, resource_fault, to_one_line, unusable_path
+from mitlgan.errors import MitlganError, ResourceError, ShortageError, UnwritableError, UsageError, resource_fault, to_one_line, unusable_path
 from mitlgan.runtime.child_processes import end_with_parent
 from mitlgan.runtime.signals import TerminationInterrupt, TerminationSignals
 from mitlgan.runtime.standard_streams import lasting_standard_streams
@@ -193,6 +194,8 @@ def _report(error: BaseException, name: str) -> int:
         return _say(describe_shortage(error, name), error.exit_code)
     if isinstance(error, UsageError) and not is_leading_process():  # every rank meets it
         return error.exit_code
+    if isinstance(error, UnwritableError) and not _has_out(get_command(app), name.split()):
+        return _say(f"{error.fault}; make it writable, and run the same command again", error.exit_code)
     if isinstance(error, MitlganError):
         return _say(str(error), error.exit_code)
     if isinstance(error, KeyboardInterrupt):
@@ -209,6 +212,14 @@ def _report(error: BaseException, name: str) -> int:
     if (refusal := unusable_path(error)) is not None:
         return _say(str(refusal), refusal.exit_code)
     return _say(f"bug: {type(error).__name__}: {error}; MITLGAN_DEBUG=1 shows where", 1)
+
+
+def _has_out(parser: Any, path: Sequence[str]) -> bool:
+    """Return whether a command, or one of a group, has the option `--out`."""
+    inner = getattr(parser, "commands", {})
+    if path and path[0] in inner:
+        return _has_out(inner[path[0]], path[1:])
+    return any("--out" in parameter.opts for parameter in parser.params) or any(_has_out(command, ()) for command in inner.values())
 
 
 def _report_fault(error: BaseException, fault: ResourceError, name: str) -> int:

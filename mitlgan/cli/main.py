@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -172,6 +173,7 @@ for heading, commands in HELP_SECTIONS.items():
 def main() -> None:
     """Run a command; end with its exit code (see `mitlgan.errors`)."""
     end_with_parent()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it needs no home folder, and warns where there is none
     with lasting_standard_streams(), remember_command(sys.argv[1:]) as name, TerminationSignals(is_active=name not in SERVERS) as signals:
         try:
             refuse_ranks(name, sys.argv[1:])

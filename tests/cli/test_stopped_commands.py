@@ -123,3 +123,13 @@ def test_a_signal_leaves_nothing_half_written(work: str, number: signal.Signals,
     assert (process.returncode, out) == (128 + number, "")
     assert [line for line in err.splitlines() if line.strip()] == ["stopped"]
     assert set(folder.iterdir()) == before
+
+
+def test_a_home_folder_that_cannot_be_written_is_not_talked_about(packs: dict[str, Path], folder: Path) -> None:
+    """Matplotlib, which draws what a run leaves, does."""
+    Path("short.toml").write_text(to_toml(tiny_runs.recipe("fg", packs["fg"], updates=1)))
+    environment = {"HOME": str(folder / "short.toml" / "home"), "XDG_CONFIG_HOME": "", "XDG_CACHE_HOME": "", "MPLCONFIGDIR": ""}
+    process = start("pretrain", "fg", "--recipe", "short.toml", **environment)
+    _, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, err
+    assert [line for line in err.splitlines() if not line.startswith("pretrain fg: ")] == []

@@ -96,6 +96,25 @@ class ShortageError(ResourceError):
         return partial(ShortageError, is_memory=self.is_memory), (self.fault, self.advice)
 
 
+class UnwritableError(ResourceError):
+    """A place that cannot be written.
+
+    Args:
+        fault: The place, and why.
+
+    Attributes:
+        fault: As above; the command line puts other advice after it where a command has no `--out`.
+    """
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(f"{fault}; choose another folder with --out")
+        self.fault = fault
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let the error cross from a worker process; see `ShortageError`."""
+        return UnwritableError, (self.fault,)
+
+
 @contextmanager
 def naming_option(option: str) -> Iterator[None]:
     """Let errors of recipes and artifacts begin with the option that led to them, unless they do."""

@@ -9,10 +9,13 @@ import pytest
 from mitlgan import errors
 from mitlgan.artifacts.markdown_card import escape_markdown
 from mitlgan.cli.output import log, print_result
-from mitlgan.errors import MitlganError, ShortageError, Stopped, to_terminal_text
+from mitlgan.errors import MitlganError, ShortageError, Stopped, UnwritableError, to_terminal_text
 from mitlgan.runtime.progress import PlainReporter, format_status
 
-EXAMPLES = {ShortageError: ShortageError("picture 'a': no memory", "free some", is_memory=True), Stopped: Stopped("saved", 15)}
+EXAMPLES = {
+    ShortageError: ShortageError("picture 'a': no memory", "free some", is_memory=True), Stopped: Stopped("saved", 15),
+    UnwritableError: UnwritableError("runs: a link"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, MitlganError)])
@@ -28,7 +31,7 @@ def test_exit_codes() -> None:
     codes = {name: value.exit_code for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, MitlganError)}
     assert codes == {
         "MitlganError": 1, "UsageError": 2, "DataError": 3, "ArtifactError": 4, "ResourceError": 5, "ShortageError": 5, "NanError": 6,
-        "DivergedError": 6, "Stopped": 1,
+        "DivergedError": 6, "Stopped": 1, "UnwritableError": 5,
     }  # fmt: skip
     assert [Stopped("saved", number).exit_code for number in (2, 15)] == [130, 143]
 

@@ -18,7 +18,7 @@ from mitlgan.errors import ArtifactError
 from mitlgan.networks import Composer, Generator, Network
 from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import as_dict, shipped_folder
-from mitlgan.runtime.files import write_json
+from mitlgan.runtime.files import require_writable, write_json
 from mitlgan.version import __version__
 
 CARD_FILE = "card.json"
@@ -158,16 +158,18 @@ def is_checkpoint(path: Path) -> bool:
     return bool(read_header(path).get("kind") == CHECKPOINT)
 
 
-def check_has_card(path: Path) -> None:
-    """Refuse a checkpoint, which has no card that metrics could be written into.
+def check_card(path: Path) -> None:
+    """Refuse an artifact whose card metrics could not be written into; call it before they are measured.
 
     Raises:
-        ArtifactError: It is one, or is not an artifact.
+        ArtifactError: It is a checkpoint, which has no card, or is not an artifact.
+        ResourceError: Its folder cannot be written.
     """
     if is_checkpoint(path):
         raise ArtifactError(
             f"--write-card {path}: is a checkpoint, which has no card; leave --write-card out, or keep artifacts (training.artifact_kimg)"
         )
+    require_writable(path)
 
 
 def record_metrics(path: Path, metrics: dict[str, Any]) -> None:
@@ -175,8 +177,9 @@ def record_metrics(path: Path, metrics: dict[str, Any]) -> None:
 
     Raises:
         ArtifactError: The file is not an artifact.
+        ResourceError: Its folder cannot be written.
     """
-    check_has_card(path)
+    check_card(path)
     network, card = load_network(path)
     save_network(path, network, card.model_copy(update={"metrics": metrics}), without_generators=read_card(path).whole_sha256 is not None)
 

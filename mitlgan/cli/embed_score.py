@@ -55,6 +55,7 @@ def embed_score(
     settings = search_settings(seed=seed, attempts=attempts, seconds=seconds, perceptual=perceptual, extractor=extractor, weights=weights)
     device_name = str(resolve_device(device))
     path = artifact_path(artifact)
+    score_options.check_places(path, sheet, records=record)
     loaded = load_artifact(path, device=device_name)
     if own:
         _refuse_with_self({"--data": data, "--split": split, "--sheet": sheet})
@@ -66,14 +67,16 @@ def embed_score(
     with search_progress(min(samples, len(pictures))) as callback:
         fit = fit_held_out(loaded, pictures, network, settings, count=samples, seed=seed, progress=callback)
     figures = fit_json(fit, network, pictures, settings, count=len(fit.targets), split=split_name, seed=seed, attempts=attempts)
-    if sheet is not None:
-        rows = min(score_options.SHEET_ROWS, len(fit.targets))
-        first = replace(fit.result, stages=fit.result.stages[:rows], psnr_db=fit.result.psnr_db[:rows])
-        write_atomically(sheet, sheet_png(fit.targets[:rows], first, [""] * rows))
-    if record:
-        score_options.write_into_card(path, "embedding", figures)
-    title = f"{len(fit.targets)} of {len(pictures):,} {split_name} pictures; PSNR (dB), distance in features ({network.name})"
-    print_result(as_json, figures, lines_of(title, *_summary_lines(figures), sheet))
+    try:
+        if sheet is not None:
+            rows = min(score_options.SHEET_ROWS, len(fit.targets))
+            first = replace(fit.result, stages=fit.result.stages[:rows], psnr_db=fit.result.psnr_db[:rows])
+            write_atomically(sheet, sheet_png(fit.targets[:rows], first, [""] * rows))
+        if record:
+            score_options.write_into_card(path, "embedding", figures)
+    finally:
+        title = f"{len(fit.targets)} of {len(pictures):,} {split_name} pictures; PSNR (dB), distance in features ({network.name})"
+        print_result(as_json, figures, lines_of(title, *_summary_lines(figures), sheet))
 
 
 def _summary_lines(figures: dict[str, Any]) -> list[str]:
@@ -99,9 +102,11 @@ def _self_score(path: Path, loaded: LoadedArtifact, settings: InversionSettings,
 
     with search_progress(count) as callback:
         figures = measure_self_recovery(loaded, settings, count=count, seed=seed, progress=callback).as_json(settings)
-    if record:
-        score_options.write_into_card(path, "recovery", figures)
     lines = [f"{count} pictures of its own, seeds {seed} to {seed + count - 1}; PSNR (dB), median and worst"]
     lines += [f"{'whole' if name == WHOLE else name}: {part['median']:.1f}, {part['worst']:.1f}" for name, part in figures["parts"].items()]
     lines.append(f"{figures['seconds_median']:.0f} s for each (median; longest {figures['seconds_longest']:.0f})")
-    print_result(as_json, figures, "\n".join(lines))
+    try:
+        if record:
+            score_options.write_into_card(path, "recovery", figures)
+    finally:
+        print_result(as_json, figures, "\n".join(lines))

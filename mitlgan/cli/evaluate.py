@@ -52,6 +52,7 @@ def evaluate(
     Fréchet distance, KID, precision, recall, density and coverage; with --separation also how well layers stay apart.
     """
     from mitlgan.runtime.distributed import join_world
+    from mitlgan.runtime.files import require_writable
     from mitlgan.runtime.progress import ignore_message
     from mitlgan.stages.evaluate import evaluate_artifact, record_evaluation
 
@@ -59,6 +60,8 @@ def evaluate(
         options.refuse_given(context, ("grid", "swaps"), "belongs to --separation; give that, too, or leave it out")
     options.use_threads(threads)
     grid = new_file(grid, "separation.png", option="--grid") if separation else Path()
+    if separation:
+        require_writable(grid)
     with join_world(device) as world:
         result = evaluate_artifact(
             artifact, data=data, extractors=extractor or (), weights=weights, samples=samples, split=split, resize=resize, extrapolate=extrapolate,
@@ -68,11 +71,14 @@ def evaluate(
     if not world.is_leader:
         return
     measured = dict(result.figures)
-    if separation:
-        measured["separation"] = _separated(result.loaded, result.real, result.split, swaps, seed, grid)
-    if record:
-        record_evaluation(result.artifact, measured, log)
-    print_result(as_json, measured, lines_of(*_lines(measured), f"{grid}: rows share a foreground, columns a background" if separation else None))
+    try:
+        if separation:
+            measured["separation"] = _separated(result.loaded, result.real, result.split, swaps, seed, grid)
+        if record:
+            record_evaluation(result.artifact, measured, log)
+    finally:  # what was measured is told, whatever became of the rest
+        about_grid = f"{grid}: rows share a foreground, columns a background" if "separation" in measured else None
+        print_result(as_json, measured, lines_of(*_lines(measured), about_grid))
 
 
 def _separated(loaded: LoadedArtifact, real: ImagePack, split: str, swaps: int, seed: int, grid: Path) -> dict[str, Any]:

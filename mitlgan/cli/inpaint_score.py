@@ -58,6 +58,7 @@ def inpaint_score(
     options.use_threads(threads)
     refuse_picture(sheet, "--sheet")
     path = artifact_path(artifact or shipped_artifact("context"))
+    score_options.check_places(path, sheet, records=record)
     artifacts = {Method.context: path, Method.embed: embed}
     chosen = dict.fromkeys([*(method or MEASURED), *([Method.embed] if embed is not None else [])])
     fillers = [inpainting.make_filler(name.value, artifacts.get(name)) for name in chosen]
@@ -69,19 +70,16 @@ def inpaint_score(
     where = inpainting.parse_hole(hole, recipe.size_px, recipe.size_px)
     scores, rows_of_images = inpainting.score_fillers(pictures, fillers, where, network, count=samples, seed=seed)
     measured = scores_json(scores, network, pictures, count=rows_of_images.shape[1], split=split_name, hole=hole, seed=seed)
-    if sheet is not None:
-        columns = ["what is left", "truth", *(one.method for one in scores)]
-        rows = min(score_options.SHEET_ROWS, rows_of_images.shape[1])
-        write_atomically(sheet, labeled_grid_png(rows_of_images[:, :rows].transpose(0, 1).flatten(0, 1), [""] * rows, columns))
-    if record:
-        score_options.write_into_card(path, "inpainting", measured)
-    print_result(
-        as_json,
-        measured,
-        lines_of(
-            *_table(scores, network.name, f"{rows_of_images.shape[1]} of {len(pictures):,} {split_name} pictures"), *describe_scores(scores), sheet
-        ),
-    )
+    try:
+        if sheet is not None:
+            columns = ["what is left", "truth", *(one.method for one in scores)]
+            rows = min(score_options.SHEET_ROWS, rows_of_images.shape[1])
+            write_atomically(sheet, labeled_grid_png(rows_of_images[:, :rows].transpose(0, 1).flatten(0, 1), [""] * rows, columns))
+        if record:
+            score_options.write_into_card(path, "inpainting", measured)
+    finally:
+        table = _table(scores, network.name, f"{rows_of_images.shape[1]} of {len(pictures):,} {split_name} pictures")
+        print_result(as_json, measured, lines_of(*table, *describe_scores(scores), sheet))
 
 
 def _table(scores: list[InpaintScore], extractor: str, pictures: str) -> list[str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from mitlgan import __version__
 from mitlgan.cli import (
@@ -48,12 +49,16 @@ from mitlgan.cli import (
 from mitlgan.cli.memory_advice import DEFAULT_ADVICE, describe_shortage, remember_command
 from mitlgan.cli.output import log
 from mitlgan.cli.torchrun import is_leading_process, refuse_ranks
-from mitlgan.errors import MitlganError, ResourceError, ShortageError, UsageError, resource_fault, to_one_line, unusable_path
+from mitlgan.errors import MitlganError, ResourceError, ShortageError, UnwritableError, UsageError, resource_fault, to_one_line, unusable_path
 from mitlgan.runtime.child_processes import end_with_parent
+from mitlgan.runtime.signals import TerminationInterrupt, TerminationSignals
+from mitlgan.runtime.standard_streams import lasting_standard_streams
 
 INTERRUPTED = 130
 CHECKPOINTING = frozenset({"pretrain", "compose", "train", "resume", "make", "demo", "compare", "sweep"})
 """Commands that train, and keep checkpoints."""
+SERVERS = frozenset({"studio"})
+"""Commands whose server handles signals itself."""
 
 # What the parser says, and the same with the option first.
 OPTION_FIRST = (
@@ -168,12 +173,13 @@ for heading, commands in HELP_SECTIONS.items():
 def main() -> None:
     """Run a command; end with its exit code (see `mitlgan.errors`)."""
     end_with_parent()
-    with remember_command(sys.argv[1:]) as name:
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it needs no home folder, and warns where there is none
+    with lasting_standard_streams(), remember_command(sys.argv[1:]) as name, TerminationSignals(is_active=name not in SERVERS) as signals:
         try:
             refuse_ranks(name, sys.argv[1:])
             code = app(standalone_mode=False)
             if code == INTERRUPTED:  # the parser has caught the interrupt already, and says nothing
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt if signals.received is None else TerminationInterrupt(signals.received)
             sys.stdout.flush()
         except BaseException as error:
             if os.environ.get("MITLGAN_DEBUG") == "1":
@@ -190,12 +196,14 @@ def _report(error: BaseException, name: str) -> int:
         return _say(describe_shortage(error, name), error.exit_code)
     if isinstance(error, UsageError) and not is_leading_process():  # every rank meets it
         return error.exit_code
+    if isinstance(error, UnwritableError) and not _has_out(get_command(app), name.split()):
+        return _say(f"{error.fault}; make it writable, and run the same command again", error.exit_code)
     if isinstance(error, MitlganError):
         return _say(str(error), error.exit_code)
     if isinstance(error, KeyboardInterrupt):
-        return _say("stopped at once; the last checkpoint is intact" if name in CHECKPOINTING else "stopped", INTERRUPTED)
+        code = error.exit_code if isinstance(error, TerminationInterrupt) else INTERRUPTED
+        return _say("stopped at once; the last checkpoint is intact" if name in CHECKPOINTING else "stopped", code)
     if isinstance(error, BrokenPipeError):
-        _discard_stdout()
         return 1
     if hasattr(error, "format_message"):  # the command line parser's own errors
         return _report_usage(error)
@@ -208,19 +216,20 @@ def _report(error: BaseException, name: str) -> int:
     return _say(f"bug: {type(error).__name__}: {error}; MITLGAN_DEBUG=1 shows where", 1)
 
 
+def _has_out(parser: Any, path: Sequence[str]) -> bool:
+    """Return whether a command, or one of a group, has the option `--out`."""
+    inner = getattr(parser, "commands", {})
+    if path and path[0] in inner:
+        return _has_out(inner[path[0]], path[1:])
+    return any("--out" in parameter.opts for parameter in parser.params) or any(_has_out(command, ()) for command in inner.values())
+
+
 def _report_fault(error: BaseException, fault: ResourceError, name: str) -> int:
     """Print one line for memory, disk or files that gave out where no part of the program expected it."""
     if isinstance(fault, ShortageError) and fault.is_memory:
         advice = DEFAULT_ADVICE if isinstance(error, ImportError) else describe_shortage(fault, name).partition("; ")[2]
         return _say(f"memory: not enough for `mitlgan {name}`; {advice}", fault.exit_code)
-    _discard_stdout()  # it may be what cannot be written
     return _say(f"{getattr(error, 'filename', None) or f'mitlgan {name}'}: {fault}", fault.exit_code)
-
-
-def _discard_stdout() -> None:
-    """Let the interpreter's last flush of stdout succeed."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report_usage(error: Any) -> int:

@@ -53,6 +53,26 @@ def open_judge(extractor: str, weights: Path | None, cards: Sequence[Card], devi
     return open_extractor(extractor, weights, device=device)
 
 
+def check_places(artifact: Path, picture: Path | None, *, records: bool) -> None:
+    """Check, before anything is measured, that the artifact's card and a picture can be written.
+
+    Args:
+        artifact: Its file.
+        picture: The picture to write, if any.
+        records: Whether results go into the card.
+
+    Raises:
+        MitlganError: One of them cannot.
+    """
+    from mitlgan.artifacts.load_save import check_card
+    from mitlgan.runtime.files import require_writable
+
+    if records:
+        check_card(artifact)
+    if picture is not None:
+        require_writable(picture)
+
+
 def write_into_card(path: Path, name: str, measured: dict[str, Any]) -> None:
     """Write results under a name into an artifact's card, and keep those that it has."""
     from mitlgan.artifacts.card import read_card

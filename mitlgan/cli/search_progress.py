@@ -17,12 +17,13 @@ def search_progress(pictures: int) -> Iterator[StatusCallback]:
     if not sys.stderr.isatty():
         yield lambda _: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
+    from mitlgan.runtime.progress import stderr_console
+
     columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), TextColumn("{task.fields[line]}", markup=False))
-    with Bar(*columns, TimeElapsedColumn(), TextColumn("elapsed"), console=Console(stderr=True)) as bar:
+    with Bar(*columns, TimeElapsedColumn(), TextColumn("elapsed"), console=stderr_console()) as bar:
         task = bar.add_task("embed", line="")
 
         def update(status: InversionStatus) -> None:

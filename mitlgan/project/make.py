@@ -50,6 +50,7 @@ from mitlgan.runtime.files import ensure_folder, lock_folder, write_atomically
 from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.output_folders import require_empty_folder
 from mitlgan.runtime.progress import LabeledProgressCallback
+from mitlgan.runtime.signals import TerminationInterrupt
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.evaluate import evaluate_artifact
 from mitlgan.training.run_directory import Run
@@ -280,5 +281,5 @@ def _say_how_to_go_on(out: Path) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, Stopped) as error:
-        number = error.exit_code - 128 if isinstance(error, Stopped) else signal.SIGINT
+        number = error.exit_code - 128 if isinstance(error, (Stopped, TerminationInterrupt)) else signal.SIGINT
         raise Stopped(f"{out}: stopped and saved; the same command continues from here", number) from None

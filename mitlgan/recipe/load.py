@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,6 +18,7 @@ from mitlgan.errors import UsageError
 from mitlgan.recipe.messages import error_location, short, toml_message, validation_message
 from mitlgan.recipe.schema.ladder import with_total_length
 from mitlgan.recipe.schema.recipe import KINDS, SCHEMA_VERSION, Recipe
+from mitlgan.runtime.progress import print_message
 from mitlgan.runtime.shipped_files import shipped_folder, shipped_recipe_names
 from mitlgan.runtime.text_files import read_text
 
@@ -63,7 +63,7 @@ def _current_name(stem: str) -> str:
 
 @cache
 def _print_note(text: str) -> None:
-    print(f"note: {text}", file=sys.stderr)
+    print_message(f"note: {text}")
 
 
 def read_recipe_text(name: str | Path, option: str = "--recipe") -> str:

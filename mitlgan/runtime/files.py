@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from mitlgan.errors import ResourceError, ShortageError, UsageError, raise_resource_fault
+from mitlgan.errors import ResourceError, ShortageError, UnwritableError, UsageError, raise_resource_fault
 
 TEMPORARY_SUFFIX = ".tmp"
 MAX_NAME_BYTES = 255
@@ -120,7 +120,7 @@ def translate_disk_errors(path: Path) -> Iterator[None]:
             raise ResourceError(f"{path}: the name is too long for the disk; give a shorter one") from None
         if error.errno not in (errno.EIO, errno.EINTR):
             raise_resource_fault(error, str(path))
-        raise ResourceError(f"{path}: cannot be written ({error.strerror or error}); choose another folder with --out") from None
+        raise UnwritableError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
 def write_atomically(path: Path, content: bytes | str, *, root: Path | None = None) -> None:
@@ -266,6 +266,12 @@ def ensure_folder(path: Path, *, root: Path | None = None) -> None:
         probe, file = open_temporary(path / "probe", root=root or path)
         with file:
             probe.unlink(missing_ok=True)
+
+
+def require_writable(path: Path) -> None:
+    """Check, before the work that makes a file, that its folder, or the nearest one above it that exists, can be written; see `ensure_folder`."""
+    with translate_disk_errors(path):
+        ensure_folder(next(folder for folder in path.absolute().parents if folder.exists()))
 
 
 @contextmanager

@@ -7,9 +7,13 @@ import numbers
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mitlgan.errors import to_one_line, to_terminal_text
+from mitlgan.runtime.standard_streams import lasting
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PLAIN_INTERVAL_S = 15.0
 LINE_CHARS = 80
@@ -32,6 +36,18 @@ def ignore_progress(done: int, total: int) -> None:
 
 def ignore_message(text: str) -> None:
     """Report nothing."""
+
+
+def print_message(text: str) -> None:
+    """Print one line on stderr; if it cannot be written, the work goes on without it."""
+    print(to_terminal_text(text), file=lasting(sys.stderr), flush=True)
+
+
+def stderr_console() -> Console:
+    """Return a console on stderr for bars; if it cannot be written, the work goes on without them."""
+    from rich.console import Console
+
+    return Console(file=lasting(sys.stderr))
 
 
 def progress_logger(label: str, say: Say, interval_s: float = PLAIN_INTERVAL_S) -> ProgressCallback:
@@ -102,7 +118,7 @@ class PlainReporter:
 
     def say(self, text: str) -> None:
         """Print a line."""
-        print(to_terminal_text(text), file=sys.stderr, flush=True)
+        print_message(text)
 
     def close(self) -> None:
         """Do nothing."""
@@ -112,7 +128,6 @@ class BarReporter:
     """Shows a bar of the `rich` library."""
 
     def __init__(self, label: str) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
         from rich.table import Column
 
@@ -123,7 +138,7 @@ class BarReporter:
             TextColumn("{task.fields[line]}", markup=False, table_column=Column(no_wrap=False, ratio=1)),
             TimeElapsedColumn(),
             TextColumn("elapsed"),
-            console=Console(stderr=True),
+            console=stderr_console(),
             expand=True,
         )
         self._task = self._progress.add_task(label, total=None, line="")
@@ -146,7 +161,7 @@ class BarReporter:
 
 def make_reporter(label: str) -> Reporter:
     """Return a bar if stderr is a terminal, else plain lines."""
-    return BarReporter(label) if sys.stderr.isatty() else PlainReporter(label)
+    return BarReporter(label) if lasting(sys.stderr).isatty() else PlainReporter(label)
 
 
 def format_status(values: Mapping[str, Any], max_chars: int = 0) -> str:

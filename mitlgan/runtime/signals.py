@@ -1,28 +1,45 @@
-"""SIGINT and SIGTERM end a command after its current step; a second SIGINT ends it at once."""
+"""Signals that end a command: during work that can be saved after its current step; elsewhere at once, and in good order."""
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
+from collections.abc import Sequence
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, a scheduler's request, a terminal that was closed."""
+CLEANUP_S = 10.0
 
-class StopSignals:
-    """Remembers a request to stop during the context.
 
-    Attributes:
-        received: The signal's number, or None. A second SIGINT raises `KeyboardInterrupt`.
+class TerminationInterrupt(KeyboardInterrupt):
+    """SIGTERM or SIGHUP came; what Ctrl-C cleans up is cleaned up.
+
+    Args:
+        signal_number: The signal; the exit code is 128 + this number.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, signal_number: int) -> None:
+        super().__init__()
+        self.exit_code = 128 + signal_number
+
+
+class _SignalHandlers:
+    """Handles signals during the context, in the main thread; a SIGHUP that is ignored, as under nohup, stays so."""
+
+    def __init__(self, signals: Sequence[signal.Signals]) -> None:
         self.received: int | None = None
+        self._signals = signals
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._handle)
+            for number in self._signals:
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                    self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -30,6 +47,42 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        raise NotImplementedError
+
+
+class StopSignals(_SignalHandlers):
+    """Remembers a request to stop during the context.
+
+    Attributes:
+        received: The signal's number, or None. A second SIGINT raises `KeyboardInterrupt`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(STOP_SIGNALS)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self.received == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = number
+
+
+class TerminationSignals(_SignalHandlers):
+    """Raises `TerminationInterrupt` at SIGTERM or SIGHUP during the context, where no `StopSignals` waits for one.
+
+    Schedulers send several: those that follow within `CLEANUP_S` are ignored, so that what is being cleaned up is cleaned up.
+
+    Args:
+        is_active: Whether to do so at all.
+
+    Attributes:
+        received: The signal's number, or None.
+    """
+
+    def __init__(self, *, is_active: bool = True) -> None:
+        super().__init__((signal.SIGTERM, signal.SIGHUP) if is_active else ())
+        self._raised_s = -math.inf
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if time.monotonic() - self._raised_s > CLEANUP_S:
+            self.received, self._raised_s = number, time.monotonic()
+            raise TerminationInterrupt(number)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mitlgan.artifacts.card import Card
-from mitlgan.artifacts.load_save import check_has_card, record_metrics
+from mitlgan.artifacts.load_save import check_card, record_metrics
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, artifact_path, load_artifact
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.recipe_data import note_demo_data, open_recipe_data
@@ -72,7 +72,7 @@ def evaluate_artifact(
         seed: Decides latents and the choice of real pictures, at least 0.
         device: Where it is computed.
         needs_layers: Refuse an artifact of one layer.
-        needs_card: Refuse a checkpoint, whose card cannot be written.
+        needs_card: Refuse an artifact whose card cannot be written.
         say: Shows notes about the choice of pictures.
         world: This process's rank; the ranks share the pictures, and every one must call this.
 
@@ -81,7 +81,7 @@ def evaluate_artifact(
     """
     path = artifact_path(artifact)
     if needs_card:
-        check_has_card(path)
+        check_card(path)
     loaded = load_artifact(path, device=device)
     if needs_layers and loaded.card.kind != "composer":
         raise UsageError(f"--separation: {path} has one layer; give a composition")

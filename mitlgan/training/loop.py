@@ -90,7 +90,7 @@ def train(
         raise
     except Stopped:
         raise
-    except MitlganError as error:
+    except Exception as error:
         with contextlib.suppress(ResourceError):
             loop.writer.write_status("failed", loop.state.counters)
         if isinstance(error, ShortageError) and not error.is_memory:
@@ -101,11 +101,19 @@ def train(
 def _run_loop(loop: TrainingLoop, *, is_resumed: bool) -> TrainingState:
     """Run the loop; however it ends, show its snapshots as an animation."""
     try:
-        return loop.run(is_resumed=is_resumed)
-    finally:
-        if loop.world.is_leader:
-            with contextlib.suppress(ResourceError):  # the snapshots are there, and a report shows them
-                write_progress(loop.run_directory)
+        state = loop.run(is_resumed=is_resumed)
+    except BaseException:
+        with contextlib.suppress(Exception):  # why the training ended is what is told
+            _show_snapshots(loop)
+        raise
+    _show_snapshots(loop)
+    return state
+
+
+def _show_snapshots(loop: TrainingLoop) -> None:
+    if loop.world.is_leader:
+        with contextlib.suppress(ResourceError):  # the snapshots are there, and a report shows them
+            write_progress(loop.run_directory)
 
 
 class TrainingLoop:

@@ -179,7 +179,7 @@ def create_run(root: Path, command: str, name: str, files: Mapping[str, str] | N
     parent = root / command
     ensure_folder(parent)
     _remove_abandoned(parent)
-    staging = parent / f".{name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
+    staging = _staging_folder(parent, name)
     try:
         ensure_folder(staging)
         with lock_folder(staging):
@@ -191,6 +191,11 @@ def create_run(root: Path, command: str, name: str, files: Mapping[str, str] | N
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
+
+
+def _staging_folder(parent: Path, name: str) -> Path:
+    """Return a hidden folder that no list of runs has."""
+    return parent / f".{name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
 
 
 def _move_to_next_number(staging: Path, parent: Path, name: str) -> Path:
@@ -288,13 +293,22 @@ def list_all(root: Path) -> list[Run]:
 def remove_run(run: Run) -> None:
     """Delete a run directory with all its files.
 
+    It leaves all lists first, so that none shows the half of a removal that was interrupted; the next `create_run` deletes the rest.
+
     Raises:
         ResourceError: It cannot be deleted.
     """
     if run.path.is_symlink():
         raise ResourceError(f"{run.path}: is a link to {run.path.resolve()}; remove the link yourself, or name the run itself")
     with translate_disk_errors(run.path):
-        shutil.rmtree(run.path)
+        path = run.path.resolve(strict=True)  # `runs rm .` has no name
+        hidden = _staging_folder(path.parent, path.name)
+        path.rename(hidden)
+        try:
+            shutil.rmtree(hidden)
+        except OSError:
+            hidden.rename(path)  # where it is found again
+            raise
 
 
 def _modified(path: Path) -> int:

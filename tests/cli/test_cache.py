@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers import tiny_runs
 from helpers.commands import Command
 
 from mitlgan.data.open import open_data
@@ -44,3 +45,18 @@ def test_own_packs_and_layers_in_the_folder_of_the_cache_stay(command: Command, 
     kinds = {row["kind"] for row in command("cache", "clear", "--json").json["kinds"]}
     assert kinds == {"packs", "verified packs", "features", "measurements", "layers"}
     assert {path.relative_to(cache).as_posix() for path in cache.rglob("*") if path.is_file()} == set(own)
+
+
+def test_a_user_without_a_home_folder_is_told_how_to_name_a_cache(command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MITLGAN_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def fails() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", fails)
+    done = command("cache", "ls")
+    assert (done.code, done.out) == (5, "")
+    assert done.err == "cache: this user has no home folder; set MITLGAN_CACHE to a writable folder\n"
+    pack = tiny_runs.pack(folder / "p.npy")
+    assert len(open_data(str(pack), "bg", 8)) == 12  # a pack of one's own needs no cache

@@ -19,7 +19,7 @@ from typer.main import get_command
 
 from mitlgan.cli.main import app, main
 from mitlgan.cli.memory_advice import ADVICE, COMMAND_VARIABLE, TAKES_SETTINGS, command_name, remember_command
-from mitlgan.errors import ArtifactError, ShortageError, is_out_of_memory, resource_fault
+from mitlgan.errors import ArtifactError, ShortageError, UnwritableError, is_out_of_memory, resource_fault
 from mitlgan.recipe import to_toml, with_overrides
 
 main_module = sys.modules["mitlgan.cli.main"]  # the package has a function of that name
@@ -122,7 +122,6 @@ def test_a_full_disk_behind_stdout_is_told(command: Command, monkeypatch: pytest
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(main_module, "app", give_out)
-    monkeypatch.setattr(main_module, "_discard_stdout", lambda: None)
     outcome = command("describe")
     assert outcome.code == 5
     assert outcome.err.startswith("mitlgan describe: no space left on device; free some")
@@ -172,3 +171,11 @@ def test_a_limit_of_memory_is_told_by_real_commands(large_recipe: Path, tmp_path
         assert fits(lines[-1]), lines
         assert not any("Traceback" in line for line in lines)
     assert not [path for pattern in ("*.tmp", "*.part") for path in tmp_path.rglob(pattern)]
+
+
+@pytest.mark.parametrize(("name", "parser"), leaf_commands(), ids=[name for name, _ in leaf_commands()])
+def test_only_a_command_with_out_is_told_to_choose_another_folder(name: str, parser: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    has_out = any("--out" in parameter.opts for parameter in parser.params) or name.startswith("pretrain")
+    assert main_module._report(UnwritableError("a.png: cannot be written (why)"), command_name(name.split())) == 5
+    advice = "choose another folder with --out" if has_out else "make it writable, and run the same command again"
+    assert capsys.readouterr().err == f"a.png: cannot be written (why); {advice}\n"

@@ -26,6 +26,7 @@ from mitlgan.project.plan import PLAN_FILE, ProjectPlan, ProjectRequest
 from mitlgan.project.recipe_families import FEW, MANY, LayerStep, RecipeFamily, choose_family, choose_size
 from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, load_recipe, shipped_folder, to_toml, with_overrides
 from mitlgan.runtime.files import lock_folder
+from mitlgan.runtime.signals import TerminationInterrupt
 from mitlgan.stages import training_speed
 from mitlgan.stages.training_speed import TrainingSpeed, measure_training_speed
 from mitlgan.training.run_directory import list_runs
@@ -239,14 +240,17 @@ def test_killed_at_every_step_it_ends_with_the_same_bytes(photographs: Path, pro
     assert not list(out.rglob("*.tmp"))
 
 
-def test_ctrl_c_while_cutting_says_how_to_go_on(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (TerminationInterrupt(signal.SIGHUP), 129)], ids=["ctrl-c", "hangup"])
+def test_a_signal_while_cutting_says_how_to_go_on(
+    error: KeyboardInterrupt, code: int, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+        raise error
 
     monkeypatch.setattr(make, "split_pictures", interrupt)
     with pytest.raises(Stopped, match="the same command continues from here") as stopped:
         _make(photographs, tmp_path / "out")
-    assert stopped.value.exit_code == 128 + signal.SIGINT
+    assert stopped.value.exit_code == code
     assert (tmp_path / "out" / PLAN_FILE).is_file()
 
 

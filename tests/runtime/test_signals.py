@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 
 import pytest
 
-from mitlgan.runtime.signals import StopSignals
+from mitlgan.runtime import signals as runtime_signals
+from mitlgan.runtime.signals import STOP_SIGNALS, StopSignals, TerminationInterrupt, TerminationSignals
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", STOP_SIGNALS)
 def test_a_signal_is_remembered_and_handlers_come_back(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with StopSignals() as signals:
@@ -59,3 +61,46 @@ def test_outside_of_the_main_thread_signals_are_left_alone() -> None:
     thread.start()
     thread.join()
     assert states == [(None, before)]
+
+
+@pytest.mark.parametrize("make", [StopSignals, TerminationSignals])
+def test_a_hangup_that_is_ignored_stays_ignored(make: Callable[[], StopSignals | TerminationSignals]) -> None:
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with make() as signals:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signals.received is None
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_termination_ends_work_as_an_interrupt_does(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(number)
+    with TerminationSignals() as signals:
+        with pytest.raises(KeyboardInterrupt) as raised:
+            os.kill(os.getpid(), number)
+        assert isinstance(raised.value, TerminationInterrupt)
+        assert (raised.value.exit_code, signals.received) == (128 + number, number)
+        os.kill(os.getpid(), number)  # while what was begun is removed
+        monkeypatch.setattr(runtime_signals, "CLEANUP_S", -1.0)
+        with pytest.raises(TerminationInterrupt):  # what does not end is not beyond all signals
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before
+
+
+def test_a_training_within_a_command_saves_at_a_termination() -> None:
+    with TerminationSignals() as outer:
+        handler = signal.getsignal(signal.SIGTERM)
+        with StopSignals() as signals:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert (signals.received, outer.received) == (signal.SIGTERM, None)
+        assert signal.getsignal(signal.SIGTERM) == handler
+
+
+def test_a_server_keeps_the_handlers() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with TerminationSignals(is_active=False):
+        assert signal.getsignal(signal.SIGTERM) is before

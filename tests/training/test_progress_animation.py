@@ -13,6 +13,7 @@ from PIL import Image
 from mitlgan.errors import Stopped
 from mitlgan.recipe import Recipe
 from mitlgan.report.run_report import write_run_report
+from mitlgan.stages.context import RunContext
 from mitlgan.stages.resume import resume
 from mitlgan.training.counters import Counters
 from mitlgan.training.progress_animation import MAX_FRAMES, encode_progress
@@ -118,3 +119,23 @@ def test_the_report_of_a_run_shows_the_animation(pretrain_fg: tiny_runs.StartRun
     page = write_run_report(run.path)[0].html.read_text()
     assert "Show the training as an animation" in page
     assert page.count("data:image/webp;base64,") == 1
+
+
+def test_an_animation_that_fails_hides_no_error_of_the_training(pretrain_fg: tiny_runs.StartRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise KeyError("WEBP")
+
+    monkeypatch.setattr("mitlgan.training.loop.write_progress", fails)
+    tiny_runs.before_step(monkeypatch, tiny_runs.send(signal.SIGTERM), at=1)
+    with pytest.raises(Stopped):
+        pretrain_fg(updates=3)
+
+
+def test_a_bug_leaves_a_training_failed(pretrain_fg: tiny_runs.StartRun, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: object) -> None:
+        raise ZeroDivisionError
+
+    tiny_runs.before_step(monkeypatch, fails, at=1)
+    with pytest.raises(ZeroDivisionError):
+        pretrain_fg(updates=3)
+    assert tiny_runs.only_run(environment.root).read_state() == "failed"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import json
 import os
+import shutil
 import signal
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import crashes
@@ -158,6 +162,46 @@ def test_a_run_that_ends_while_it_is_looked_at_was_not_killed(tmp_path: Path, mo
 
     monkeypatch.setattr(run_directory, "is_locked", ended)
     assert run.read_state() == "done"
+
+
+@pytest.mark.parametrize("at", [1, 3])
+def test_a_removal_that_is_interrupted_leaves_no_half_of_a_run(at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = create_run(tmp_path, "pretrain", "tiny", {"recipe.toml": "x", "stats.jsonl": "", "status.json": '{"state": "done"}'})
+    real, count = os.unlink, itertools.count(1)
+
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        if next(count) == at:
+            raise KeyboardInterrupt
+        real(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_directory.remove_run(run)
+    assert run_directory.list_all(tmp_path) == []
+    (left,) = (tmp_path / "pretrain").iterdir()
+    os.utime(left, (0, 0))
+    assert create_run(tmp_path, "pretrain", "other").path.parent == left.parent
+    assert not left.exists()
+
+
+def test_a_run_that_cannot_be_removed_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = begun(tmp_path)
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(ResourceError, match=f"^{run.path}: cannot be written"):
+        run_directory.remove_run(run)
+    assert [path.name for path in run.path.parent.iterdir()] == [run.path.name]
+
+
+def test_a_run_is_removed_from_within(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = begun(tmp_path)
+    monkeypatch.chdir(run.path)
+    run_directory.remove_run(Run(Path()))
+    assert list(run.path.parent.iterdir()) == []
 
 
 def test_removed_whole(tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecu
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
+from mitlgan.runtime.signals import STOP_SIGNALS
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 AHEAD_PER_WORKER = 4
 MIN_FOR_PROCESSES = 500  # pictures; with less, starting them takes longer than they save
 _ORPHAN_CHECK_S = 0.5
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -76,7 +77,7 @@ def in_processes(
 ) -> Generator[Result, None, None]:
     """Apply work to batches of items in worker processes; batches are drawn in this thread.
 
-    Workers ignore SIGINT and SIGTERM, end at once when the generator is closed, and do not outlive their parent. When one dies, the batches
+    Workers ignore `STOP_SIGNALS`, end at once when the generator is closed, and do not outlive their parent. When one dies, the batches
     under way are done again one item at a time, so that the item it dies of is known, and what merely was too much at once is done after all.
 
     Args:
@@ -148,12 +149,12 @@ def _alone(pool: Executor, batch: list[Item]) -> list[Any]:
 
 @contextmanager
 def _worker_pool(make_work: Callable[[], Any], count: int) -> Iterator[Executor]:
-    """Started worker processes, which inherit that SIGINT and SIGTERM are blocked. loky, since it does not run the caller's main module again."""
+    """Started worker processes, which inherit that `STOP_SIGNALS` are blocked. loky, since it does not run the caller's main module again."""
     from loky import ProcessPoolExecutor
 
     try:
         pool = ProcessPoolExecutor(count, initializer=_begin_worker, initargs=(os.getpid(), make_work), env=_ENVIRONMENT)
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             pool.submit(int)
         finally:

@@ -29,10 +29,13 @@ def cache_dir() -> Path:
         `$MITLGAN_CACHE`, else `$XDG_CACHE_HOME/mitlgan`, else `~/.cache/mitlgan`.
 
     Raises:
-        ResourceError: The folder cannot be created.
+        ResourceError: The folder cannot be created, or the user has no home folder.
     """
     configured = os.environ.get("MITLGAN_CACHE")
-    folder = Path(configured) if configured else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mitlgan"
+    try:
+        folder = Path(configured) if configured else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mitlgan"
+    except RuntimeError:  # neither $HOME nor an entry in the list of users
+        raise ResourceError("cache: this user has no home folder; set MITLGAN_CACHE to a writable folder") from None
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -50,6 +50,7 @@ from mitlgan.cli.output import log
 from mitlgan.cli.torchrun import is_leading_process, refuse_ranks
 from mitlgan.errors import MitlganError, ResourceError, ShortageError, UsageError, resource_fault, to_one_line, unusable_path
 from mitlgan.runtime.child_processes import end_with_parent
+from mitlgan.runtime.claimed_names import release_names
 
 INTERRUPTED = 130
 CHECKPOINTING = frozenset({"pretrain", "compose", "train", "resume", "make", "demo", "compare", "sweep"})
@@ -179,6 +180,8 @@ def main() -> None:
             if os.environ.get("MITLGAN_DEBUG") == "1":
                 raise
             code = _report(error, name)
+        finally:
+            release_names()
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.commands import Command
+from helpers.commands import Command, start
 from PIL import Image
 
 from mitlgan.cli.output_files import new_file, new_folder
@@ -194,3 +194,14 @@ def test_names_as_long_as_a_disk_takes_are_written_or_refused_whole(key: str, co
         assert new == set()
     else:
         assert {str(path) for path in wanted} <= new
+
+
+def test_two_samples_at_once_write_two_folders(place: Path, artifacts: dict[str, Path]) -> None:
+    del place  # the present folder
+    processes = [start("sample", artifacts["bg"], "-n", 3, "--seed", seed) for seed in (0, 50)]
+    ends = [(*process.communicate(timeout=120), process.returncode) for process in processes]
+    assert [code for _, _, code in ends] == [0, 0], ends
+    names = [sorted(path.name for path in Path(folder).iterdir()) for folder in ("samples", "samples-2")]
+    assert sorted(names) == [["000000.png", "000001.png", "000002.png"], ["000050.png", "000051.png", "000052.png"]]
+    assert Path("samples-grid.png").read_bytes() != Path("samples-2-grid.png").read_bytes()
+    assert not [path.name for path in Path().glob(".*")]

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from mitlgan.artifacts.picture_sets import PictureSet, describe_change, sets_of_header
+from mitlgan.artifacts.project_pictures import with_own_pictures
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.recipe import Recipe, diff_recipes, ladder_steps, parse_recipe, to_toml, with_equal_length, with_more_kimg
@@ -113,7 +114,7 @@ def _load_recipe_and_checkpoint(run: Run, context: RunContext) -> tuple[Recipe, 
     if checkpoint is None:
         raise ArtifactError(f"{run.path}: no checkpoint to resume from; start the run again")
     recipe = run.load_recipe()
-    trained = parse_recipe(checkpoint.header["recipe"], str(run.path))
+    trained = with_own_pictures(parse_recipe(checkpoint.header["recipe"], str(run.path)), run.path, context.reporter.say)
     differing = {key: values for key, values in diff_recipes(with_equal_length(trained, recipe), recipe).items() if key != "training.kimg"}
     if differing:
         examples = "; ".join(f"{key} was {then}, now {now}" for key, (then, now) in list(differing.items())[:MAX_DIFFERENCES])

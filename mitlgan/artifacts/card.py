@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mitlgan import networks
+from mitlgan.artifacts.picture_sets import CARD_KEY, describe_sets, sets_of_header, sets_record
 from mitlgan.artifacts.safetensors_io import read_header
 from mitlgan.artifacts.times import add_times
 from mitlgan.data.sources.split_folders import with_correct_splits
@@ -306,7 +307,7 @@ def _checkpoint_card(path: Path, header: Mapping[str, Any]) -> Card:
     """Return the card of the moving average that a checkpoint holds, as its training would write it."""
     try:
         counters = header["counters"]
-        recipe = ladder_steps(parse_recipe(header["recipe"], str(path)))[int(counters.get("step", 0))]
+        recipe, sets = ladder_steps(parse_recipe(header["recipe"], str(path)))[int(counters.get("step", 0))], sets_of_header(header)
         layers = {
             name: LayerCard.model_validate_json(json.dumps({**card, "sha256_after": card["sha256_before"]})) for name, card in header["layers"].items()
         }
@@ -317,7 +318,8 @@ def _checkpoint_card(path: Path, header: Mapping[str, Any]) -> Card:
             kimg=(counters["images_shown"] - counters["step_images"]) / 1000, licence=recipe.licence or "",
             seconds=float(counters["seconds"]) - float(counters.get("step_seconds", 0.0)),
             cpu_seconds=float(counters["cpu_seconds"]) - float(counters.get("step_cpu_seconds", 0.0)),
-            data={"source": recipe.data.source, "count": header["data_count"], "content_sha256": header["data_sha256"]},
+            data={"source": recipe.data.source, "count": sets[-1].count, "content_sha256": sets[-1].content_sha256, **sets_record(CARD_KEY, sets)},
+            notes=describe_sets(sets),
         )  # fmt: skip
     except (MitlganError, ValidationError, KeyError, TypeError, ValueError, AttributeError, IndexError, AssertionError):
         raise ArtifactError(f"{path}: a checkpoint whose header does not say how it was trained; give another step of its run") from None

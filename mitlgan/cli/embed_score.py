@@ -46,7 +46,6 @@ def embed_score(
     from mitlgan.inversion.evaluate import as_json as fit_json
     from mitlgan.inversion.evaluate import fit_held_out
     from mitlgan.inversion.sheet import sheet_png
-    from mitlgan.recipe import parse_recipe
     from mitlgan.runtime.distributed import resolve_device
     from mitlgan.runtime.files import write_atomically
 
@@ -62,7 +61,7 @@ def embed_score(
         _self_score(path, loaded, replace(settings, seed=0), samples, seed, record, as_json)
         return
     network = score_options.open_judge(extractor, weights, [loaded.card], device_name)
-    recipe = score_options.with_data(parse_recipe(loaded.card.recipe, str(path)), data)
+    recipe = score_options.recipe_with_data(loaded.card, path, data)
     pictures, split_name = score_options.real_pictures(recipe, loaded.card, split, "validation")
     with search_progress(min(samples, len(pictures))) as callback:
         fit = fit_held_out(loaded, pictures, network, settings, count=samples, seed=seed, progress=callback)

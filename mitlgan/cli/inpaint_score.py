@@ -52,7 +52,6 @@ def inpaint_score(
     from mitlgan.images.grid import labeled_grid_png
     from mitlgan.inpainting.evaluate import describe_scores, scores_json
     from mitlgan.inpainting.fillers import shipped_artifact
-    from mitlgan.recipe import parse_recipe
     from mitlgan.runtime.files import write_atomically
 
     options.use_threads(threads)
@@ -65,7 +64,7 @@ def inpaint_score(
     cards = [read_card(path), *([read_card(artifact_path(embed))] if embed is not None else [])]
     card = cards[0]
     network = score_options.open_judge(extractor, weights, cards)
-    recipe = score_options.with_data(parse_recipe(card.recipe, str(path)), data)
+    recipe = score_options.recipe_with_data(card, path, data)
     pictures, split_name = score_options.real_pictures(recipe, card, split, "validation")
     where = inpainting.parse_hole(hole, recipe.size_px, recipe.size_px)
     scores, rows_of_images = inpainting.score_fillers(pictures, fillers, where, network, count=samples, seed=seed)

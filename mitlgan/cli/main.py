@@ -51,6 +51,7 @@ from mitlgan.cli.output import log
 from mitlgan.cli.torchrun import is_leading_process, refuse_ranks
 from mitlgan.errors import MitlganError, ResourceError, ShortageError, UnwritableError, UsageError, resource_fault, to_one_line, unusable_path
 from mitlgan.runtime.child_processes import end_with_parent
+from mitlgan.runtime.claimed_names import release_names
 from mitlgan.runtime.signals import TerminationInterrupt, TerminationSignals
 from mitlgan.runtime.standard_streams import lasting_standard_streams
 
@@ -185,6 +186,8 @@ def main() -> None:
             if os.environ.get("MITLGAN_DEBUG") == "1":
                 raise
             code = _report(error, name)
+        finally:
+            release_names()
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -97,11 +97,17 @@ def refuse_pack(path: Path, option: str) -> None:
 
 
 def _first_free(path: Path, written: Callable[[Path], list[Path]]) -> Path:
+    """Return the first name under which nothing exists, and that no other command is about to write under."""
     import os
+
+    from mitlgan.runtime.claimed_names import claim_name
+
+    def is_free(candidate: Path) -> bool:
+        return not any(map(os.path.lexists, written(candidate)))
 
     for number in range(1, MAX_NUMBERED):
         candidate = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
-        if not any(map(os.path.lexists, written(candidate))):
+        if is_free(candidate) and claim_name(candidate) and is_free(candidate):  # another command may have been about to write it
             return candidate
     raise AssertionError
 

@@ -27,11 +27,14 @@ SHEET_ROWS = 8
 """Rows of a sheet of measured pictures."""
 
 
-def with_data(recipe: Recipe, data: str | None) -> Recipe:
-    """Return the recipe with the data that `--data` names, if any."""
+def recipe_with_data(card: Card, path: Path, data: str | None) -> Recipe:
+    """Return the recipe of an artifact in a file with the data that `--data` names, else with its own."""
+    from mitlgan.artifacts.project_pictures import with_own_pictures
     from mitlgan.data.recipe_data import note_demo_data
-    from mitlgan.recipe import with_data_source
+    from mitlgan.recipe import parse_recipe, with_data_source
+    from mitlgan.runtime.progress import ignore_message
 
+    recipe = with_own_pictures(parse_recipe(card.recipe, str(path)), path, log if data is None else ignore_message)
     note_demo_data(recipe, data, log)
     return with_data_source(recipe, data)
 

@@ -32,7 +32,6 @@ def make(
     from mitlgan.data.pack.origin import describe_origin
     from mitlgan.data.splits import DEMO
     from mitlgan.errors import UsageError
-    from mitlgan.recipe import parse_recipe
     from mitlgan.study import write_study
 
     out = new_folder(out, "study")
@@ -40,8 +39,8 @@ def make(
     if len(paths) < len(arms):
         raise UsageError("study make: write each arm as NAME=ARTIFACT, each with its own name")
     loaded = {name: load_artifact(path) for name, path in paths.items()}
-    recipe = parse_recipe(next(iter(loaded.values())).card.recipe, arms[0])
-    recipe = score_options.with_data(recipe, data)
+    first, artifact = next(iter(loaded.items()))
+    recipe = score_options.recipe_with_data(artifact.card, Path(paths[first]), data)
     card = next(iter(loaded.values())).card if len(loaded) == 1 else None
     real, split_name = score_options.real_pictures(recipe, card, split, "test")
     # A folder's name may be the answer ("real-shoes"), so participants are told of the demo's pictures only.

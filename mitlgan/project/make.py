@@ -8,12 +8,13 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mitlgan.artifacts.load_save import record_metrics
 from mitlgan.artifacts.loaded_artifact import load_artifact
+from mitlgan.artifacts.project_pictures import LAYERS, with_own_pictures
 from mitlgan.artifacts.sample_files import stages_sheet_png
 from mitlgan.compare.arm_training import run_trainings
 from mitlgan.data.curate.check import check_datasets
@@ -21,7 +22,7 @@ from mitlgan.data.kept_splits import find_kept_splits
 from mitlgan.data.layers.split import split_pictures
 from mitlgan.data.layers.split_output import SPLIT_MANIFEST
 from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_output_inside
-from mitlgan.errors import ArtifactError, DataError, Stopped
+from mitlgan.errors import ArtifactError, DataError, ResourceError, Stopped, UsageError
 from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.project.estimate import (
     EVALUATED_SAMPLES,
@@ -41,7 +42,7 @@ from mitlgan.project.plan import (
     split_settings,
 )
 from mitlgan.project.recipe_families import MIN_PHOTOGRAPHS, choose_family, choose_size
-from mitlgan.project.steps import LAYERS, RUNS, TrainingStep, composition_step, layer_step
+from mitlgan.project.steps import RUNS, TrainingStep, composition_step, layer_step
 from mitlgan.report.data_check_page import write_check_page
 from mitlgan.report.data_split_page import write_split_page
 from mitlgan.report.run_report import write_run_report
@@ -49,11 +50,11 @@ from mitlgan.runtime.arguments import require_whole
 from mitlgan.runtime.files import ensure_folder, lock_folder, write_atomically
 from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.output_folders import require_empty_folder
-from mitlgan.runtime.progress import LabeledProgressCallback
+from mitlgan.runtime.progress import LabeledProgressCallback, Say
 from mitlgan.runtime.signals import TerminationInterrupt
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.evaluate import evaluate_artifact
-from mitlgan.training.run_directory import Run
+from mitlgan.training.run_directory import Run, list_runs
 
 CHECK_PAGE, SHEET = "check.html", "scenes.png"
 SHEET_SAMPLES = 16
@@ -250,6 +251,7 @@ def make_project(
         else:
             plan = require_same_request(plan, request, source.listing_sha256(), len(source.entries), out)
             context.reporter.say(f"going on with {out}")
+            _say_if_moved(out, context.reporter.say)
         if dry_run:
             return None
         ensure_folder(out)
@@ -257,6 +259,16 @@ def make_project(
             plan.write(out)
             inside = RunContext(context.world, context.reporter, out / RUNS, context.on_stats, on_end=context.on_end)
             return Project(out, plan, inside, jobs, progress or (lambda label, done, total: None)).run()
+
+
+def _say_if_moved(out: Path, say: Say) -> None:
+    """Say if the project has another place than when it was trained; what is trained is taken all the same."""
+    moves = list[str]()
+    for run in list_runs(out / RUNS):
+        with suppress(UsageError, ResourceError):  # a run that cannot be read is not taken
+            with_own_pictures(run.recorded_recipe(), run.path, moves.append)
+    for move in moves[:1]:
+        say(move)
 
 
 def _begin(request: ProjectRequest, source: ImageSource, out: Path, jobs: int, say: Callable[[str], None]) -> ProjectPlan:

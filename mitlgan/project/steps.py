@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mitlgan.artifacts.project_pictures import LAYERS
 from mitlgan.compare.arm_training import ArmTraining
 from mitlgan.errors import DataError
 from mitlgan.project.plan import ProjectPlan
@@ -16,8 +17,8 @@ from mitlgan.runtime.progress import Say
 from mitlgan.stages.placement_fit import USE_SCENES
 from mitlgan.stages.pretrain import with_start
 
-LAYERS, RUNS = "layers", "runs"
-"""Folders of a project: cut photographs, and trainings."""
+RUNS = "runs"
+"""Folder of a project: trainings."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from mitlgan.runtime.json_files import read_json, read_log
 from mitlgan.runtime.progress import finite, ignore_message
 from mitlgan.stages.evaluate import open_real_pictures
 from mitlgan.training import run_directory
+from mitlgan.training.checkpoint import list_checkpoints
 from mitlgan.training.progress_animation import encode_progress
 from mitlgan.training.run_directory import Run
 from mitlgan.version import __version__
@@ -66,7 +68,7 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
         role="composed" if recipe.composer is not None else "baseline", run_dir=str(run.path), stats=stats,
         timing=list(read_log(run.timing_file)), evaluations=evaluations,
         cost=_cost(run, run.read_status(), recipe, card), layers=layers, samples=samples,
-        metrics=flat_metrics(figures) if "frechet" in figures else {}, seeds=(recipe.seed,), notes=[card.notes] if card and card.notes else [],
+        metrics=flat_metrics(figures) if "frechet" in figures else {}, seeds=(recipe.seed,), notes=_notes(run, card),
         progress=encode_progress(run),
     )  # fmt: skip
     neighbours, memorised = _nearest_pictures(run.artifact_file, card, recipe)
@@ -98,6 +100,14 @@ def _figures(run: Run, card: Card | None) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise ArtifactError(f"{run.path / 'metrics.json'}: damaged; measure again with `mitlgan evaluate {run.path}`, or remove it") from None
     return figures
+
+
+def _notes(run: Run, card: Card | None) -> list[str]:
+    """Return the remarks of a run's card; before it has an artifact, those of its newest checkpoint."""
+    if card is None:
+        with suppress(MitlganError, LookupError):  # damage is for `resume` to report
+            card = read_card(list_checkpoints(run.path)[-1])
+    return [card.notes] if card is not None and card.notes else []
 
 
 def _check_figures(figures: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from mitlgan.errors import ResourceError, ShortageError, UnwritableError, UsageError, raise_resource_fault
+from mitlgan.runtime.unfinished_outputs import make_folders, note_file, note_folder
 
 TEMPORARY_SUFFIX = ".tmp"
 MAX_NAME_BYTES = 255
@@ -137,13 +138,14 @@ def write_atomically(path: Path, content: bytes | str, *, root: Path | None = No
     data = content.encode() if isinstance(content, str) else content
     with translate_disk_errors(path):
         if root is None:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(path.parent)
         temporary, file = open_temporary(path, root=root or path.parent)
         try:
             with file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+                note_file(path, file)
                 temporary.replace(path)  # while the file is locked
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -173,7 +175,7 @@ def open_temporary(path: Path, *, root: Path) -> tuple[Path, IO[bytes]]:
             file = open_regular(temporary, "ab", root=root)
         except ForeignFileError:
             file = create_file(temporary, root=root)
-        if _acquire_lock(file.fileno(), fcntl.LOCK_EX):
+        if acquire_exclusive_lock(file):
             with suppress(FileNotFoundError):
                 if temporary.lstat().st_ino == os.fstat(file.fileno()).st_ino:  # else its writer has just moved it into place
                     file.truncate(0)
@@ -259,7 +261,7 @@ def ensure_folder(path: Path, *, root: Path | None = None) -> None:
     """
     with translate_disk_errors(path):
         if root is None:
-            path.mkdir(parents=True, exist_ok=True)
+            make_folders(path)
         else:
             with _own_folder(path, root, create=True):
                 pass
@@ -284,9 +286,9 @@ def lock_folder(folder: Path) -> Iterator[None]:
     with translate_disk_errors(folder):
         file = open_regular(folder / LOCK_FILE, "a+b", root=folder)
     with file:
-        if not _acquire_lock(file.fileno(), fcntl.LOCK_EX):
+        if not acquire_exclusive_lock(file):
             time.sleep(LOCK_POLL_S)
-            if not _acquire_lock(file.fileno(), fcntl.LOCK_EX):
+            if not acquire_exclusive_lock(file):
                 raise ResourceError(f"{folder}: another process is working on it; wait for it, or choose another run")
         yield
 
@@ -299,6 +301,11 @@ def is_locked(folder: Path) -> bool:
         return False
     with file:
         return not _acquire_lock(file.fileno(), fcntl.LOCK_SH)  # the only test there is; closing the file releases the lock at once
+
+
+def acquire_exclusive_lock(file: IO[bytes]) -> bool:
+    """Lock an open file for this process, until it is closed; return whether no other one has locked it."""
+    return _acquire_lock(file.fileno(), fcntl.LOCK_EX)
 
 
 def _acquire_lock(descriptor: int, kind: int) -> bool:
@@ -327,6 +334,7 @@ def _own_folder(folder: Path, root: Path, *, create: bool = False) -> Iterator[i
             if create:
                 with suppress(FileExistsError):
                     os.mkdir(part, dir_fd=descriptor)
+                    note_folder(current)
             try:
                 inner = os.open(part, _FOLDER_FLAGS, dir_fd=descriptor)
             except OSError as error:

@@ -10,6 +10,7 @@ from typing import Any
 from mitlgan.artifacts.card import Card
 from mitlgan.artifacts.load_save import check_card, record_metrics
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, artifact_path, load_artifact
+from mitlgan.artifacts.project_pictures import with_own_pictures
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.recipe_data import note_demo_data, open_recipe_data
 from mitlgan.data.sources.split_folders import TRAIN, correct_split
@@ -85,7 +86,7 @@ def evaluate_artifact(
     loaded = load_artifact(path, device=device)
     if needs_layers and loaded.card.kind != "composer":
         raise UsageError(f"--separation: {path} has one layer; give a composition")
-    recipe = parse_recipe(loaded.card.recipe, str(path))
+    recipe = with_own_pictures(parse_recipe(loaded.card.recipe, str(path)), path, say if data is None else ignore_message)
     note_demo_data(recipe, data, say)
     recipe = with_data_source(recipe, data)
     names = _judges(loaded.card, extractors, recipe)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mitlgan.artifacts.card import read_card, read_weights_hash
+from mitlgan.artifacts.picture_sets import sets_of_card
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import ResourceError
 from mitlgan.recipe import Recipe
@@ -65,8 +66,7 @@ def find_matching_run(root: Path, recipe: Recipe, inputs: Mapping[str, str] | No
 
 
 def warn_if_data_changed(run: Run, recipe: Recipe, say: Say) -> None:
-    """Warn if a finished run that is reused was trained on other pictures than its recipe names now."""
-    data = {} if run.artifact_file is None else read_card(run.artifact_file).data
-    if "content_sha256" in data:
-        header = {"data_sha256": data["content_sha256"], "data_count": data.get("count", "?")}
-        warn_if_data_differs(recipe, open_recipe_data(recipe), header, say)
+    """Warn if a finished run that is reused was trained on other pictures than its recipe names now, all along or for a part of its length."""
+    sets = () if run.artifact_file is None else sets_of_card(read_card(run.artifact_file).data)
+    if sets:
+        warn_if_data_differs(recipe, open_recipe_data(recipe), sets, say)

@@ -12,8 +12,9 @@ import torch
 
 from mitlgan import networks
 from mitlgan.artifacts.card import LayerCard
+from mitlgan.artifacts.picture_sets import PictureSet
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.data.pack.reduced import reduced_pack
+from mitlgan.data.pack.reduced import reduced_pack, whole_sha256
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.networks import Critic, Generator, GrownCritic, GrownGenerator
 from mitlgan.recipe import Recipe, ladder_steps
@@ -21,8 +22,9 @@ from mitlgan.runtime.progress import Say
 from mitlgan.runtime.randomness import derived_seed
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.initial_generator import describe_parent
-from mitlgan.stages.setup import make_setup
+from mitlgan.stages.setup import current_set, make_setup, with_sets
 from mitlgan.stages.training_work import costs_from
+from mitlgan.training.counters import Counters
 from mitlgan.training.export import STEPS_FOLDER
 from mitlgan.training.run_directory import Run
 from mitlgan.training.setup import LadderStep, TrainingSetup
@@ -50,13 +52,14 @@ def with_ladder(setup: TrainingSetup, recipe: Recipe, index: int) -> TrainingSet
     return replace(setup, ladder=None if recipe.grow is None else LadderStep(recipe, index), costs=costs)
 
 
-def next_step(run: Run, recipe: Recipe, index: int, state: TrainingState, context: RunContext) -> TrainingSetup:
+def next_step(run: Run, recipe: Recipe, index: int, earlier: TrainingSetup, state: TrainingState, context: RunContext) -> TrainingSetup:
     """Return the setup of a step that grows from the one before, whose networks are in `state`; nothing random depends on when it is called.
 
     Args:
         run: Holds the exported generator of the step before, whose account goes into the cards of this one.
         recipe: The whole ladder.
         index: Number of this step, from 1.
+        earlier: Setup of the step before.
         state: As the step before ended, with the moving average as it was exported.
         context: Shows the size.
     """
@@ -75,7 +78,16 @@ def next_step(run: Run, recipe: Recipe, index: int, state: TrainingState, contex
         assert isinstance(state.critic, Critic)
         tensors = setup.critic.rename_parent_tensors(dict(state.critic.state_dict()))
         setup.critic.load_state_dict({**setup.critic.state_dict(), **tensors})
-    return with_ladder(setup, recipe, index)
+    return with_ladder(with_sets(setup, _sets_at_next_size(earlier, setup.pack, state.counters)), recipe, index)
+
+
+def _sets_at_next_size(earlier: TrainingSetup, pack: ImagePack, counters: Counters) -> tuple[PictureSet, ...]:
+    """Return the pictures of the steps so far and of this one, whose hash is another one although they are the same, at another size."""
+    *before, last = earlier.picture_sets(counters)
+    now = current_set(pack, counters)
+    if whole_sha256(earlier.pack) == whole_sha256(pack):
+        return (*before, last.model_copy(update={"content_sha256": now.content_sha256}))
+    return (*before, last, now)
 
 
 def step_folder(run: Path, size_px: int) -> Path:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from mitlgan.artifacts.picture_sets import PictureSet, describe_change, sets_of_header
+from mitlgan.artifacts.project_pictures import with_own_pictures
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.recipe import Recipe, diff_recipes, ladder_steps, parse_recipe, to_toml, with_equal_length, with_more_kimg
@@ -16,7 +17,7 @@ from mitlgan.runtime.files import write_atomically
 from mitlgan.runtime.progress import Say, format_duration
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.ladder import open_step_data, step_index
-from mitlgan.stages.setup import setup_from_checkpoint
+from mitlgan.stages.setup import current_set, setup_from_checkpoint
 from mitlgan.stages.training_run import lock_run, train_and_export
 from mitlgan.training import run_directory
 from mitlgan.training.checkpoint import Checkpoint, load_checkpoint
@@ -62,7 +63,7 @@ def resume(path: Path, context: RunContext, *, more_kimg: float = 0.0) -> Run:
         _restore_threads(int(checkpoint.header.get("threads", 0)), context.reporter.say)
         step = ladder_steps(recipe)[step_index(checkpoint.header)]
         pack = open_step_data(recipe, step.size_px, context.reporter.say)
-        warn_if_data_differs(recipe, pack, checkpoint.header, context.reporter.say)
+        warn_if_data_differs(recipe, pack, sets_of_header(checkpoint.header), context.reporter.say)
         return train_and_export(run, recipe, setup_from_checkpoint(step, pack, checkpoint.header), context, checkpoint)
 
 
@@ -90,21 +91,17 @@ def finish_at_checkpoint(path: Path, context: RunContext) -> Run:
     return run
 
 
-def warn_if_data_differs(recipe: Recipe, pack: ImagePack, header: Mapping[str, Any], say: Say) -> None:
-    """Warn if a run was trained on other pictures than its recipe names now.
+def warn_if_data_differs(recipe: Recipe, pack: ImagePack, sets: Sequence[PictureSet], say: Say) -> None:
+    """Warn if a run was trained on other pictures than its recipe names now, all along or for a part of its length.
 
     Args:
         recipe: Names the source.
         pack: The pictures that are there now.
-        header: Holds "data_sha256" and "data_count" of the pictures that were trained on, as a checkpoint's header does.
+        sets: The pictures that were trained on.
         say: Shows the warning.
     """
-    before, now = str(header.get("data_sha256")), pack.content_sha256
-    if before != now:
-        say(
-            f"warning: {recipe.data.source}: the pictures changed since this run began: "
-            f"{header.get('data_count', '?')} ({before[:12]}) then, {len(pack)} ({now[:12]}) now"
-        )
+    if change := describe_change(sets, current_set(pack, Counters())):
+        say(f"warning: {recipe.data.source}: {change}")
 
 
 def _load_recipe_and_checkpoint(run: Run, context: RunContext) -> tuple[Recipe, Checkpoint]:
@@ -117,7 +114,7 @@ def _load_recipe_and_checkpoint(run: Run, context: RunContext) -> tuple[Recipe, 
     if checkpoint is None:
         raise ArtifactError(f"{run.path}: no checkpoint to resume from; start the run again")
     recipe = run.load_recipe()
-    trained = parse_recipe(checkpoint.header["recipe"], str(run.path))
+    trained = with_own_pictures(parse_recipe(checkpoint.header["recipe"], str(run.path)), run.path, context.reporter.say)
     differing = {key: values for key, values in diff_recipes(with_equal_length(trained, recipe), recipe).items() if key != "training.kimg"}
     if differing:
         examples = "; ".join(f"{key} was {then}, now {now}" for key, (then, now) in list(differing.items())[:MAX_DIFFERENCES])

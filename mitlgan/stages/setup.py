@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from mitlgan import networks, objectives
 from mitlgan.artifacts.card import LayerCard, check_critic_network, critic_network_card, read_critic_network
+from mitlgan.artifacts.picture_sets import HEADER_KEY, PictureSet, followed_by, sets_of_header, sets_record
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.recipe import Recipe, as_dict
 from mitlgan.runtime.randomness import derived_seed
+from mitlgan.training.counters import Counters
 from mitlgan.training.setup import TrainingSetup
 
 
@@ -45,7 +48,7 @@ def setup_from_checkpoint(recipe: Recipe, pack: ImagePack, header: Mapping[str, 
     """Return the setup that a checkpoint's header describes, with new networks; the checkpoint's tensors are not loaded.
 
     Raises:
-        ArtifactError: Its critic looked through other weights of a frozen network than those that are here.
+        ArtifactError: Its critic looked through other weights of a frozen network than those that are here, or its header was edited.
     """
     check_critic_network("checkpoint", read_critic_network(header), recipe.critic)
     layers = {name: LayerCard.model_validate_json(json.dumps(card)) for name, card in header["layers"].items()}
@@ -57,4 +60,15 @@ def setup_from_checkpoint(recipe: Recipe, pack: ImagePack, header: Mapping[str, 
         assert recipe.composer is not None
         generators = {name: layer.generator_spec(recipe.size_px).build() for name, layer in layers.items()}
         network = networks.build_composer(recipe.composer, generators, recipe.size_px)
-    return make_setup(recipe, network, pack, layers, header.get("parent"))
+    sets = followed_by(sets_of_header(header), current_set(pack, Counters(**header["counters"])))
+    return with_sets(make_setup(recipe, network, pack, layers, header.get("parent")), sets)
+
+
+def current_set(pack: ImagePack, counters: Counters) -> PictureSet:
+    """Return the pictures that a training is shown from its present length on."""
+    return PictureSet(content_sha256=pack.content_sha256, count=len(pack), from_iteration=counters.iteration, from_kimg=counters.kimg)
+
+
+def with_sets(setup: TrainingSetup, sets: Sequence[PictureSet]) -> TrainingSetup:
+    """Return a setup that knows which pictures its training is shown, from the first iteration on; unchanged if they are the same all along."""
+    return replace(setup, header={**setup.header, **sets_record(HEADER_KEY, sets)})

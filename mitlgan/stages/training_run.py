@@ -81,7 +81,7 @@ def train_and_export(run: Run, recipe: Recipe, setup: TrainingSetup, context: Ru
         recalibrate_batchnorm(state.ema, recipe.seed)  # as the export does it, on every rank
         if context.world.is_leader:
             export_networks(step_folder(run.path, steps[following - 1].size_px), run, steps[following - 1], setup, state)
-        setup = next_step(run, recipe, following, state, context)
+        setup = next_step(run, recipe, following, setup, state, context)
         state = _train_step(run, steps[following], setup, context, counters=state.counters.next_step())
     if context.world.is_leader:
         export_run(run, steps[-1], setup, state, context.on_end)

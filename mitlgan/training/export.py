@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mitlgan.artifacts.card import Card, LayerCard, make_card
 from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, save_network
+from mitlgan.artifacts.picture_sets import CARD_KEY, describe_sets, sets_record
 from mitlgan.networks import Composer, Network
 from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import Recipe
@@ -71,17 +72,18 @@ def make_training_card(run: Run, recipe: Recipe, setup: TrainingSetup, state: Tr
     if isinstance(network, Composer):
         assert isinstance(state.generator, Composer)
         layers = verify_frozen_layers(run.path, layers, state.generator, network)
-    counters, pack = state.counters, setup.pack
+    counters, pack, sets = state.counters, setup.pack, setup.picture_sets(state.counters)
+    enlarged = pack.enlarged_count if pack.content_sha256 == sets[-1].content_sha256 else 0
     return make_card(
         network, recipe, layers=layers, parent=dict(setup.header.get("parent", {})), iterations=counters.iteration,
         kimg=(counters.images_shown - counters.step_images) / 1000,
         data={
-            "source": recipe.data.source, "count": len(pack), **({"enlarged": pack.enlarged_count} if pack.enlarged_count else {}),
-            "content_sha256": pack.content_sha256,
+            "source": recipe.data.source, "count": sets[-1].count, **({"enlarged": enlarged} if enlarged else {}),
+            "content_sha256": sets[-1].content_sha256, **sets_record(CARD_KEY, sets),
         },
         seconds=round(counters.seconds - counters.step_seconds, 3), cpu_seconds=round(counters.cpu_seconds - counters.step_cpu_seconds, 3),
         licence=recipe.licence or ("MIT" if recipe.data.source == "demo" else ""), credit=str(pack.manifest.get("licence") or ""),
-        notes="; ".join(_notes(counters)),
+        notes="; ".join([*filter(None, [describe_sets(sets)]), *_notes(counters)]),
     )  # fmt: skip
 
 

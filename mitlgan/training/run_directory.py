@@ -70,11 +70,17 @@ class Run:
         return self.path / "recipe.toml"
 
     def load_recipe(self) -> Recipe:
-        """Read the resolved recipe.
+        """Read the resolved recipe; that of a project which was moved names the pictures where they are now.
 
         Raises:
             UsageError: It is not valid, or is a link.
         """
+        from mitlgan.artifacts.project_pictures import with_own_pictures
+
+        return with_own_pictures(self.recorded_recipe(), self.path)
+
+    def recorded_recipe(self) -> Recipe:
+        """Read the resolved recipe as it was written; errors as of `load_recipe`."""
         from mitlgan.recipe import load_recipe  # slow to import, and a list of runs does not need it
 
         return load_recipe(self.recipe_file, root=self.path)

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from mitlgan.artifacts.picture_sets import PictureSet, sets_of_header
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.networks import Network
 from mitlgan.objectives import Objective
 from mitlgan.recipe import Recipe
+from mitlgan.training.counters import Counters
 from mitlgan.training.state import TrainingState
 
 
@@ -59,6 +61,11 @@ class TrainingSetup:
     header: Mapping[str, Any] = field(default_factory=dict)
     ladder: LadderStep | None = None
     costs: Sequence[TrainingCost] = ()
+
+    def picture_sets(self, counters: Counters) -> tuple[PictureSet, ...]:
+        """Return the pictures that a training of this length was shown, the first ones first."""
+        only = {"data_sha256": self.pack.content_sha256, "data_count": len(self.pack)}
+        return sets_of_header({**only, **self.header, "counters": {"iteration": counters.iteration}})
 
     @property
     def is_last_step(self) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.commands import Command
+from helpers.commands import Command, start
 from PIL import Image
 
 from mitlgan.cli.output_files import new_file, new_folder
@@ -238,3 +238,14 @@ def test_hidden_files_and_empty_folders_are_not_in_the_way_and_stay(key: str, co
     (place / "o" / "mine.txt").write_text("later")
     assert command(*words(WORK[key], artifacts), "--out", "o").code == done.code
     assert (place / "o" / "mine.txt").read_text() == "later"
+
+
+def test_two_samples_at_once_write_two_folders(place: Path, artifacts: dict[str, Path]) -> None:
+    del place  # the present folder
+    processes = [start("sample", artifacts["bg"], "-n", 3, "--seed", seed) for seed in (0, 50)]
+    ends = [(*process.communicate(timeout=120), process.returncode) for process in processes]
+    assert [code for _, _, code in ends] == [0, 0], ends
+    names = [sorted(path.name for path in Path(folder).iterdir()) for folder in ("samples", "samples-2")]
+    assert sorted(names) == [["000000.png", "000001.png", "000002.png"], ["000050.png", "000051.png", "000052.png"]]
+    assert Path("samples-grid.png").read_bytes() != Path("samples-2-grid.png").read_bytes()
+    assert not [path.name for path in Path().glob(".*")]

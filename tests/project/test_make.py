@@ -17,6 +17,7 @@ from helpers import images, tiny_runs
 from PIL import Image, ImageDraw
 
 from mitlgan.artifacts.card import GeneratorSpec, read_card, read_weights_hash
+from mitlgan.artifacts.project_pictures import with_own_pictures
 from mitlgan.cli import main
 from mitlgan.data.layers.split import SplitSettings, split_pictures
 from mitlgan.errors import DataError, MitlganError, ResourceError, Stopped, UsageError
@@ -28,6 +29,8 @@ from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, load_recipe, shipped
 from mitlgan.runtime.files import lock_folder
 from mitlgan.runtime.signals import TerminationInterrupt
 from mitlgan.stages import training_speed
+from mitlgan.stages.evaluate import evaluate_artifact
+from mitlgan.stages.resume import resume
 from mitlgan.stages.training_speed import TrainingSpeed, measure_training_speed
 from mitlgan.training.run_directory import list_runs
 
@@ -129,6 +132,62 @@ def test_a_finished_project_does_nothing_twice(project: tuple[ProjectResult, str
     assert _make(photographs, result.out).artifact == result.artifact
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(list_runs(result.out / "runs")) == 5
+
+
+@pytest.mark.parametrize("is_copy", [True, False])
+def test_a_project_that_was_moved_or_copied_goes_on_with_what_is_trained_and_its_own_pictures(
+    is_copy: bool, project: tuple[ProjectResult, str], photographs: Path, tmp_path: Path
+) -> None:
+    original, out = tmp_path / "original", tmp_path / "elsewhere" / "out"
+    shutil.copytree(project[0].out, original)
+    assert _make(photographs, original).out == original  # a copy is trained nowhere again
+    out.parent.mkdir()
+    if is_copy:
+        shutil.copytree(original, out)
+    else:
+        original.rename(out)
+    before = {path.relative_to(out): path.read_bytes() for path in out.rglob("*.safetensors")}
+    context = tiny_runs.run_context(tmp_path / "unused")
+    result = make_project(ProjectRequest(str(photographs)), out, context, jobs=1)
+    assert result is not None
+    assert result.artifact.is_relative_to(out)
+    assert {path.relative_to(out): path.read_bytes() for path in out.rglob("*.safetensors")} == before
+    moved = [line for line in tiny_runs.said(context).splitlines() if "moved or copied" in line]
+    assert len(moved) == 1
+    assert moved[0].startswith(f"{out}: was moved or copied: its pictures are those of {out / 'layers'}/")
+    assert {run.load_recipe().data.source for run in list_runs(out / "runs")} == {str(out / "layers" / role) for role in ("fg", "bg", "scene")}
+    said: list[str] = []
+    measured = evaluate_artifact(result.artifact, samples=4, say=said.append)
+    assert len(measured.real) == project[0].real
+    assert f"its pictures are those of {out / 'layers' / 'scene'}, no longer " in "\n".join(said)
+
+
+@pytest.mark.parametrize("command", ["compose", "pretrain"])
+def test_a_run_of_a_moved_project_is_resumed_there(command: str, project: tuple[ProjectResult, str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(project[0].out, out)
+    run = list_runs(out / "runs", command)[-1]
+    kimg, context = run.read_status()["kimg"], tiny_runs.run_context(tmp_path)
+    recipe = run.load_recipe()
+    more = recipe.training.batch * recipe.objective.critic_steps / 1000
+    assert resume(run.path, context, more_kimg=more).read_status()["kimg"] == pytest.approx(kimg + more)
+    assert f"{out}: was moved or copied: its pictures are those of {recipe.data.source}, no longer " in tiny_runs.said(context)
+    assert run.recorded_recipe().data.source == recipe.data.source == str(out / "layers" / recipe.role)
+    later = tiny_runs.run_context(tmp_path)
+    resume(run.path, later)
+    assert "moved or copied" not in tiny_runs.said(later)
+
+
+def test_runs_that_are_of_no_project_or_use_other_pictures_are_left_as_they_are(tmp_path: Path) -> None:
+    recipe = tiny_runs.recipe("bg", tmp_path / "elsewhere" / "layers" / "bg")
+    (tmp_path / "out" / "layers" / "bg").mkdir(parents=True)
+    run = tmp_path / "out" / "runs" / "pretrain" / "a-001"
+    assert with_own_pictures(recipe, run) == recipe
+    (tmp_path / "out" / "make.json").write_text("{}")
+    assert with_own_pictures(recipe, run).data.source == str(tmp_path / "out" / "layers" / "bg")
+    for source in ("demo", str(tmp_path / "pictures"), str(tmp_path / "elsewhere" / "layers" / "fg"), "layers/bg"):
+        other = with_overrides(recipe, data__source=source)
+        assert with_own_pictures(other, run) == other
 
 
 def test_after_other_cuts_all_is_trained_again_and_the_old_is_kept(project: tuple[ProjectResult, str], photographs: Path, tmp_path: Path) -> None:

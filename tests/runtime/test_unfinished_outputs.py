@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mitlgan.errors import ResourceError
+from mitlgan.runtime.files import ensure_folder, write_atomically
 from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
 
@@ -25,13 +26,60 @@ def test_nothing_of_a_failed_command_stays(error: BaseException, tmp_path: Path,
 
 def test_what_a_command_has_finished_stays(tmp_path: Path) -> None:
     with remove_if_failed(tmp_path / "a"):
-        (tmp_path / "a").touch()
+        write_atomically(tmp_path / "a", "whole")
     assert (tmp_path / "a").exists()
 
 
 def _write_and_raise(error: BaseException) -> None:
-    Path("new/deep").mkdir(parents=True)
-    Path("absent").mkdir()
-    for file in ("new/deep/a", "old/b", "new.png", "link/c", "absent/../d"):
-        Path(file).touch()
+    ensure_folder(Path("new/deep"))
+    for file in ("new/deep/a", "old/b", "new.png", "old.png", "link/c", "absent/../d"):
+        write_atomically(Path(file), "half")
+    ensure_folder(Path("new/inner"), root=Path("new"))
     raise error
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_files_of_others_stay_with_their_folder(is_new: bool, tmp_path: Path) -> None:
+    """Put there while the command ran: beside its files, in a folder of its own making, and in the place of a file that it had written."""
+    out = tmp_path / "parent" / "results"
+    if not is_new:
+        out.mkdir(parents=True)
+
+    def write() -> None:
+        for name in ("0.png", "1.png", "layers/fg/0.png", "empty/0.png"):
+            write_atomically(out / name, "picture")
+        (out / "notes.txt").write_text("mine")
+        (out / "layers" / "card.md").write_text("of another command")
+        (out / "1.png").unlink()
+        (out / "1.png").write_text("mine, too")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), remove_if_failed(out, tmp_path / "results-grid.png"):
+        write()
+    assert {path.relative_to(out).as_posix(): path.read_text() for path in out.rglob("*") if path.is_file()} == {
+        "notes.txt": "mine", "layers/card.md": "of another command", "1.png": "mine, too"
+    }  # fmt: skip
+    assert sorted(path.name for path in out.iterdir()) == ["1.png", "layers", "notes.txt"]
+
+
+def test_folders_made_for_the_outputs_go_and_what_else_was_written_stays(tmp_path: Path) -> None:
+    def write() -> None:
+        write_atomically(tmp_path / "new" / "deep" / "a", "half")
+        write_atomically(tmp_path / "cache" / "whole", "of use to the next call")
+        raise ValueError("bug")
+
+    with pytest.raises(ValueError, match="bug"), remove_if_failed(tmp_path / "new" / "deep" / "a"):
+        write()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["cache", "whole"]
+
+
+def test_an_outer_command_removes_what_an_inner_one_has_finished(tmp_path: Path) -> None:
+    def write() -> None:
+        with remove_if_failed(tmp_path / "a"):
+            write_atomically(tmp_path / "a", "whole")
+        assert (tmp_path / "a").exists()
+        raise ValueError("bug")
+
+    with pytest.raises(ValueError, match="bug"), remove_if_failed(tmp_path / "a", tmp_path / "b"):
+        write()
+    assert not list(tmp_path.iterdir())

@@ -18,6 +18,7 @@ from mitlgan.artifacts.card import read_card, read_weights_hash
 from mitlgan.artifacts.load_save import load_network
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.safetensors_io import read_tensors
+from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import Stopped
 from mitlgan.networks import Network
 from mitlgan.networks.resample import resize_image
@@ -25,6 +26,7 @@ from mitlgan.recipe import Recipe, as_dict, ladder_steps, parse_recipe, with_ove
 from mitlgan.runtime.progress import ignore_message
 from mitlgan.stages import training_run
 from mitlgan.stages.initial_critic import load_initial_critic, load_trained_critic
+from mitlgan.stages.ladder import step_folder
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import finish_at_checkpoint, resume
 from mitlgan.training.checkpoint import list_checkpoints
@@ -290,3 +292,27 @@ def test_a_transfer_goes_on_with_the_critic_of_the_last_step(straight: Run, pack
                               critic__dropout=None, transfer={"freeze": 0})  # fmt: skip
     start = artifact_of(straight)
     assert artifact_of(pretrain(transfer, tiny_runs.run_context(tmp_path), start=start, critic=straight.path)).is_file()
+
+
+def replace_pictures(source: Path) -> None:
+    """Put another pack in the place of one."""
+    tiny_runs.pack(source, count=10, seed=2, size_px=32)
+
+
+def test_a_run_that_grows_on_other_pictures_names_both(straight: Run, tmp_path: Path) -> None:
+    """The hash of the same pictures is another one at each size; that alone is no change."""
+    assert "sets" not in read_card(artifact_of(straight)).data
+    assert not read_card(artifact_of(straight)).notes
+    source = tiny_runs.pack(tmp_path / "bg.npy", size_px=32)
+    with pytest.MonkeyPatch.context() as patch:
+        tiny_runs.before_step(patch, lambda _: replace_pictures(source), at=2)
+        run = pretrain(recipe(source), tiny_runs.run_context(tmp_path))
+    card = read_card(artifact_of(run))
+    assert [(entry["count"], entry["from_iteration"]) for entry in card.data["sets"]] == [(12, 0), (10, FIRST_OF_STEP[1])]
+    assert card.notes == f"trained on 12 pictures to {FIRST_OF_STEP[1] * KIMG:g} kimg, then on 10"
+    assert card.data["content_sha256"] == card.data["sets"][-1]["content_sha256"] == open_recipe_data(run.load_recipe()).content_sha256
+    assert read_card(step_folder(run.path, SIZES[0]) / "generator.safetensors").data.get("sets") is None
+    later = tiny_runs.run_context(tmp_path)
+    resume(run.path, later)
+    assert "12 (" in tiny_runs.said(later)
+    assert read_card(artifact_of(run)).data == card.data

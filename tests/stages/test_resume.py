@@ -12,12 +12,16 @@ import torch
 from helpers import tiny_runs
 from helpers.short_exports import IMAGES_OF_USERS
 
+from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.safetensors_io import read_header, read_tensors, write_tensors
 from mitlgan.errors import ArtifactError, Stopped, UsageError
 from mitlgan.networks import batchnorm
+from mitlgan.report.run_files import write_run_files
+from mitlgan.report.run_report import write_run_report
 from mitlgan.runtime.json_files import read_jsonl
 from mitlgan.stages import training_run
 from mitlgan.stages.context import RunContext
+from mitlgan.stages.existing_runs import warn_if_data_changed
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import resume
 from mitlgan.training.checkpoint import list_checkpoints
@@ -82,6 +86,64 @@ def test_changed_pictures_are_warned_of(environment: RunContext, tmp_path: Path)
     sums = [json.loads(source.with_suffix(".json").read_text())["content_sha256"], read_header(list_checkpoints(run.path)[0])["data_sha256"]]
     assert f"the pictures changed since this run began: 12 ({sums[1][:12]}) then, 10 ({sums[0][:12]}) now" in tiny_runs.said(environment)
     assert run.read_status()["state"] == "done"
+
+
+CHANGES = [  # pictures of each stretch, what is trained in it in iterations -> which sets the card names, and the words of its note
+    (["a", "a"], [1, 1], ["a"], ""),
+    (["a", "b"], [1, 1], ["a", "b"], "trained on 12 pictures to 0.008 kimg, then on 10"),
+    (["a", "b", "b"], [1, 1, 1], ["a", "b"], "trained on 12 pictures to 0.008 kimg, then on 10"),
+    (["a", "b", "a"], [1, 1, 1], ["a", "b", "a"], "trained on 12 pictures to 0.008 kimg, then on 10 to 0.016 kimg, then on 12"),
+    (["a", "b", "c"], [1, 2, 1], ["a", "b", "c"], "trained on 12 pictures to 0.008 kimg, then on 10 to 0.024 kimg, then on 11"),
+    (["a", "b", "a"], [1, 0, 1], ["a"], ""),  # nothing was trained on b
+    (["a", "b"], [1, 0], ["a"], ""),
+    (["b", "a"], [0, 1], ["a"], ""),
+]
+
+
+@pytest.mark.parametrize(("sets", "lengths", "expected", "note"), CHANGES)
+def test_every_set_of_pictures_that_a_run_was_trained_on_stays_in_its_record(
+    environment: RunContext, tmp_path: Path, sets: list[str], lengths: list[int], expected: list[str], note: str
+) -> None:
+    counts = {"a": 12, "b": 10, "c": 11}
+    source, sums, said = tmp_path / "bg.npy", dict[str, str](), []
+    run: Run | None = None
+    for name, updates in zip(sets, lengths, strict=True):
+        tiny_runs.pack(source, count=counts[name], seed=counts[name])
+        sums[name] = json.loads(source.with_suffix(".json").read_text())["content_sha256"]
+        context = tiny_runs.run_context(environment.root)
+        if run is None:
+            run = pretrain(tiny_runs.recipe("bg", source, updates=max(updates, 1)), context) if updates else _untrained(source, context)
+        else:
+            resume(run.path, context, more_kimg=updates * tiny_runs.PER_UPDATE / 1000)
+        said.append(tiny_runs.said(context))
+    assert run is not None
+    card, header = json.loads((run.path / "card.json").read_text()), read_header(list_checkpoints(run.path)[-1])
+    assert card["notes"] == note
+    assert (card["data"]["content_sha256"], card["data"]["count"]) == (sums[expected[-1]], counts[expected[-1]])
+    assert [entry["content_sha256"] for entry in card["data"].get("sets", [])] == [sums[name] for name in expected if len(expected) > 1]
+    assert read_card(list_checkpoints(run.path)[-1]).data == read_card(run.path / "generator.safetensors").data
+    assert ("data_sets" in header) == ("sets" in card["data"]) == bool(note)
+    write_run_files(run)
+    write_run_report(run.path)
+    assert all(note in (run.path / name).read_text() for name in ("report.html", "hyperparameters.md"))
+    before = sums[sets[0]]
+    assert all((f"since this run began: {counts[sets[0]]} ({before[:12]}) then" in text) == (note != "") for text in said[1:] if note)
+    later = tiny_runs.run_context(environment.root)
+    warn_if_data_changed(run, run.load_recipe(), later.reporter.say)
+    assert ("pictures changed" in tiny_runs.said(later)) == (expected != [sets[-1]])
+
+
+def _untrained(source: Path, context: RunContext) -> Run:
+    """A run that was stopped before its first iteration."""
+    with pytest.MonkeyPatch.context() as patch:
+        tiny_runs.before_step(patch, _raise_stopped, at=0)
+        with pytest.raises(Stopped):
+            pretrain(tiny_runs.recipe("bg", source, updates=1), context)
+    return tiny_runs.only_run(context.root)
+
+
+def _raise_stopped(_: object) -> None:
+    raise Stopped("stopped", signal.SIGINT)
 
 
 @pytest.mark.parametrize("clock", ["wall", "cpu"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from mitlgan.data.splits import training_source
 from mitlgan.errors import DataError, translate_resource_faults
 from mitlgan.images.encode import encode_dataset_png
 from mitlgan.images.pixels import to_uint8
+from mitlgan.runtime.files import translate_disk_errors, write_atomically
 from mitlgan.runtime.output_folders import write_unless_other
 from mitlgan.runtime.progress import ProgressCallback, Say, ignore_message, ignore_progress
 
@@ -70,7 +72,7 @@ class Warp:
 def augment_pictures(
     spec: str | Path, out: Path, settings: AugmentSettings, progress: ProgressCallback = ignore_progress, say: Say = ignore_message
 ) -> dict[str, Any]:
-    """Write `factor` PNG copies of each picture of a set and its matte; an interrupted call can be resumed.
+    """Write `factor` PNG copies of each picture of a set and its matte; an interrupted call can be resumed, and files that are gone are made again.
 
     Args:
         spec: See `open_source`; if it has split folders, its training pictures are used. Transparency is kept.
@@ -94,6 +96,7 @@ def augment_pictures(
     header = {"work": "augment", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": asdict(settings)}
     with open_journal(out, header) as journal:
         done = len(journal.lines)
+        _restore_missing(source, out, settings, journal.lines, say)
         results = in_order(source.iterate(source.entries[done:]), partial(_augment, settings))
         for number, (_, (record, files)) in enumerate(results, start=done + 1):
             for name, content in files.items():
@@ -110,6 +113,34 @@ def augment_pictures(
         sums = {key: sum(line[key] for line in journal.lines) for key in ("made", "mattes")}
         counts = {"pictures": len(journal.lines) - len(bad), **sums, "unreadable": len(bad)}
         return {**counts, "skipped": skipped + left.skipped(), "leftovers": left.to_json()}
+
+
+def _restore_missing(source: ImageSource, out: Path, settings: AugmentSettings, lines: Sequence[Mapping[str, Any]], say: Say) -> None:
+    """Make the files again that an earlier call made and that are gone, with the same bytes.
+
+    Raises:
+        DataError: A picture cannot be read as it was then.
+    """
+    with translate_disk_errors(out):
+        names = {path.name for path in out.iterdir()}
+    expected = [{file for copy in range(line["made"]) for file in _file_names(line["name"], copy, with_matte=bool(line["mattes"]))} for line in lines]
+    line_of = {line["name"]: line for line, files in zip(lines, expected, strict=True) if files - names}
+    gone = [entry for entry in source.entries[: len(lines)] if entry.name in line_of]
+    restored = 0
+    for entry, (record, files) in in_order(source.iterate(gone), partial(_augment, settings)):
+        if record != line_of[entry.name]:
+            raise DataError(f"SRC {source.spec}: {entry.name!r} is not as it was when its copies were made, and some of these are gone; remove {out}")
+        for name in files.keys() - names:
+            write_atomically(out / name, files[name])
+            restored += 1
+    if restored:
+        say(f"{restored:,} files of an earlier call were gone from {out} and are made again")
+
+
+def _file_names(name: str, copy: int, *, with_matte: bool) -> list[str]:
+    """Return the names of the files of one copy of a picture: the picture's, and its matte's if it has one."""
+    stem = f"{output_stem(name)}-{copy:02d}"
+    return [f"{stem}.png", *([f"{stem}{MATTE_SUFFIX}"] if with_matte else [])]
 
 
 def _describe_bare(source: ImageSource) -> list[str]:
@@ -191,10 +222,8 @@ def _make_copies(settings: AugmentSettings, name: str, decoded: DecodedImage, ma
         if copy:
             floats = layers.to(torch.float32) / 127.5 - 1
             planes = to_uint8(warp(floats, draw_warp(settings, name, copy), edge=edge))
-        stem = f"{output_stem(name)}-{copy:02d}"
-        files[f"{stem}.png"] = _png(planes[:4] if alpha else planes[:3])
-        if matte is not None:
-            files[f"{stem}{MATTE_SUFFIX}"] = _png(planes[-1:])
+        parts = [planes[:4] if alpha else planes[:3], *([] if matte is None else [planes[-1:]])]
+        files |= zip(_file_names(name, copy, with_matte=matte is not None), map(_png, parts), strict=True)
     note = {"note": decoded.note} if decoded.note else {}
     return {"name": name, "made": settings.factor, "mattes": 0 if matte is None else settings.factor, "reason": "", **note}, files
 

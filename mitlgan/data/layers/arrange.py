@@ -15,7 +15,7 @@ from mitlgan.data.kept_splits import KeptSplits
 from mitlgan.data.layers.holdout import HoldoutSize, Photograph, SplitAssignment, assign_splits, augmented_families
 from mitlgan.data.sources.split_folders import SPLITS
 from mitlgan.data.splits import UNASSIGNED_REASON
-from mitlgan.errors import UsageError
+from mitlgan.errors import DataError, UsageError, raise_resource_fault
 from mitlgan.runtime.files import translate_disk_errors, write_json
 
 FOLDERS = ("fg", "bg", "scene", "set-aside")
@@ -39,11 +39,25 @@ class ManualChoices:
 
     @classmethod
     def read(cls, out: Path) -> ManualChoices:
-        """Read the choices of an earlier call; empty if there was none."""
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            values = json.loads((out / CHOICES_FILE).read_text(encoding="utf-8"))
-            return cls(frozenset(values["exclude"]), frozenset(values["keep"]))
-        return cls()
+        """Read the choices of an earlier call; empty if there was none.
+
+        Raises:
+            DataError: They cannot be read: without them, pictures that the user has excluded would be used again.
+        """
+        path = out / CHOICES_FILE
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            lists = [values["exclude"], values["keep"]]
+            if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists):
+                raise TypeError
+        except FileNotFoundError:
+            return cls()
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise_resource_fault(error, str(path))
+            raise DataError(
+                f"{path}: what was chosen by --exclude and --keep cannot be read; remove the file, and give every --exclude and --keep again"
+            ) from None
+        return cls(*map(frozenset, lists))
 
     def updated(self, exclude: Iterable[str], keep: Iterable[str]) -> ManualChoices:
         """Return the choices after a later call, whose choices win; `exclude` wins over `keep` of the same call."""

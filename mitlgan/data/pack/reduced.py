@@ -51,6 +51,12 @@ def reduced_pack(pack: ImagePack, size_px: int) -> ImagePack:
     return reduced.with_backdrop(pack.backdrop)
 
 
+def whole_sha256(pack: ImagePack) -> str:
+    """Return the hash of the pictures that a pack was reduced from; its own if it was not reduced."""
+    made_by = pack.manifest.get("made_by")
+    return str(made_by["from_sha256"]) if isinstance(made_by, dict) and made_by.get("command") == "reduce" else pack.content_sha256
+
+
 def average_pixels(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     """Return the rounded average of each square of `factor` pixels: (N, C, H, W) to (N, C, H / factor, W / factor)."""
     count, channels, height, width = pixels.shape

@@ -6,6 +6,7 @@ import hashlib
 import os
 import tarfile
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -76,7 +77,7 @@ def open_source(spec: str | Path, option: str = "SRC") -> ImageSource:
         option: How error messages name it.
 
     Raises:
-        DataError: The source is missing, empty, or an unsafe archive.
+        DataError: The source is missing, empty, or an unsafe archive, or two of its pictures have one printable name.
     """
     if not str(spec):
         raise DataError(f"{option}: is empty; name a folder of pictures, or an archive")
@@ -85,6 +86,9 @@ def open_source(spec: str | Path, option: str = "SRC") -> ImageSource:
     if not source.entries:
         rest = "; ".join(["", *source.leftovers.describe()])
         raise DataError(f"{option} {source.spec}: no pictures in it{rest}; {_way_out(path, source.leftovers.others)}")
+    alike = [name for name, count in Counter(entry.name for entry in source.entries).items() if count > 1]
+    if alike:  # one of bytes that are no text, the other of how these are printed
+        raise DataError(f"{option} {source.spec}: two of its files are printed as {alike[0]!r} and cannot be told apart by name; rename one of them")
     return source
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,6 +120,34 @@ def test_stopped_it_goes_on(tmp_path: Path) -> None:
         augment_pictures(place, tmp_path / "cut", AugmentSettings(), stop)
     augment_pictures(place, tmp_path / "cut", AugmentSettings())
     assert content(tmp_path / "cut") == content(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_files_that_are_gone_are_made_again_and_the_others_left_alone(stopped: bool, tmp_path: Path) -> None:
+    place, out, said = images.fill(tmp_path / "in", 3), tmp_path / "out", list[str]()
+    Image.new("L", Image.open(place / "0000.png").size, 90).save(matte_beside(place / "0000.png"))
+    (place / "bad.png").write_bytes((place / "0000.png").read_bytes()[:60])
+
+    def stop(done: int, _: int) -> None:
+        if stopped and done == 3:
+            raise Killed
+
+    with suppress(Killed):
+        augment_pictures(place, out, AugmentSettings(factor=2), stop)
+    first = content(out)
+    for name in list(first)[::2]:
+        (out / name).unlink()
+    kept = list(first)[1]
+    (out / kept).write_bytes(b"edited by the user")
+    again = augment_pictures(place, out, AugmentSettings(factor=2), say=said.append)
+    whole = augment_pictures(place, tmp_path / "whole", AugmentSettings(factor=2))
+    assert content(out) == content(tmp_path / "whole") | {kept: b"edited by the user"}
+    assert again == whole
+    assert len(content(out)) == again["made"] + again["mattes"] == 8
+    assert f"{len(list(first)[::2])} files of an earlier call were gone from {out} and are made again" in said
+    said.clear()
+    augment_pictures(place, out, AugmentSettings(factor=2), say=said.append)
+    assert not [line for line in said if "gone" in line]
 
 
 SHAPES = [(2, 2), (128, 128), (160, 90), (100, 400), (512, 64), (1000, 100), (9, 700)]

@@ -310,3 +310,19 @@ class TestDamagedAndJoinedArchives:
         source = open_source(tarred(tmp_path / "a.tar", {"a.png": PICTURE, "z.zip": inner}, mode))
         assert [(entry.name, entry.read()) for entry in source.entries] == [("a.png", PICTURE)]
         assert [leftover.name for leftover in source.leftovers.named] == ["z.zip"]
+
+
+def test_two_files_that_are_printed_alike_are_refused(tmp_path: Path) -> None:
+    """One of bytes that are no text, one that is called as these are printed."""
+    place = images.fill(tmp_path / "in", 1)
+    content = (place / "0000.png").read_bytes()
+    names = [os.fsdecode(b"\xff\xfe.png"), "\\xff\\xfe.png"]
+    for name in names:
+        (place / name).write_bytes(content)
+    with pytest.raises(DataError) as refused:
+        open_source(place, "PHOTOS")
+    assert str(refused.value) == (
+        f"PHOTOS {place}: two of its files are printed as '\\\\xff\\\\xfe.png' and cannot be told apart by name; rename one of them"
+    )
+    (place / names[0]).unlink()
+    assert [entry.name for entry in open_source(place).entries] == ["0000.png", names[1]]

@@ -18,7 +18,8 @@ from mitlgan.errors import ArtifactError
 from mitlgan.networks import Composer, Generator, Network
 from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import as_dict, shipped_folder
-from mitlgan.runtime.files import require_writable, write_json
+from mitlgan.runtime.files import write_json
+from mitlgan.runtime.output_folders import require_writable
 from mitlgan.version import __version__
 
 CARD_FILE = "card.json"

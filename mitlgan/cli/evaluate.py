@@ -52,7 +52,7 @@ def evaluate(
     Fréchet distance, KID, precision, recall, density and coverage; with --separation also how well layers stay apart.
     """
     from mitlgan.runtime.distributed import join_world
-    from mitlgan.runtime.files import require_writable
+    from mitlgan.runtime.output_folders import require_writable
     from mitlgan.runtime.progress import ignore_message
     from mitlgan.stages.evaluate import evaluate_artifact, record_evaluation
 

@@ -68,7 +68,7 @@ def check_places(artifact: Path, picture: Path | None, *, records: bool) -> None
         MitlganError: One of them cannot.
     """
     from mitlgan.artifacts.load_save import check_card
-    from mitlgan.runtime.files import require_writable
+    from mitlgan.runtime.output_folders import require_writable
 
     if records:
         check_card(artifact)

@@ -270,12 +270,6 @@ def ensure_folder(path: Path, *, root: Path | None = None) -> None:
             probe.unlink(missing_ok=True)
 
 
-def require_writable(path: Path) -> None:
-    """Check, before the work that makes a file, that its folder, or the nearest one above it that exists, can be written; see `ensure_folder`."""
-    with translate_disk_errors(path):
-        ensure_folder(next(folder for folder in path.absolute().parents if folder.exists()))
-
-
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
     """Lock a folder for this process during the context; the system releases the lock however the process ends.

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from mitlgan.errors import UsageError
-from mitlgan.runtime.files import translate_disk_errors, write_atomically
+from mitlgan.runtime.files import ensure_folder, translate_disk_errors, write_atomically
 
 OTHER_PROGRAMS_FILES = ("Thumbs.db", "desktop.ini")
 """What file managers put into any folder, next to hidden files."""
@@ -57,3 +57,9 @@ def write_unless_other(path: Path, content: bytes, option: str) -> None:
             return
         raise UsageError(f"{option} {path}: is another file than the one that is to be written there; move it away, or give another folder")
     write_atomically(path, content)
+
+
+def require_writable(path: Path) -> None:
+    """Check, before the work that makes a file, that its folder, or the nearest one above it that exists, can be written; see `ensure_folder`."""
+    with translate_disk_errors(path):
+        ensure_folder(next(folder for folder in path.absolute().parents if folder.exists()))

@@ -28,7 +28,6 @@ from mitlgan.runtime.files import (
     open_temporary,
     read_bytes,
     remove_temporary_files,
-    require_writable,
     translate_disk_errors,
     write_atomically,
     write_json,
@@ -295,20 +294,6 @@ def test_row_5_disk_full(small_disk: Path) -> None:
 
 
 # Row 6
-
-
-def test_row_6_a_file_can_be_checked_before_it_is_made(tmp_path: Path) -> None:
-    require_writable(tmp_path / "a.png")
-    require_writable(tmp_path / "new" / "folder" / "a.png")
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / "file").touch()
-    with pytest.raises(ResourceError, match=f"^{tmp_path}/file: cannot be written"):
-        require_writable(tmp_path / "file" / "a.png")
-    with unprivileged() as folder:
-        folder.chmod(0o555)
-        for path in (folder / "a.png", folder / "new" / "a.png"):
-            with pytest.raises(ResourceError, match=f"^{folder}: cannot be written"):
-                require_writable(path)
 
 
 def test_row_6_folder_that_cannot_be_written() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers.unprivileged import unprivileged
 
-from mitlgan.errors import UsageError
-from mitlgan.runtime.output_folders import find_visible_file, require_empty_folder, write_unless_other
+from mitlgan.errors import ResourceError, UsageError
+from mitlgan.runtime.output_folders import find_visible_file, require_empty_folder, require_writable, write_unless_other
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,17 @@ def test_a_file_is_written_unless_another_is_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^--out .*a\.png: is another file than the one that is to be written there; move it away, or give another"):
         write_unless_other(path, b"own", "--out")
     assert path.read_bytes() == b"mine"
+
+
+def test_row_6_a_file_can_be_checked_before_it_is_made(tmp_path: Path) -> None:
+    require_writable(tmp_path / "a.png")
+    require_writable(tmp_path / "new" / "folder" / "a.png")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(ResourceError, match=f"^{tmp_path}/file: cannot be written"):
+        require_writable(tmp_path / "file" / "a.png")
+    with unprivileged() as folder:
+        folder.chmod(0o555)
+        for path in (folder / "a.png", folder / "new" / "a.png"):
+            with pytest.raises(ResourceError, match=f"^{folder}: cannot be written"):
+                require_writable(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +26,9 @@ from mitlgan import networks
 from mitlgan.artifacts.card import LayerCard, make_card
 from mitlgan.artifacts.load_save import save_network
 from mitlgan.recipe import ComposerRecipe, DenseTranslatorRecipe, Recipe, ThesisCriticRecipe, ThesisGeneratorRecipe
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets background jobs ignore it, and `nohup` the next
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 LONGEST_FIRST = (
     "test_readme.py", "project/test_make.py", "cli/test_train.py", "compare/test_evaluator.py", "gpu/test_session.py", "stages/test_ladder_runs.py",

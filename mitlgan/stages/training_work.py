@@ -24,6 +24,8 @@ from mitlgan.training.augmentation import ADAPTATION_INTERVAL
 from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.setup import TrainingCost
 
+COUNTED = "counted"
+"""Name of the recipes of which work is counted."""
 COUNTED_BATCH = 2
 """Images of an update that is counted; each further one costs as much."""
 WITHOUT_END_KIMG = 1e6
@@ -74,7 +76,7 @@ def _cost(recipe: Recipe, layers: tuple[tuple[str, GeneratorSpec], ...]) -> Trai
 def _without_length(recipe: Recipe) -> Recipe:
     """Return what decides the work of a recipe; recipes that differ in the rest are counted once."""
     training = {"batch": COUNTED_BATCH, "kimg": WITHOUT_END_KIMG, "shared_fakes": recipe.training.shared_fakes}
-    return with_overrides(recipe, name="counted", seed=0, transfer=None, data={}, training=training)
+    return with_overrides(recipe, name=COUNTED, seed=0, transfer=None, data={}, training=training)
 
 
 @functools.cache

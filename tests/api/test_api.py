@@ -129,6 +129,7 @@ def test_composition_gives_the_bytes_of_the_stage(packs: dict[str, Path], pretra
     assert len(list_runs(tmp_path / "runs", "compose")) == 1
 
 
+@pytest.mark.slow
 def test_the_stages_follow_each_other_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     tiny = {"training.kimg": 0.02}

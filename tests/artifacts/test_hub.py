@@ -220,7 +220,7 @@ def test_a_hub_folder_holds_card_weights_and_a_readme_with_metadata(artifacts: d
     assert {"gan", "composer", "32px"} <= set(metadata["tags"])
     assert '"hf://OWNER/NAME"' in text
     assert "![samples](samples.png)" in text
-    with pytest.raises(UsageError, match=r"^--out .*upload: exists already"):
+    with pytest.raises(UsageError, match=r"^out .*upload: exists already"):
         mitlgan.export(artifact, "hub-folder", tmp_path / "upload")
     shutil.rmtree(folder)
 
@@ -256,7 +256,7 @@ def test_an_artifact_without_a_licence_gets_one_when_it_is_exported(artifacts: d
     licensed = mitlgan.load(folder)
     assert (licensed.card.licence, licensed.tensors_sha256) == ("CC-BY-4.0", artifact.tensors_sha256)
     assert "| licence of the weights | CC-BY-4.0 |" in mitlgan.export(artifact, "card", tmp_path / "card.md", licence="CC-BY-4.0").read_text()
-    with pytest.raises(UsageError, match=r"^--licence MIT: the artifact has a licence already, CC-BY-4.0"):
+    with pytest.raises(UsageError, match=r"^licence MIT: the artifact has a licence already, CC-BY-4.0"):
         mitlgan.export(licensed, "hub-folder", tmp_path / "other", licence="MIT")
     for licence in ("", "x" * 201):
         with pytest.raises(UsageError, match=rf"^--licence: {len(licence)} characters"):

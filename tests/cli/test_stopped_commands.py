@@ -83,7 +83,7 @@ def assert_saved(run: Run) -> None:
     assert checkpoint[1]["counters"]["iteration"] == len(list(read_jsonl(run.stats_file)))
 
 
-@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("output", ["pipe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("full", "terminal"))])
 def test_a_training_outlives_its_output(output: str, train: Callable[..., tuple[subprocess.Popen[str], Run]]) -> None:
     """`2>&1 | head`, a log on a full disk, a terminal that was closed: its first line cannot be written already."""
     descriptor = OUTPUTS[output]()
@@ -94,6 +94,7 @@ def test_a_training_outlives_its_output(output: str, train: Callable[..., tuple[
     assert_saved(run)
 
 
+@pytest.mark.slow
 def test_a_training_under_nohup_outlives_its_terminal(train: Callable[..., tuple[subprocess.Popen[str], Run]]) -> None:
     process, run = train(subprocess.PIPE, subprocess.PIPE, ignored=signal.SIGHUP)
     process.send_signal(signal.SIGHUP)
@@ -104,7 +105,7 @@ def test_a_training_under_nohup_outlives_its_terminal(train: Callable[..., tuple
     assert_saved(run)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, *(pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGHUP, signal.SIGINT))])
 @pytest.mark.parametrize("work", ["sample", "pack"])
 def test_a_signal_leaves_nothing_half_written(work: str, number: signal.Signals, folder: Path, artifacts: dict[str, Path]) -> None:
     if work == "sample":
@@ -125,6 +126,7 @@ def test_a_signal_leaves_nothing_half_written(work: str, number: signal.Signals,
     assert set(folder.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_a_home_folder_that_cannot_be_written_is_not_talked_about(packs: dict[str, Path], folder: Path) -> None:
     """Matplotlib, which draws what a run leaves, does."""
     Path("short.toml").write_text(to_toml(tiny_runs.recipe("fg", packs["fg"], updates=1)))

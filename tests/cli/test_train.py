@@ -258,7 +258,7 @@ def endless(folder: Path, packs: dict[str, Path]) -> Iterator[tuple[Popen[str], 
     process.communicate()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow)])
 def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(
     endless: tuple[Popen[str], Run], number: signal.Signals, code: int, command: Command
 ) -> None:

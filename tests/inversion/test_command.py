@@ -85,7 +85,7 @@ def test_a_folder_gives_one_latent_each_and_the_mean(folder: Path, monkeypatch: 
     (["pictures/one.png", "--out", "x.png"], 2, "--out x.png: ends like a picture; name a .json file or a folder"),
     (["pictures/one.png", "pictures", "--out", "x"], 2, "IMAGE: two pictures have one name"),
     (["none.png"], 3, "none.png: cannot be read"), (["a.safetensors"], 3, "a.safetensors: not a picture of an allowed format"),
-    (["pictures/one.png", "--restarts", "9", "--starts", "3"], 2, "restarts: 9 in each of 3 attempts are more than the 3 starts"),
+    (["pictures/one.png", "--restarts", "9", "--starts", "3"], 2, "--restarts: 9 in each of 3 attempts are more than the 3 starts"),
     (["pictures/one.png", "--perceptual", "1", "--extractor", "nothing"], 2, "--extractor nothing: unknown"),
 ])  # fmt: skip
 def test_invalid_arguments_are_refused(

@@ -134,7 +134,7 @@ def test_a_finished_project_does_nothing_twice(project: tuple[ProjectResult, str
     assert len(list_runs(result.out / "runs")) == 5
 
 
-@pytest.mark.parametrize("is_copy", [True, False])
+@pytest.mark.parametrize("is_copy", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_project_that_was_moved_or_copied_goes_on_with_what_is_trained_and_its_own_pictures(
     is_copy: bool, project: tuple[ProjectResult, str], photographs: Path, tmp_path: Path
 ) -> None:

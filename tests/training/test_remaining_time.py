@@ -17,7 +17,7 @@ from mitlgan.runtime.distributed import World
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import resume
 from mitlgan.stages.training_speed import open_loop
-from mitlgan.stages.training_work import costs_from
+from mitlgan.stages.training_work import COUNTED, costs_from
 from mitlgan.training import loop
 from mitlgan.training.counters import Counters
 from mitlgan.training.loop import TrainingLoop
@@ -116,6 +116,8 @@ def test_the_status_of_a_ladder_counts_the_sizes_to_come(tmp_path: Path, monkeyp
 
     def noting(self: TrainingLoop, *given: Any) -> None:
         begin(self, *given)
+        if self.recipe.name == COUNTED:
+            return
         stretches.append(stretches_from(self.recipe, self.setup))
         monkeypatch.setattr(self.stopwatch, "lap", lambda: lap(self))
 

@@ -75,13 +75,16 @@ SOURCES: dict[str, Callable[[Path], list[Path]]] = {
     "folder and zip with splits": lambda here: [split_folder(here / "a", ".", first=200), zipped(split_folder(here / "b", "train", "test"))],
 }
 
+QUICK = ("three splits", "zip with splits", "list", "two sets")
+"""Those of the usual tests; the others take half a minute together."""
+
 
 def commands(verdict: list[tuple[str, bool]]) -> list[list[str]]:
     lines = dict.fromkeys(match.group() for text, _ in verdict if (match := COMMAND.search(text)))
     return [shlex.split(line) for line in lines]
 
 
-@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize("kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in SOURCES])
 def test_every_command_that_is_advised_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     pytest.importorskip("cv2")
     (tmp_path / "here").mkdir()

@@ -31,8 +31,6 @@ SCALE = 0.005
 SIZE_PX = 32
 SHORT_EXPORTS = "from mitlgan.networks import batchnorm; batchnorm.RECALIBRATION_BATCHES = 1"
 
-pytestmark = pytest.mark.timeout(600)  # a minute of one core, which other processes may want, too
-
 
 def test_it_is_kept_clean() -> None:
     nbformat.validate(json.loads(TOUR.read_text(encoding="utf-8")))
@@ -109,6 +107,8 @@ def leaves(value: Any) -> Iterator[float]:
         yield value
 
 
+@pytest.mark.slow  # a minute of one core
+@pytest.mark.timeout(600)
 def test_four_stages_were_trained_as_long_as_was_asked(walked: Walked, scene: LoadedArtifact) -> None:
     trained = {name: walked.run("pretrain", name) for name in ("modern-fg", "modern-bg", "wgan")} | {"modern": walked.run("compose", "modern")}
     assert {run.read_state() for run in trained.values()} == {"done"}
@@ -125,6 +125,8 @@ def test_four_stages_were_trained_as_long_as_was_asked(walked: Walked, scene: Lo
         assert made == used.sha256_before == used.sha256_after  # frozen means frozen
 
 
+@pytest.mark.slow  # a minute of one core
+@pytest.mark.timeout(600)
 def test_the_report_holds_every_arm_with_finite_figures(walked: Walked) -> None:
     compared = walked.run("compare", "modern")
     assert compared.report_file is not None
@@ -140,6 +142,8 @@ def test_the_report_holds_every_arm_with_finite_figures(walked: Walked) -> None:
     assert walked.text("compare").splitlines() == [found["verdict"]["headline"], f"The whole report: {compared.report_file.relative_to(walked.folder)}"]
 
 
+@pytest.mark.slow  # a minute of one core
+@pytest.mark.timeout(600)
 def test_layers_and_mattes_are_those_of_the_artifact(walked: Walked, scene: LoadedArtifact) -> None:
     seen = scene.layers(range(8))
     (sheet,) = walked.pictures("layers")
@@ -154,6 +158,8 @@ def test_layers_and_mattes_are_those_of_the_artifact(walked: Walked, scene: Load
     assert walked.text("mattes") == f"Opaque on average: {seen.matte.mean():.2f} of a picture\n"
 
 
+@pytest.mark.slow  # a minute of one core
+@pytest.mark.timeout(600)
 def test_a_held_layer_stays_while_the_other_changes(walked: Walked, scene: LoadedArtifact) -> None:
     rows = [scene.layers({"fg": [5] * 8, "bg": range(8)}), scene.layers({"fg": range(8), "bg": [2] * 8})]
     (picture,) = walked.pictures("hold")
@@ -165,11 +171,15 @@ def test_a_held_layer_stays_while_the_other_changes(walked: Walked, scene: Loade
         assert all((row.layers[free][0] - other).abs().mean() > 0.01 for other in row.layers[free][1:])
 
 
+@pytest.mark.slow  # a minute of one core
+@pytest.mark.timeout(600)
 def test_an_object_walks_and_grows(walked: Walked) -> None:
     (picture,) = walked.pictures("stand")
     assert size_of(picture) == grid_size(4, 1, 3)
 
 
+@pytest.mark.slow  # a minute of one core
+@pytest.mark.timeout(600)
 def test_the_morph_moves_the_foreground_alone_between_its_two_seeds(walked: Walked, scene: LoadedArtifact) -> None:
     frames = mitlgan.interpolate(scene, [5, 9], frames=24, layers=["fg"], ping_pong=True)
     (moving,) = walked.pictures("morph", "gif")

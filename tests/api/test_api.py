@@ -73,6 +73,7 @@ def test_import_is_fast_and_brings_no_torch() -> None:
     assert done.stdout.split() == ["False", "False", "True"]
 
 
+@pytest.mark.slow
 def test_compare_is_called_whether_or_not_its_package_was_imported_before() -> None:
     program = """if True:
         import os, torch, pydantic  # once for the three

@@ -124,6 +124,7 @@ def test_a_finished_run_of_other_pictures_is_told_of_also_side_by_side(
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_warnings_of_a_process_are_passed_on(packs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     few = tiny_runs.pack(tmp_path / "few.npy", count=3)
     training = ArmTraining("baseline", tiny_runs.recipe("scene", few, updates=1))

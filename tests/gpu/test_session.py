@@ -34,6 +34,7 @@ TINY = session.SessionForm(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_tiny_form_runs_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run_here(arguments: Sequence[str]) -> None:
         monkeypatch.setattr(sys, "argv", ["mitlgan", *arguments])

@@ -214,6 +214,7 @@ def test_after_other_cuts_all_is_trained_again_and_the_old_is_kept(project: tupl
     assert (out / "runs").is_dir(), "once"
 
 
+@pytest.mark.slow
 def test_the_printed_commands_do_the_same(
     project: tuple[ProjectResult, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -119,6 +119,7 @@ run_parallel(out, out / "runs", trainings)
 """What sweep, demo and compare do."""
 
 
+@pytest.mark.slow
 def test_trainings_side_by_side_end_with_the_process_that_began_them(tmp_path: Path) -> None:
     source = tiny_runs.pack(tmp_path / "p.npy", count=40)
     recipes = {name: with_overrides(tiny_runs.recipe("scene", source, updates=1e6, checkpoint_iterations=20), name=name) for name in ("one", "two")}

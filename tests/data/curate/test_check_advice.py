@@ -75,8 +75,8 @@ SOURCES: dict[str, Callable[[Path], list[Path]]] = {
     "folder and zip with splits": lambda here: [split_folder(here / "a", ".", first=200), zipped(split_folder(here / "b", "train", "test"))],
 }
 
-QUICK = ("three splits", "zip with splits", "list", "two sets")
-"""Those of the usual tests; the others take half a minute together."""
+QUICK = ("three splits", "zip with splits")
+"""Those of the usual tests; the others take a minute together."""
 
 
 def commands(verdict: list[tuple[str, bool]]) -> list[list[str]]:

@@ -39,13 +39,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+TRAINING = ("compare", "compose", "make", "pretrain")
+"""Functions whose examples train for a while."""
+
+
 def _function(name: str) -> Any:
     """The function itself: where its package was imported before, `mitlgan.compare` is that package, which can be called."""
     value = getattr(mitlgan, name)
     return value if inspect.isfunction(value) else measurements.compare
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in TRAINING else name for name in FUNCTIONS])
 def test_the_example_of_the_docstring_runs(name: str, folder: Path) -> None:
     if name == "split":
         pytest.importorskip("cv2")

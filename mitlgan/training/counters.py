@@ -69,6 +69,10 @@ class Counters:
         seconds = self.seconds - self.step_seconds
         return (self.images_shown - self.step_images) / seconds if seconds > 0 else 0.0
 
+    def at_step_begin(self) -> Counters:
+        """Return the length and time with which the present size of a ladder began; zeros without a ladder."""
+        return replace(self, iteration=self.step_iteration, images_shown=self.step_images, seconds=self.step_seconds, cpu_seconds=self.step_cpu_seconds)
+
     def next_step(self) -> Counters:
         """Return the counters with which the next step of a ladder begins: it has networks of its own, of which nothing is known yet."""
         of_networks = (

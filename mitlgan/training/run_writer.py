@@ -22,7 +22,7 @@ from mitlgan.runtime.json_files import JsonlWriter, read_jsonl
 from mitlgan.runtime.progress import Reporter
 from mitlgan.training.checkpoint import CHECKPOINTS_KEPT, remove_old_checkpoints, save_checkpoint
 from mitlgan.training.counters import Counters
-from mitlgan.training.remaining_time import remaining_seconds, stretches_from
+from mitlgan.training.remaining_time import RecentSpeed, stretches_from
 from mitlgan.training.run_directory import Run
 from mitlgan.training.setup import Callbacks, TrainingSetup
 from mitlgan.training.state import TrainingState
@@ -42,7 +42,7 @@ class RunWriter:
 
     def __init__(self, run: Run, recipe: Recipe, setup: TrainingSetup, world: World, reporter: Reporter, callbacks: Callbacks) -> None:
         self.run, self.recipe, self.setup, self.world, self.reporter, self.callbacks = run, recipe, setup, world, reporter, callbacks
-        self._stretches = stretches_from(recipe, setup)
+        self._speed = RecentSpeed(stretches_from(recipe, setup))
         self._stats: JsonlWriter | None = None
         self._timing: JsonlWriter | None = None
 
@@ -107,7 +107,7 @@ class RunWriter:
             })  # fmt: skip
 
     def write_status(self, state: str, counters: Counters, stats: Mapping[str, Any] | None = None) -> None:
-        """Replace the run's status and show it.
+        """Replace the run's status and show it; the speed is that of the last minutes, at the end that of all the present size.
 
         Args:
             state: One of `run_directory.STATES`.
@@ -117,10 +117,12 @@ class RunWriter:
         if not self.world.is_leader:
             return
         stats = stats or {}
+        self._speed.update(counters)
+        speed = self._speed.images_per_s(counters) if state == "running" else counters.step_images_per_s
         status = {
             "state": state, "command": self.recipe.command, "role": self.recipe.role, "iteration": counters.iteration, "kimg": counters.kimg,
-            "target_kimg": self._whole_recipe().training.kimg, "images_per_s": counters.step_images_per_s,
-            "eta_s": remaining_seconds(self._stretches, counters), "seconds": counters.seconds, "collapsed_at_kimg": counters.collapsed_at_kimg,
+            "target_kimg": self._whole_recipe().training.kimg, "images_per_s": speed,
+            "eta_s": self._speed.remaining_seconds(counters), "seconds": counters.seconds, "collapsed_at_kimg": counters.collapsed_at_kimg,
             "diverged_at_kimg": counters.diverged_at_kimg, "diagnosis": counters.trouble, "nan_skipped": counters.nan_skipped,
             "critic_loss": stats.get("critic_loss"), "generator_loss": stats.get("generator_loss"), **self._size(),
         }  # fmt: skip

@@ -21,7 +21,7 @@ from mitlgan.stages.training_work import COUNTED, costs_from
 from mitlgan.training import loop
 from mitlgan.training.counters import Counters
 from mitlgan.training.loop import TrainingLoop
-from mitlgan.training.remaining_time import Stretch, remaining_seconds, stretches_from
+from mitlgan.training.remaining_time import RECENT_S, RecentSpeed, Stretch, remaining_seconds, stretches_from
 from mitlgan.training.run_directory import Run
 from mitlgan.training.schedule import Schedule
 from mitlgan.training.setup import TrainingCost
@@ -100,6 +100,33 @@ def test_nothing_is_said_before_a_size_was_measured(tmp_path: Path) -> None:
     assert remaining_seconds(stretches[1:], last.next_step()) is None
     assert last.next_step().step_images_per_s == 0
     assert last.step_images_per_s == pytest.approx(1000 / KIMG_S)
+
+
+@pytest.mark.parametrize("clock_share", [1.0, 0.5])
+@pytest.mark.parametrize("is_resumed", [False, True])
+@pytest.mark.parametrize("factor", [6.0, 1 / 6])
+def test_the_speed_is_that_of_the_last_minutes(tmp_path: Path, factor: float, is_resumed: bool, clock_share: float) -> None:
+    """A machine that was busy for hours, or has become so, or another one, is not believed to go on as it was."""
+    stretches = ladder(tmp_path, (40.0, 40.0), (None, None))
+    speed, counters, update_s = RecentSpeed(stretches), Counters(), BATCH / 1000 * KIMG_S
+    left_s = []
+    for images in range(BATCH, 40_000 + BATCH, BATCH):
+        is_later = images > 20_000
+        if is_resumed and images == 20_000 + BATCH:
+            speed = RecentSpeed(stretches)
+            speed.update(counters)
+            assert speed.images_per_s(counters) == pytest.approx(1000 / KIMG_S)  # nothing newer is known yet
+        counters = replace(counters, images_shown=images, seconds=counters.seconds + update_s * (factor if is_later else 1))
+        counters.cpu_seconds = counters.seconds * clock_share
+        speed.update(counters)
+        expected = (1 if not is_later else factor) * (update_s * (40_000 - images) / BATCH + COSTS[1].both * 40 * KIMG_S)
+        measured = speed.remaining_seconds(counters)
+        assert measured is not None
+        left_s.append((images, measured / expected, speed.images_per_s(counters) * KIMG_S / 1000 * (factor if is_later else 1)))
+    late = 20_000 if is_resumed else 20_000 + BATCH * (RECENT_S / (update_s * factor) + 2)
+    settled = [row[1:] for row in left_s if row[0] <= 20_000 or row[0] > late]
+    assert len(settled) > 3200
+    assert settled == [pytest.approx((1, 1)) for _ in settled]
 
 
 def growing(source: Path) -> Recipe:

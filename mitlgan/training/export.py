@@ -42,7 +42,13 @@ def export_run(
         on_end(run)
     counters = state.counters
     whole = recipe if setup.ladder is None else setup.ladder.recipe
-    final = {"state": "done", "target_kimg": whole.training.kimg, "eta_s": 0.0, "diagnosis": counters.trouble}
+    final = {
+        "state": "done",
+        "target_kimg": whole.training.kimg,
+        "eta_s": 0.0,
+        "images_per_s": counters.step_images_per_s,
+        "diagnosis": counters.trouble,
+    }
     account = {key: getattr(counters, key) for key in ("iteration", "kimg", "seconds", "cpu_seconds", "collapsed_at_kimg", "diverged_at_kimg")}
     run.write_status({**run.read_status(), **final, **account})
 

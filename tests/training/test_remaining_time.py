@@ -129,6 +129,21 @@ def test_the_speed_is_that_of_the_last_minutes(tmp_path: Path, factor: float, is
     assert settled == [pytest.approx((1, 1)) for _ in settled]
 
 
+def test_a_finished_run_has_the_mean_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last minutes are no news any more."""
+    laps = iter([50.0, *[1.0] * 99])
+    monkeypatch.setattr("mitlgan.training.stopwatch.Stopwatch.lap", lambda _: Lap(seconds := next(laps), seconds, seconds))
+    monkeypatch.setattr("mitlgan.training.remaining_time.RECENT_S", 2.0)
+    monkeypatch.setattr(loop, "STATUS_INTERVAL_S", -1.0)
+    context = tiny_runs.run_context(tmp_path)
+    run = pretrain(tiny_runs.recipe("bg", tiny_runs.pack(tmp_path / "bg.npy")), context)
+    status = run.read_status()
+    assert status["seconds"] > 50
+    assert status["images_per_s"] == pytest.approx(1000 * status["kimg"] / status["seconds"])
+    assert isinstance(context.reporter, tiny_runs.Listener)
+    assert context.reporter.updates[-1]["images_per_s"] == pytest.approx(tiny_runs.PER_UPDATE)
+
+
 def growing(source: Path) -> Recipe:
     tree = as_dict(tiny_runs.recipe("bg", source, checkpoint_iterations=1, checkpoints_kept=99))
     del tree["training"]["kimg"]

@@ -56,7 +56,7 @@ def measure(path: Path, samples: int, size_px: int | None = None, data: str = "d
         path: Artifact of a foreground or background; with `size_px` any, without it one that draws its parent's pictures larger.
         samples: Number of generated pictures, and maximum number of real ones on each side.
         size_px: Size to which the artifact's own pictures are enlarged by a filter.
-        data: The real pictures; the demo's have 64 px, and are enlarged beyond.
+        data: The real pictures; the demo's are enlarged beyond 128 px.
     """
     artifact = mitlgan.load(path)
     parent, drawing = (artifact.network, None) if size_px else split_child(artifact)
@@ -95,7 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("artifact", type=Path)
     parser.add_argument("--size", type=int, metavar="PX", help="enlarge the artifact's own pictures to this size, by a filter")
-    parser.add_argument("--data", default="demo", help="real pictures; by default the demo's, which have 64 px")
+    parser.add_argument("--data", default="demo", help="real pictures; by default the demo's")
     parser.add_argument("--samples", type=int, default=1000)
     options = parser.parse_args()
     print("\n".join(measure(options.artifact, options.samples, options.size, options.data)))

@@ -33,30 +33,30 @@ def demo_pack(role: str, size_px: int, *, split: str = "train", count: int | Non
     Args:
         role: "fg": objects with premultiplied alpha; "bg": backgrounds; "scene": objects on backgrounds with the matte, no object or panorama of which
             is in the other two.
-        size_px: Height and width; above 64 the pictures are enlarged, and the manifest says so.
+        size_px: Height and width; above 128 the pictures are enlarged, and the manifest says so.
         split: "train", "validation" or "test" for scenes (no pair of object and background is in two of them). Foregrounds have "train" alone,
             backgrounds "train" and "validation", which are those of the scenes.
         count: Number of pictures, the first ones; by default all (fg, bg), or 3000, 2000, 5000 (scenes).
-        resize: Name of the filter that makes `size_px` of the archive's 64 px.
+        resize: Name of the filter that makes `size_px` of the archive's 64 px, beyond them of its 128.
 
     Raises:
         UsageError: There is no such role, split, size, count or filter.
     """
     _check(role, size_px, split, resize)
     available = SCENE_COUNTS[split] if role == "scene" else len(archive.list_pool(POOLS[role, split]))
-    count = available if count is None else count
+    count, px = available if count is None else count, archive.archive_px(size_px)
     if count < 1 or (role != "scene" and count > available):
         raise UsageError(f"count: {count} demo pictures asked; {role} has 1 to {available}")
     made_by = {
         "command": "demo",
         "version": RECIPE_VERSION,
-        "archive_sha256": archive.archive_sha256(),
+        "archive_sha256": archive.archive_sha256(px),
         "role": role,
         "split": split,
         "count": count,
         "size_px": size_px,
         "resize": resize,
-        "note": f"enlarged from {archive.ARCHIVE_PX} px" if size_px > archive.ARCHIVE_PX else "",
+        "note": f"enlarged from {px} px" if size_px > px else "",
     }
     return open_or_make(f"demo-{role}-{split}", made_by, _make_scenes if role == "scene" else _make_layer)
 
@@ -90,15 +90,15 @@ def open_or_make(prefix: str, made_by: dict[str, Any], make: Callable[[Path, dic
 def _make_layer(path: Path, made_by: dict[str, Any]) -> ImagePack:
     role, pool = made_by["role"], POOLS[made_by["role"], made_by["split"]]
     with PackWriter(path, made_by["size_px"], "alpha" if role == "fg" else None) as writer:
-        for name, content, picture in archive.read_pool(pool, made_by["count"]):
+        for name, content, picture in archive.read_pool(pool, made_by["count"], archive.archive_px(made_by["size_px"])):
             source = {"name": name, "sha256": hashlib.sha256(content).hexdigest(), "width": picture.width, "height": picture.height}
             writer.append(to_planes(crop_and_resize(picture, made_by["size_px"], made_by["resize"])), source)
         return writer.publish(resize=made_by["resize"], crop="none", licence=archive.LICENCES[pool], made_by=made_by, skipped=[])
 
 
 def _make_scenes(path: Path, made_by: dict[str, Any]) -> ImagePack:
-    objects = archive.read_pool(archive.OBJECTS)
-    backgrounds = archive.read_pool(archive.SCENE_BACKGROUNDS)
+    px = archive.archive_px(made_by["size_px"])
+    objects, backgrounds = archive.read_pool(archive.OBJECTS, px=px), archive.read_pool(archive.SCENE_BACKGROUNDS, px=px)
     compositor = SceneCompositor(made_by["split"], [picture for _, _, picture in objects], [picture for _, _, picture in backgrounds])
 
     def name(index: int, record: dict[str, Any]) -> str:
@@ -119,14 +119,15 @@ def write_scenes(
         name: Returns the name of a scene, from its index and its record.
         pools: Pools of its objects and backgrounds.
     """
+    px = archive.archive_px(made_by["size_px"])
     with PackWriter(path, made_by["size_px"], "matte") as writer:
         for index in range(made_by["count"]):
             pixels, record = compositor.make(index, made_by["size_px"], made_by["resize"])
             source = {
                 "name": name(index, record),
                 "sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),  # of the pixels, since there is no file of the scene
-                "width": archive.ARCHIVE_PX,
-                "height": archive.ARCHIVE_PX,
+                "width": px,
+                "height": px,
             }
             writer.append(pixels, source | record)
         licence = "; ".join(archive.LICENCES[pool] for pool in pools)

@@ -1,4 +1,4 @@
-"""Builds the demo archive from the source sets: `python -m mitlgan.data.demo.build SOURCE_DIR`.
+"""Builds the demo archives from the source sets: `python -m mitlgan.data.demo.build SOURCE_DIR`.
 
 SOURCE_DIR holds `foregrounds-128.zip` with `foregrounds.csv`, `scene-objects-256.zip`, and `backgrounds-cc0-128.zip` with `backgrounds-cc0.csv`. The
 same sources and the same Pillow make the same bytes. It also writes CREDITS.json and CREDITS.md.
@@ -13,14 +13,15 @@ import json
 import sys
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import PIL
 from PIL import Image
 
-from mitlgan.data.demo.archive import ARCHIVE, ARCHIVE_PX, BACKGROUNDS, FOREGROUNDS, OBJECTS, SCENE_BACKGROUNDS, family
+from mitlgan.data.demo.archive import ARCHIVES, BACKGROUNDS, FOLDER, FOREGROUNDS, OBJECTS, SCENE_BACKGROUNDS, family
 from mitlgan.errors import DataError, MitlganError
 
 VARIANTS_PER_FIGURE = 4  # of up to six: the figure without skin tone and three of its five tones
@@ -53,27 +54,27 @@ def choose_foregrounds(table: list[dict[str, str]]) -> list[dict[str, str]]:
     return selection
 
 
-def foregrounds(source: Path) -> Iterator[Entry]:
+def foregrounds(source: Path, px: int) -> Iterator[Entry]:
     """Yield objects for foreground generators: centered, longest side 86 % of the picture."""
     table = _table(source / "foregrounds.csv")
     with zipfile.ZipFile(source / "foregrounds-128.zip") as archive:
         for row in choose_foregrounds(table):
             picture = _open(archive.read(f"fg/{row['file']}"), "RGBA")
-            yield f"{FOREGROUNDS}/{row['original']}", _encode(_resize(picture, (ARCHIVE_PX, ARCHIVE_PX)), OBJECT_QUALITY)
+            yield f"{FOREGROUNDS}/{row['original']}", _encode(_resize(picture, (px, px)), OBJECT_QUALITY)
 
 
-def scene_objects(source: Path) -> Iterator[Entry]:
-    """Yield objects for scenes, cropped to their outline, longest side 64 px, so that scaling loses no sharpness."""
+def scene_objects(source: Path, px: int) -> Iterator[Entry]:
+    """Yield objects for scenes, cropped to their outline, longest side `px`, so that scaling loses no sharpness."""
     with zipfile.ZipFile(source / "scene-objects-256.zip") as archive:
         for name in sorted(archive.namelist()):
             picture = _open(archive.read(name), "RGBA")
             picture = picture.crop(picture.getchannel("A").getbbox())
-            scale = ARCHIVE_PX / max(picture.size)
+            scale = px / max(picture.size)
             width, height = (max(1, round(side * scale)) for side in picture.size)
             yield f"{OBJECTS}/{PurePosixPath(name).name}", _encode(_resize(picture, (width, height)), OBJECT_QUALITY)
 
 
-def backgrounds(source: Path, folder: str, pool: str) -> Iterator[Entry]:
+def backgrounds(source: Path, px: int, folder: str, pool: str) -> Iterator[Entry]:
     """Yield views of panoramas; their names begin with the panorama."""
     table = _table(source / "backgrounds-cc0.csv")
     with zipfile.ZipFile(source / "backgrounds-cc0-128.zip") as archive:
@@ -83,36 +84,37 @@ def backgrounds(source: Path, folder: str, pool: str) -> Iterator[Entry]:
                 continue
             if row["licence"] != "CC0":
                 raise DataError(f"{name}: licence {row['licence']} may not be shipped; only CC0 may")
-            picture = _open(archive.read(str(name)), "RGB").resize((ARCHIVE_PX, ARCHIVE_PX), Image.Resampling.LANCZOS)
+            picture = _open(archive.read(str(name)), "RGB").resize((px, px), Image.Resampling.LANCZOS)
             yield f"{pool}/{PurePosixPath(row['panorama']).stem}-{name.name}", _encode(picture, BACKGROUND_QUALITY)
 
 
-def build(source: Path, target: Path = ARCHIVE) -> dict[str, object]:
-    """Write the archive and its credits, and return the credits.
+def build(source: Path, target: Path = FOLDER) -> dict[str, object]:
+    """Write the archives and their credits into a folder, and return the credits.
 
     Raises:
         DataError: A source is missing, its licence forbids shipping, or the pools of scenes and generators overlap.
     """
-    pools: dict[str, list[Entry]] = {
-        FOREGROUNDS: list(foregrounds(source)),
-        BACKGROUNDS: list(backgrounds(source, "generator", BACKGROUNDS)),
-        OBJECTS: list(scene_objects(source)),
-        SCENE_BACKGROUNDS: list(backgrounds(source, "scene", SCENE_BACKGROUNDS)),
-    }
-    _refuse_overlap(pools)
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for number, entries in enumerate(pools.values()):
-            for index in np.random.default_rng([SHUFFLE_SEED, number]).permutation(len(entries)):
-                name, content = entries[index]
-                archive.writestr(_entry_info(name), content)
-    credits = credits_of(target, {pool: len(entries) for pool, entries in pools.items()})
-    target.with_name("CREDITS.json").write_text(json.dumps(credits, indent=1) + "\n")
-    target.with_name("CREDITS.md").write_text(_credits_text(credits))
+    for px, path in ARCHIVES.items():
+        pools: dict[str, list[Entry]] = {
+            FOREGROUNDS: list(foregrounds(source, px)),
+            BACKGROUNDS: list(backgrounds(source, px, "generator", BACKGROUNDS)),
+            OBJECTS: list(scene_objects(source, px)),
+            SCENE_BACKGROUNDS: list(backgrounds(source, px, "scene", SCENE_BACKGROUNDS)),
+        }
+        _refuse_overlap(pools)
+        with zipfile.ZipFile(target / path.name, "w", zipfile.ZIP_STORED) as archive:
+            for number, entries in enumerate(pools.values()):
+                for index in np.random.default_rng([SHUFFLE_SEED, number]).permutation(len(entries)):
+                    name, content = entries[index]
+                    archive.writestr(_entry_info(name), content)
+    credits = credits_of([target / path.name for path in ARCHIVES.values()], {pool: len(entries) for pool, entries in pools.items()})
+    (target / "CREDITS.json").write_text(json.dumps(credits, indent=1) + "\n")
+    (target / "CREDITS.md").write_text(_credits_text(credits))
     return credits
 
 
-def credits_of(archive: Path, counts: dict[str, int]) -> dict[str, object]:
-    """Return the origin and licence of every pool."""
+def credits_of(archives: Iterable[Path], counts: dict[str, int]) -> dict[str, object]:
+    """Return the archives' hashes, and the origin and licence of every pool."""
     emoji = {
         "licence": "MIT",
         "copyright": "Copyright (c) Microsoft Corporation",
@@ -129,31 +131,27 @@ def credits_of(archive: Path, counts: dict[str, int]) -> dict[str, object]:
         SCENE_BACKGROUNDS: ("scenes; panoramas that are not in bg", panoramas),
     }
     return {
-        "archive": archive.name,
-        "sha256": hashlib.sha256(archive.read_bytes()).hexdigest(),
-        "bytes": archive.stat().st_size,
-        "picture_px": ARCHIVE_PX,
+        "archives": [
+            {"archive": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "bytes": path.stat().st_size, "picture_px": px}
+            for px, path in zip(ARCHIVES, archives, strict=True)
+        ],
         "encoding": f"WebP (Pillow {PIL.__version__}), quality {OBJECT_QUALITY} for objects (alpha lossless) and {BACKGROUND_QUALITY} for places",
         "built_by": "python -m mitlgan.data.demo.build SOURCE_DIR",
         "pools": {pool: {"count": counts[pool], "for": purpose, **origin} for pool, (purpose, origin) in used_for.items()},
     }
 
 
-def _credits_text(credits: dict[str, object]) -> str:
-    lines = [
-        "# Demo pictures: credits and licences",
-        "",
-        f"`{credits['archive']}`, {credits['bytes']:,} bytes, SHA-256 `{credits['sha256']}`, made by `{credits['built_by']}`.",
-        f"Pictures of {credits['picture_px']} px (objects of scenes: longest side). {credits['encoding']}.",
-        "",
-        "| folder | pictures | for | licence | source |",
-        "|---|---|---|---|---|",
+def _credits_text(credits: dict[str, Any]) -> str:
+    lines = ["# Demo pictures: credits and licences", "", f"Made by `{credits['built_by']}`. {credits['encoding']}.", ""]
+    lines += [
+        f"- `{about['archive']}`: pictures of {about['picture_px']} px (objects of scenes: longest side); {about['bytes']:,} bytes, "
+        f"SHA-256 `{about['sha256']}`."
+        for about in credits["archives"]
     ]
-    pools = credits["pools"]
-    assert isinstance(pools, dict)
+    lines += ["", "Both hold the same pictures:", "", "| folder | pictures | for | licence | source |", "|---|---|---|---|---|"]
     lines += [
         f"| `{pool}/` | {about['count']} | {about['for']} | {about['licence']} {about.get('copyright', '')} | {about['source']} |"
-        for pool, about in pools.items()
+        for pool, about in credits["pools"].items()
     ]
     return "\n".join([*lines, "", *MIT_TEXT.splitlines(), ""])
 

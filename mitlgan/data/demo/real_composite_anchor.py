@@ -21,12 +21,12 @@ def composite_anchor_pack(size_px: int, *, count: int = 2000, resize: str = "lan
     Args:
         size_px: Height and width of the pictures.
         count: Number of pictures; a longer pack begins with the shorter one.
-        resize: Name of the filter that makes `size_px` of the archive's 64 px.
+        resize: Name of the filter that makes `size_px` of the archive's 64 px, beyond them of its 128.
     """
     made_by = {
         "command": "demo",
         "version": RECIPE_VERSION,
-        "archive_sha256": archive.archive_sha256(),
+        "archive_sha256": archive.archive_sha256(archive.archive_px(size_px)),
         "role": "pasted",
         "count": count,
         "size_px": size_px,
@@ -36,7 +36,8 @@ def composite_anchor_pack(size_px: int, *, count: int = 2000, resize: str = "lan
 
 
 def _make(path: Path, made_by: dict[str, Any]) -> ImagePack:
+    px = archive.archive_px(made_by["size_px"])
     # A scene's object fills its own frame, while foregrounds have a margin.
-    objects = [picture.crop(picture.getchannel("A").getbbox()) for _, _, picture in archive.read_pool(archive.FOREGROUNDS)]
-    compositor = SceneCompositor(_SPLIT, objects, [picture for _, _, picture in archive.read_pool(archive.BACKGROUNDS)])
+    objects = [picture.crop(picture.getchannel("A").getbbox()) for _, _, picture in archive.read_pool(archive.FOREGROUNDS, px=px)]
+    compositor = SceneCompositor(_SPLIT, objects, [picture for _, _, picture in archive.read_pool(archive.BACKGROUNDS, px=px)])
     return write_scenes(path, made_by, compositor, lambda index, _: f"pasted-{index}", (archive.FOREGROUNDS, archive.BACKGROUNDS))

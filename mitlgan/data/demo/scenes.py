@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mitlgan.data.build.resize import RESIZE_FILTERS
-from mitlgan.data.demo.archive import ARCHIVE_PX
 
 SCENE_COUNTS = {"train": 3000, "validation": 2000, "test": 5000}
 SPLIT_SEEDS = {"train": 1001, "validation": 1002, "test": 1003}
@@ -47,7 +46,7 @@ class SceneCompositor:
     Args:
         split: "train", "validation" or "test".
         objects: RGBA, cut to their outlines.
-        backgrounds: RGB, 64 px square.
+        backgrounds: RGB, squares of one size, at which the scenes are composited.
     """
 
     def __init__(self, split: str, objects: list[Image.Image], backgrounds: list[Image.Image]) -> None:
@@ -83,26 +82,26 @@ class SceneCompositor:
 def composite(
     picture: Image.Image, background: Image.Image, scale: float, shift: tuple[float, float], mirror: tuple[bool, bool]
 ) -> tuple[Image.Image, Image.Image]:
-    """Composite one object on one background at 64 px.
+    """Composite one object on one background at its size.
 
     Args:
         picture: RGBa, premultiplied.
-        background: RGB, 64 px square.
-        scale: Longest side of the object / 64 px.
+        background: RGB, square.
+        scale: Longest side of the object / side of the background.
         shift: Horizontal and vertical, 0 to 1, over all positions that leave at most `MAX_OUTSIDE` of the object outside.
         mirror: Whether to mirror the object, and whether to mirror the background.
 
     Returns:
-        The scene (RGB) and its matte (L), 64 px.
+        The scene (RGB) and its matte (L), of the background's size.
     """
-    ratio = scale * ARCHIVE_PX / max(picture.size)
+    ratio = scale * background.width / max(picture.size)
     width, height = (max(1, round(side * ratio)) for side in picture.size)
     scaled = picture.resize((width, height), Image.Resampling.LANCZOS)
     if mirror[0]:
         scaled = scaled.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if mirror[1]:
         background = background.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    left, top = (_position(side, share) for side, share in zip((width, height), shift, strict=True))
+    left, top = (_position(side, share, background.width) for side, share in zip((width, height), shift, strict=True))
     layer = Image.new("RGBa", background.size)
     layer.paste(scaled, (left, top))
     front = np.array(layer).astype(np.uint16)  # (H, W, 4)
@@ -112,12 +111,12 @@ def composite(
     return Image.fromarray(pixels.astype(np.uint8)), Image.fromarray(matte[..., 0].astype(np.uint8))
 
 
-def _position(side: int, share: float) -> int:
-    lowest, highest = -MAX_OUTSIDE * side, ARCHIVE_PX - (1 - MAX_OUTSIDE) * side
+def _position(side: int, share: float, size_px: int) -> int:
+    lowest, highest = -MAX_OUTSIDE * side, size_px - (1 - MAX_OUTSIDE) * side
     return round(lowest + share * (highest - lowest))
 
 
 def _to_size(picture: Image.Image, matte: Image.Image, size_px: int, resize: str) -> NDArray[np.uint8]:
-    if size_px != ARCHIVE_PX:
+    if size_px != picture.width:
         picture, matte = (plane.resize((size_px, size_px), RESIZE_FILTERS[resize]) for plane in (picture, matte))
     return np.ascontiguousarray(np.dstack([np.array(picture), np.array(matte)]).transpose(2, 0, 1))

@@ -23,26 +23,53 @@ from mitlgan.images.pixels import composite_on
 COUNT = 60
 
 
-def test_the_archive_is_small_and_its_card_tells_the_truth() -> None:
-    credits = json.loads(archive.ARCHIVE.with_name("CREDITS.json").read_text())
-    content = archive.ARCHIVE.read_bytes()
-    assert len(content) == credits["bytes"] <= 12_000_000
-    assert hashlib.sha256(content).hexdigest() == credits["sha256"] == archive.archive_sha256()
-    assert {pool: about["count"] for pool, about in credits["pools"].items()} == {pool: len(archive.list_pool(pool)) for pool in archive.LICENCES}
+@pytest.mark.parametrize(("px", "largest"), [(64, 12_000_000), (128, 20_000_000)])
+def test_the_archives_are_small_and_their_card_tells_the_truth(px: int, largest: int) -> None:
+    credits = json.loads((archive.FOLDER / "CREDITS.json").read_text())
+    (about,) = (each for each in credits["archives"] if each["picture_px"] == px)
+    content = archive.ARCHIVES[px].read_bytes()
+    assert about["archive"] == archive.ARCHIVES[px].name
+    assert len(content) == about["bytes"] <= largest
+    assert hashlib.sha256(content).hexdigest() == about["sha256"] == archive.archive_sha256(px)
+    assert {pool: about["count"] for pool, about in credits["pools"].items()} == {pool: len(archive.list_pool(pool, px)) for pool in archive.LICENCES}
     assert {about["licence"] for about in credits["pools"].values()} == {"MIT", "CC0-1.0"}
-    readable = archive.ARCHIVE.with_name("CREDITS.md").read_text()
-    assert credits["sha256"] in readable
+    readable = (archive.FOLDER / "CREDITS.md").read_text()
+    assert about["sha256"] in readable
     assert "Permission is hereby granted" in readable, "the MIT licence asks that its text goes with the copies"
 
 
-def test_every_picture_of_the_archive_decodes_to_64_px_and_every_object_is_seen() -> None:
-    assert zipfile.ZipFile(archive.ARCHIVE).testzip() is None
+def test_every_picture_decodes_to_64_px_and_every_object_is_seen() -> None:
+    assert zipfile.ZipFile(archive.ARCHIVES[64]).testzip() is None
     for pool in archive.LICENCES:
         for name, _, picture in archive.read_pool(pool):
-            assert max(picture.size) == archive.ARCHIVE_PX, name
+            assert max(picture.size) == 64, name
             if picture.mode == "RGBA":
                 opaque = (np.asarray(picture.getchannel("A")) > 128).mean()
                 assert 0.02 < opaque <= 1, name
+
+
+def test_both_archives_hold_the_same_pictures_in_the_same_order() -> None:
+    assert zipfile.ZipFile(archive.ARCHIVES[128]).testzip() is None
+    for pool in archive.LICENCES:
+        assert archive.list_pool(pool, 128) == archive.list_pool(pool)
+        for (name, _, small), (_, _, large) in zip(archive.read_pool(pool, 40), archive.read_pool(pool, 40, 128), strict=True):
+            assert (max(large.size), large.mode) == (128, small.mode), name
+            reduced = np.asarray(large.convert("RGBa" if small.mode == "RGBA" else "RGB").resize(small.size, Image.Resampling.LANCZOS)).astype(int)
+            difference = np.abs(reduced - np.asarray(small.convert("RGBa" if small.mode == "RGBA" else "RGB")))
+            assert difference.mean() < 4, name
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_scene_of_128_px_is_that_of_64_px_but_sharper(split: str) -> None:
+    small, large = (demo_pack("scene", px, split=split, count=20) for px in (64, 128))
+    assert [source["name"] for source in small.sources()] == [source["name"] for source in large.sources()]
+    halved = np.asarray(large.pixels).reshape(20, 4, 64, 2, 64, 2).mean(axis=(3, 5))
+    distances = np.abs(halved[:, None] - np.asarray(small.pixels)[None]).mean(axis=(2, 3, 4))
+    np.fill_diagonal(others := distances.copy(), np.inf)
+    assert (distances.diagonal() < others.min(axis=1) / 3).all(), "positions are rounded to pixels, so they are not equal"
+    blurred = np.stack([np.asarray(Image.fromarray(few[0]).resize((128, 128), Image.Resampling.BICUBIC)) for few in np.asarray(small.pixels)])
+    fine, coarse = (np.abs(np.diff(planes.astype(int), axis=2)).mean() for planes in (np.asarray(large.pixels)[:, 0], blurred))
+    assert fine > 1.1 * coarse
 
 
 def panorama(name: str) -> str:
@@ -232,16 +259,18 @@ def test_resizing_leaves_no_halo_from_hidden_colours(backdrop: int) -> None:
 
 
 def test_a_missing_archive_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(archive, "ARCHIVE", tmp_path / "demo-64.zip")
+    monkeypatch.setattr(archive, "ARCHIVES", {px: tmp_path / f"demo-{px}.zip" for px in archive.ARCHIVES})
     archive.archive_sha256.cache_clear()
-    with pytest.raises(DataError, match="install mitlgan again"):
-        demo_pack("bg", 8)
+    for size_px in (8, 128):
+        with pytest.raises(DataError, match=r"demo-(64|128)\.zip: .* install mitlgan again"):
+            demo_pack("bg", size_px)
     archive.archive_sha256.cache_clear()
 
 
 def test_enlarging_is_allowed_and_said() -> None:
-    assert demo_pack("bg", 128, count=3).manifest["made_by"]["note"] == "enlarged from 64 px"
-    assert demo_pack("bg", 64, count=3).manifest["made_by"]["note"] == ""
+    assert demo_pack("bg", 160, count=3).manifest["made_by"]["note"] == "enlarged from 128 px"
+    for size_px in (64, 65, 128):
+        assert demo_pack("bg", size_px, count=3).manifest["made_by"]["note"] == ""
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,9 @@ def test_a_picture_counts_if_its_shorter_side_is_shorter_than_the_pack(mixed: Pa
     assert ("enlarged" in made.manifest) == bool(count)
 
 
-@pytest.mark.parametrize(("size_px", "is_enlarged"), [(32, False), (64, False), (65, True), (128, True)])
+@pytest.mark.parametrize(("size_px", "is_enlarged"), [(32, False), (64, False), (65, False), (128, False), (129, True), (256, True)])
 @pytest.mark.parametrize("role", ["fg", "bg", "scene"])
-def test_the_demos_pictures_have_64_px(role: str, size_px: int, is_enlarged: bool) -> None:
+def test_the_demos_pictures_have_128_px(role: str, size_px: int, is_enlarged: bool) -> None:
     pack = demo_pack(role, size_px, count=3)
     assert pack.describe_enlarged() == (f"all 3 {SENTENCE.format(size_px)}" if is_enlarged else "")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from mitlgan import networks
 from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.compare.arms import ArmSpec, resolve_arms
-from mitlgan.compare.budgets import step_macs, with_schedule
+from mitlgan.compare.budgets import with_schedule
 from mitlgan.compare.domains import DomainSetup, check_composition, planned_specs, read_cards
 from mitlgan.compare.plan import KIMG, ComparisonPlan
 from mitlgan.compare.pretraining import pretraining_costs, resolve_resource
@@ -67,5 +67,4 @@ def check_trainings(plan: ComparisonPlan, setup: DomainSetup, context: RunContex
         if arm.recipe is not None:
             unit = resource if plan.budgets or arm is not ours else KIMG  # without budgets the composition alone has its recipe's length
             with nullcontext() if arm is ours else naming_option(f"--baseline {arm.name}"):
-                costs = step_macs(arm.recipe, specs if arm.uses_layers else {})
-                with_schedule(arm.recipe, plan.budgets or (setup.recipe.training.kimg,), unit, costs)
+                with_schedule(arm.recipe, plan.budgets or (setup.recipe.training.kimg,), unit, specs if arm.uses_layers else {})

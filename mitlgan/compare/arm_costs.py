@@ -34,7 +34,7 @@ def arm_cost(trained: TrainedArm, domain: DomainRun, loaded: LoadedArtifact, pat
     if trained.arm.from_foreground:
         used = {finetune_layer(domain.setup.recipe, domain.card.layers)}
     kimg, seconds, macs, cpu_seconds = (float(np.mean([end.position(axis) for end in ends])) for axis in ("kimg", "seconds", "macs", "cpu_seconds"))
-    own = StageCost("composition" if is_composer else "baseline", kimg, seconds, macs=macs, cpu_seconds=cpu_seconds or None)
+    own = StageCost("composition" if is_composer else "baseline", kimg, seconds, macs=macs or None, cpu_seconds=cpu_seconds or None)
     trainable = sum(parameter.numel() for parameter in loaded.network.trainable_parameters())
     total = describe(str(path))["total"]
     stages = [*(stage for name, stage in pretrainings.items() if name in used), own]

@@ -10,7 +10,7 @@ from mitlgan.artifacts.card import Card, GeneratorSpec, read_card
 from mitlgan.artifacts.hub import is_hub_reference, parse_hub_reference
 from mitlgan.artifacts.loaded_artifact import artifact_path, is_artifact_reference
 from mitlgan.compare.baseline_recipes import finetuned_recipe, plain_recipe, tuned_wgan_recipe, wgan_recipe
-from mitlgan.compare.budgets import step_macs, training_macs, with_equal_length
+from mitlgan.compare.budgets import training_macs, with_equal_length
 from mitlgan.compare.plan import BUILT_IN_BASELINES
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import back_to_front
@@ -180,13 +180,12 @@ def match_length(arm: ArmSpec, composition: Recipe, card: Card, *, resource: str
         extra: What the pretrainings took of it.
     """
     assert arm.recipe is not None
-    layers = card.generator_specs()
-    costs = step_macs(arm.recipe, layers if arm.uses_layers else {}) if resource == "macs" else ()
-    return with_overrides(with_equal_length(arm.recipe, resource, costs, stage_length(composition, card, resource), extra), seed=composition.seed)
+    layers = card.generator_specs() if arm.uses_layers else {}
+    return with_overrides(with_equal_length(arm.recipe, resource, layers, stage_length(composition, card, resource), extra), seed=composition.seed)
 
 
 def stage_length(composition: Recipe, card: Card, resource: str) -> float:
     """Return what a composition's own stage took, in the unit of a resource."""
     if resource == "macs":
-        return card.kimg * training_macs(composition, card.generator_specs())
+        return training_macs(composition, card.generator_specs(), card.kimg)
     return float(getattr(card, resource.replace("-", "_")))

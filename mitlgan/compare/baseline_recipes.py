@@ -67,13 +67,15 @@ def finetuned_recipe(recipe: Recipe, layer: GeneratorSpec) -> Recipe:
     """Return the composition's training with the generator of a layer, from whose weights it starts.
 
     Raises:
-        UsageError: The layer's images are not like scenes.
+        UsageError: The layer's images are not like scenes, or it grew from a smaller generator.
     """
     if layer.generator.image_channels == 4:
         raise UsageError("--baseline wgan-finetuned: the foreground generator makes alpha, which scenes do not have; leave this baseline out")
     if layer.generator.image_channels != 3 or layer.size_px != recipe.size_px:
         images = f"{layer.size_px} px and {layer.generator.image_channels} channels"
         raise UsageError(f"--baseline wgan-finetuned: the foreground generator makes {images}, unlike the scenes; leave this baseline out")
+    if isinstance(layer.generator, ParentedGeneratorRecipe):
+        raise UsageError("--baseline wgan-finetuned: the foreground generator grew from a smaller one, as scenes cannot; leave this baseline out")
     return _scene_recipe("wgan-finetuned", recipe, layer)
 
 

@@ -6,13 +6,15 @@ Multiply-accumulates of training are counted, not measured; see `stages.training
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe, ladder_steps, parse_recipe, with_overrides, with_total_kimg
+from mitlgan.recipe import Recipe, parse_recipe, with_overrides, with_total_kimg
 from mitlgan.runtime.progress import UNBOUNDED_KIMG
-from mitlgan.stages.training_work import macs_per_kimg
+from mitlgan.stages.training_work import count_stretches
+from mitlgan.training.work import run_kimg_for, run_work
 
 TERA = 1e12
 CLOCKS = {"seconds": None, "cpu-seconds": "cpu"}
@@ -28,14 +30,18 @@ def measurement_points(budgets: Sequence[float]) -> tuple[float, ...]:
     return tuple(sorted({*(share * budgets[0] for share in EARLY_FRACTIONS), *budgets}))
 
 
-def training_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> float:
-    """Return the cost of training, in tera multiply-accumulates per thousand real images shown to the critic; of a ladder, the mean over its kimg.
+def training_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec], kimg: float) -> float:
+    """Return what the first kimg of a training cost, in tera multiply-accumulates: step by step of a ladder, each with its critic's own time.
 
     Args:
         recipe: Of any stage.
         layers: How the frozen generators of a composition are built; empty for a generator.
+        kimg: Thousand real images shown to the critic, from the beginning of the run.
+
+    Raises:
+        UsageError: The critic's frozen network is not on this machine.
     """
-    return _mean_macs(recipe, step_macs(recipe, layers))
+    return run_work(count_stretches(recipe, layers), kimg) / TERA
 
 
 def records_macs(records: Sequence[Mapping[str, Any]], layers: Mapping[str, GeneratorSpec]) -> float | None:
@@ -51,66 +57,72 @@ def records_macs(records: Sequence[Mapping[str, Any]], layers: Mapping[str, Gene
         if not isinstance(tree, dict):
             return None
         try:
-            recipe, kimg = parse_recipe(tree), float(record.get("kimg", 0.0))
-            total += kimg * (macs_per_kimg(recipe, layers, kimg) / TERA if recipe.grow is None else training_macs(recipe, layers))
+            total += training_macs(parse_recipe(tree), layers, float(record.get("kimg", 0.0)))
         except UsageError:
             return None
     return total
 
 
-def step_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> tuple[float, ...]:
-    """Return the cost of training at each size of a ladder, or the one cost of a recipe without; see `training_macs`."""
-    steps = zip(ladder_steps(recipe), _step_lengths(recipe), strict=True)
-    return tuple(macs_per_kimg(step, layers, kimg) / TERA for step, kimg in steps)
+def _kimg_for_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec], points: Sequence[float]) -> list[float]:
+    """Return after how many kimg a training has cost so much at each point, if it ends at the last: early steps of a ladder are cheap.
+
+    Args:
+        recipe: Of any stage, and of any length.
+        layers: As in `training_macs`.
+        points: In tera multiply-accumulates, increasing.
+    """
+    whole = with_total_kimg(recipe, _length_for_macs(recipe, layers, points[-1]))
+    stretches = count_stretches(whole, layers)
+    return [run_kimg_for(stretches, point * TERA) for point in points]
 
 
-def _step_lengths(recipe: Recipe) -> list[float]:
-    return [step.kimg for step in recipe.grow or ()] or [recipe.training.kimg]
+def _length_for_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec], macs: float) -> float:
+    """Return for how many kimg a recipe must be made to train so that all of it costs so much.
+
+    By `with_total_kimg` the steps of a ladder grow with the length, and the critic's own time grows up to the recipe's. So the cost goes in straight
+    lines between nothing, the recipe's length and any length at which a step becomes longer than its critic's own time, and from there on.
+    """
+    stretches = count_stretches(recipe, layers)
+    ends_kimg = [stretch.recipe.training.kimg for stretch in stretches]
+    steps_kimg = [end - begin for begin, end in pairwise([0.0, *ends_kimg])]
+    longer = {max(1.0, stretch.critic_first_kimg / kimg) for stretch, kimg in zip(stretches, steps_kimg, strict=True)}
+    low_kimg = low = 0.0
+    for kimg in sorted(recipe.training.kimg * factor for factor in longer | {1.0}):
+        cost = training_macs(with_total_kimg(recipe, kimg), layers, kimg)
+        if macs <= cost:
+            return low_kimg + (kimg - low_kimg) * (macs - low) / (cost - low)
+        low_kimg, low = kimg, cost
+    both = sum(kimg * stretch.cost.both for stretch, kimg in zip(stretches, steps_kimg, strict=True)) / sum(steps_kimg)
+    return low_kimg + (macs - low) * TERA / both
 
 
-def _mean_macs(recipe: Recipe, costs: Sequence[float]) -> float:
-    lengths = _step_lengths(recipe)
-    return sum(length * cost for length, cost in zip(lengths, costs, strict=True)) / sum(lengths)
-
-
-def _kimg_at_macs(recipe: Recipe, costs: Sequence[float], macs: float, end_macs: float) -> float:
-    """Return after how many kimg a training has cost so much, if all of it costs `end_macs`: early steps of a ladder are cheap."""
-    lengths = _step_lengths(recipe)
-    factor = end_macs / (_mean_macs(recipe, costs) * sum(lengths))
-    kimg, left = 0.0, macs
-    for length, cost in zip(lengths, costs, strict=True):
-        reached = min(length * factor, left / cost)
-        kimg, left = kimg + reached, left - reached * cost
-    return kimg
-
-
-def with_equal_length(recipe: Recipe, resource: str, costs: Sequence[float], stage: float, extra: float = 0.0) -> Recipe:
+def with_equal_length(recipe: Recipe, resource: str, layers: Mapping[str, GeneratorSpec], stage: float, extra: float = 0.0) -> Recipe:
     """Return a recipe that trains for as long as the composition's stage, and as its pretrainings if they are counted.
 
     Args:
         recipe: Of an arm.
         resource: A key of `plan.RESOURCE_UNITS` other than time.
-        costs: Its `step_macs`; any value where the resource is another.
+        layers: As in `training_macs`; only read where the resource is multiply-accumulates.
         stage: What the composition's stage took, in the unit of the resource.
         extra: What the pretrainings took; an artifact is kept at the length of the stage alone.
     """
     if resource in CLOCKS:
         stage_end, end = (max(MIN_LENGTH_S, round(length, 1)) for length in (stage, stage + extra))
         return _with_length(recipe, resource, end, [stage_end] if extra else None)
-    stage_end, end = (
-        round(_kimg_at_macs(recipe, costs, length, stage + extra), 3) if resource == "macs" else length for length in (stage, stage + extra)
-    )
+    stage_end, end = stage, stage + extra
+    if resource == "macs":
+        stage_end, end = (round(kimg, 3) for kimg in _kimg_for_macs(recipe, layers, (stage, stage + extra)))
     return _with_length(recipe, resource, end, [stage_end] if extra else None)
 
 
-def with_schedule(recipe: Recipe, budgets: Sequence[float], resource: str, costs: Sequence[float], *, extra: float = 0.0) -> Recipe:
+def with_schedule(recipe: Recipe, budgets: Sequence[float], resource: str, layers: Mapping[str, GeneratorSpec], *, extra: float = 0.0) -> Recipe:
     """Return a recipe that trains for the longest budget and keeps artifacts where it is measured.
 
     Args:
         recipe: Of an arm.
         budgets: In the unit of the resource, increasing.
         resource: A key of `plan.RESOURCE_UNITS` other than time.
-        costs: Its `step_macs`; any value where the resource is another.
+        layers: As in `training_macs`; only read where the resource is multiply-accumulates.
         extra: Added to each budget, for pretraining that is counted.
     """
     points = measurement_points(budgets)
@@ -119,7 +131,7 @@ def with_schedule(recipe: Recipe, budgets: Sequence[float], resource: str, costs
     if resource in CLOCKS:
         lengths = [max(MIN_LENGTH_S, round(point, 3)) for point in points]
     else:
-        lengths = [round(_kimg_at_macs(recipe, costs, point, points[-1]) if resource == "macs" else point, 6) for point in points]
+        lengths = [round(kimg, 6) for kimg in (_kimg_for_macs(recipe, layers, points) if resource == "macs" else points)]
     return _with_length(recipe, resource, lengths[-1], lengths)
 
 

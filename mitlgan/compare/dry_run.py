@@ -11,7 +11,7 @@ import torch
 
 from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.compare.arms import COMPOSED, ArmSpec, check_baseline_name, composed_arm, resolve_arms, resolve_baseline
-from mitlgan.compare.budgets import measurement_points, step_macs, training_macs, with_equal_length, with_schedule
+from mitlgan.compare.budgets import measurement_points, training_macs, with_equal_length, with_schedule
 from mitlgan.compare.critic_networks import domain_critic_networks
 from mitlgan.compare.demo import JOBS, demo_recipes, find_shipped_layers
 from mitlgan.compare.domains import DomainSetup, check_pictures, generator_spec, generator_specs, planned_specs, read_cards, resolve_domains
@@ -102,8 +102,8 @@ def estimate_demo(*, quick: bool = False, pretrained: bool = False) -> WorkEstim
     uses_layers = recipes.baseline.command == "compose"
     label, own_extra_s = ("thesis' composition", 0.0) if uses_layers else ("plain generator", extra_s)
     baselines = [
-        estimator.training(label, with_equal_length(recipes.baseline, "cpu-seconds", (), composition.cpu_seconds, own_extra_s), specs),
-        estimator.training("WGAN", with_equal_length(wgan, "cpu-seconds", (), composition.cpu_seconds, extra_s)),
+        estimator.training(label, with_equal_length(recipes.baseline, "cpu-seconds", {}, composition.cpu_seconds, own_extra_s), specs),
+        estimator.training("WGAN", with_equal_length(wgan, "cpu-seconds", {}, composition.cpu_seconds, extra_s)),
     ]
     context = RunContext(estimator.world, SilentReporter(), Path())
     evaluator = open_evaluator(ComparisonPlan(baselines=("wgan",)), recipes.composition, context)
@@ -141,7 +141,7 @@ def _trained_here(plan: ComparisonPlan, setup: DomainSetup, context: RunContext,
         for arm in own:
             assert arm.recipe is not None
             used = specs if arm.uses_layers else {}
-            recipe = with_schedule(arm.recipe, budgets, unit, step_macs(arm.recipe, used), extra=extra_budget(arm, setup.recipe, costs))
+            recipe = with_schedule(arm.recipe, budgets, unit, used, extra=extra_budget(arm, setup.recipe, costs))
             rows += [estimator.training(f"{arm.label}, seed {first + seed}", recipe, used) for seed in range(plan.seeds)]
         return rows
 
@@ -150,7 +150,7 @@ def _trained_here(plan: ComparisonPlan, setup: DomainSetup, context: RunContext,
     composed = estimates([composed_arm(setup.recipe)], (setup.recipe.training.kimg,), KIMG)
     length = {"seconds": composed[0].seconds, "cpu-seconds": composed[0].cpu_seconds}.get(resource)
     if length is None:
-        length = setup.recipe.training.kimg * training_macs(setup.recipe, specs)
+        length = training_macs(setup.recipe, specs, setup.recipe.training.kimg)
     return [layers, composed, estimates([arm for arm in arms if arm.name != COMPOSED], (length,), resource)]
 
 
@@ -163,7 +163,7 @@ def _pretraining_costs(plan: ComparisonPlan, setup: DomainSetup, resource: str, 
         rows = [estimator.training(chain.label, recipe) for recipe in chain.recipes]
         known = {"seconds": sum(row.seconds for row in rows), "cpu-seconds": sum(row.cpu_seconds for row in rows)}
         known[KIMG] = sum(recipe.training.kimg for recipe in chain.recipes)
-        macs = sum(recipe.training.kimg * training_macs(recipe, {}) for recipe in chain.recipes) if resource == "macs" else 0.0
+        macs = sum(training_macs(recipe, {}, recipe.training.kimg) for recipe in chain.recipes) if resource == "macs" else 0.0
         costs[name] = known.get(resource, macs)
     return costs if len(costs) == len(setup.layers) + len(setup.pretrainings) else {}
 

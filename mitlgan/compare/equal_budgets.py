@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.compare.arm_training import ArmTraining, run_trainings
 from mitlgan.compare.arms import COMPOSED, ArmSpec, initial_artifact, resolve_arms
-from mitlgan.compare.budgets import step_macs, with_schedule
+from mitlgan.compare.budgets import with_schedule
 from mitlgan.compare.domains import DomainSetup, generator_specs, read_cards
 from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.finished_runs import read_finished_card
@@ -32,14 +33,14 @@ class EqualBudgets:
         setup: What is composed.
         layers: Artifact of each frozen layer, by seed.
         arms: The composition first.
-        macs: Cost of training each arm at each size of its ladder, by its name; see `budgets.step_macs`.
+        specs: How each frozen layer is built.
         pretraining_costs: What the training of each layer took; empty if pretraining is not counted.
     """
 
     setup: DomainSetup
     layers: Mapping[int, Mapping[str, Path]]
     arms: Sequence[ArmSpec]
-    macs: Mapping[str, Sequence[float]]
+    specs: Mapping[str, GeneratorSpec]
     pretraining_costs: Mapping[str, float]
 
     def extra_budget(self, arm: ArmSpec) -> float:
@@ -52,7 +53,7 @@ class EqualBudgets:
 
     def _training(self, arm: ArmSpec, seed: int, budgets: Sequence[float], resource: str) -> ArmTraining:
         assert arm.recipe is not None
-        recipe = with_schedule(arm.recipe, budgets, resource, self.macs[arm.name], extra=self.extra_budget(arm))
+        recipe = with_schedule(arm.recipe, budgets, resource, self.specs if arm.uses_layers else {}, extra=self.extra_budget(arm))
         layers = self.layers[seed]
         return ArmTraining(
             " ".join(part for part in (self.setup.name, arm.name, f"seed {seed}") if part), with_overrides(recipe, seed=seed),
@@ -70,10 +71,9 @@ def train_for_budgets(plan: ComparisonPlan, setup: DomainSetup, evaluator: Cache
     seed = setup.recipe.seed
     specs = generator_specs(layers[seed])
     arms = resolve_arms(plan.baselines, setup.recipe, specs, plan.trials)
-    macs = {arm.name: step_macs(arm.recipe, specs if arm.uses_layers else {}) for arm in arms if arm.recipe is not None}
     resource = resolve_resource(plan, read_cards(layers[seed]).values(), context)
     costs = pretraining_costs(layers[seed], resource, plan.count_pretraining, context.reporter.say)
-    shared = EqualBudgets(setup, layers, arms, macs, costs)
+    shared = EqualBudgets(setup, layers, arms, specs, costs)
     trainings, budgets = _run(shared, plan, resource, context)
     card = read_finished_card(trainings[COMPOSED, seed].finished_run(context.root))
     measured = _measure(shared, trainings, (budgets[-1], resource), evaluator, context)
@@ -106,8 +106,7 @@ def _run(
         return trainings, tuple(budgets)
     trainings = shared.trainings(arms[:1], (length_kimg,), "kimg")
     run_trainings(list(trainings.values()), context, jobs=plan.jobs)
-    (rate,) = shared.macs[COMPOSED]  # a composition does not grow
-    lengths = [final_snapshot(training.finished_run(context.root), rate).position(resource) for training in trainings.values()]
+    lengths = [final_snapshot(training.finished_run(context.root)).position(resource) for training in trainings.values()]
     budgets = (max(lengths),)  # what the slowest seed took: no other arm gets less
     trainings |= shared.trainings(arms[1:], budgets, resource)
     run_trainings(list(trainings.values()), context, jobs=plan.jobs)
@@ -131,7 +130,7 @@ def _measure(
             measured.append(failed)
         else:
             runs = [training.finished_run(context.root) for training in own]
-            snapshots = [measure_snapshots(run, shared.macs[arm.name][0], evaluator) for run in runs]
+            snapshots = [measure_snapshots(run, evaluator) for run in runs]
             stage = [up_to_budget(own, *longest, iteration_cost(run, own, longest[1])) for run, own in zip(runs, snapshots, strict=True)]
             measured += with_both_lengths(
                 arm, runs, snapshots, shared.extra_budget(arm), counts_pretraining=bool(shared.pretraining_costs), stage_snapshots=stage

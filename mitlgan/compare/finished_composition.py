@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mitlgan.artifacts.card import Card, GeneratorSpec
+from mitlgan.artifacts.card import Card
 from mitlgan.compare.arm_training import ArmTraining, run_trainings
 from mitlgan.compare.arms import WGAN_ARMS, ArmSpec, initial_artifact, match_length, resolve_arms
-from mitlgan.compare.budgets import training_macs
 from mitlgan.compare.domains import DomainSetup, read_cards
 from mitlgan.compare.finished_runs import extract_layers, load_baseline_run, read_finished_card
 from mitlgan.compare.plan import ComparisonPlan
@@ -56,11 +55,6 @@ class FinishedComposition:
         """Return what a baseline gets beyond the composition's last stage."""
         return extra_budget(arm, self.recipe, self.pretraining_costs)
 
-    def macs_per_kimg(self, arm: ArmSpec, specs: Mapping[str, GeneratorSpec]) -> float:
-        """Return the cost of training an arm, in tera multiply-accumulates."""
-        assert arm.recipe is not None
-        return training_macs(arm.recipe, specs if arm.uses_layers else {})
-
 
 def compare_with_finished(plan: ComparisonPlan, setup: DomainSetup, context: RunContext) -> DomainRun:
     """Take a trained composition as it is, and train or take its baselines."""
@@ -77,17 +71,17 @@ def compare_with_finished(plan: ComparisonPlan, setup: DomainSetup, context: Run
         if arm.name in trainings and composition.extra_budget(arm) and (limit_s := trainings[arm.name].recipe.training.limit_s):
             context.reporter.say(f"{arm.label}: {format_duration(limit_s)} of training, as long as all stages of the composition together")
     run_trainings(list(trainings.values()), context, jobs=plan.jobs)
-    arms = [TrainedArm(ours, [composition.run], [[final_snapshot(composition.run, composition.macs_per_kimg(ours, specs))]])]
+    arms = [TrainedArm(ours, [composition.run], [[final_snapshot(composition.run)]])]
     for arm in baselines:
         if arm.name in ready:
-            arms += _baseline_arms(composition, arm, ready[arm.name], specs, 0.0, context)
+            arms += _baseline_arms(composition, arm, ready[arm.name], 0.0, context)
         elif arm.recipe is None:
             arms.append(untrained_arm(arm, counts_pretraining=bool(composition.pretraining_costs)))
         elif failed := failed_arm(arm, [trainings[arm.name]], context):
             arms.append(failed)
         else:
             run = trainings[arm.name].finished_run(context.root)
-            arms += _baseline_arms(composition, arm, run, specs, composition.extra_budget(arm), context)
+            arms += _baseline_arms(composition, arm, run, composition.extra_budget(arm), context)
     return DomainRun(setup, composition.card, arms, resource=composition.resource, pretraining_costs=composition.pretraining_costs)
 
 
@@ -102,11 +96,8 @@ def open_composition(plan: ComparisonPlan, setup: DomainSetup, context: RunConte
     return FinishedComposition(run, card, setup.recipe, layers, resource, costs)
 
 
-def _baseline_arms(
-    composition: FinishedComposition, arm: ArmSpec, run: Run, specs: Mapping[str, GeneratorSpec], extra: float, context: RunContext
-) -> list[TrainedArm]:
+def _baseline_arms(composition: FinishedComposition, arm: ArmSpec, run: Run, extra: float, context: RunContext) -> list[TrainedArm]:
     context.reporter.say(f"baseline: {run.path}")
-    rate = composition.macs_per_kimg(arm, specs)
-    end = final_snapshot(run, rate)
-    stage_end = next(iter(kept_snapshots(run, rate)), end)  # the artifact that was kept when it was as long as the composition's stage
+    end = final_snapshot(run)
+    stage_end = next(iter(kept_snapshots(run)), end)  # the artifact that was kept when it was as long as the composition's stage
     return with_both_lengths(arm, [run], [[end]], extra, counts_pretraining=bool(composition.pretraining_costs), stage_snapshots=[[stage_end]])

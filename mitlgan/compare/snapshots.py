@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from mitlgan.artifacts.card import read_card
-from mitlgan.compare.budgets import records_macs, training_macs
+from mitlgan.artifacts.card import Card, read_card
+from mitlgan.compare.budgets import records_macs
 from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.finished_runs import read_finished_card
 from mitlgan.metrics.protocol import flat_metrics
@@ -35,7 +35,7 @@ class Snapshot:
         kimg: Thousand real images shown to the critic so far.
         seconds: Seconds of training so far.
         cpu_seconds: CPU seconds of training so far.
-        macs: Tera multiply-accumulates of training so far.
+        macs: Tera multiply-accumulates of training so far; 0 if they cannot be known.
         path: The artifact.
         validation: Its distance on the validation images; None if it was not measured.
         metrics: All its metrics on the validation images.
@@ -71,12 +71,6 @@ class BudgetResult:
     values: tuple[float, ...]
 
 
-def snapshot_of(path: Path, macs_per_kimg: float) -> Snapshot:
-    """Return the snapshot of an artifact, from its card."""
-    card = read_card(path)
-    return Snapshot(card.kimg, card.seconds, card.cpu_seconds, card.kimg * macs_per_kimg, path)
-
-
 def snapshot_of_artifact(path: Path, *, counts_pretraining: bool) -> Snapshot:
     """Return the snapshot of an artifact that was trained elsewhere: the smaller generators of its role that it grew from are its own training.
 
@@ -88,9 +82,7 @@ def snapshot_of_artifact(path: Path, *, counts_pretraining: bool) -> Snapshot:
     records = card.training_records()
     if not counts_pretraining:
         records = [*records[:1], *takewhile(lambda record: _role(record) == card.role, records[1:])]
-    macs = (records_macs(records[:1], card.generator_specs()), records_macs(records[1:], {}))
-    kimg, seconds, cpu_seconds = (sum(float(record.get(key) or 0.0) for record in records) for key in ("kimg", "seconds", "cpu_seconds"))
-    return Snapshot(kimg, seconds, cpu_seconds, sum(part or 0.0 for part in macs), path)
+    return _snapshot_after(records, card, path)
 
 
 def _role(record: Mapping[str, Any]) -> str:
@@ -99,20 +91,21 @@ def _role(record: Mapping[str, Any]) -> str:
     return str(tree.get("role", "")) if isinstance(tree, Mapping) else ""
 
 
-def _snapshot_of_run(run: Run, path: Path, macs_per_kimg: float) -> Snapshot:
+def _snapshot_of_run(run: Run, path: Path) -> Snapshot:
     """Return the snapshot of an artifact of a run; one of a ladder cost what all steps to its own took."""
-    recipe = run.load_recipe()
-    if recipe.grow is None:
-        return snapshot_of(path, macs_per_kimg)
-    card, steps = read_card(path), ladder_steps(recipe)
-    count = 1 + next(index for index, step in enumerate(steps) if step.size_px == card.size_px)
-    records = card.training_records()[:count]  # the last step first
+    card, steps = read_card(path), ladder_steps(run.load_recipe())
+    count = 1 if len(steps) == 1 else 1 + next(index for index, step in enumerate(steps) if step.size_px == card.size_px)
+    return _snapshot_after(card.training_records()[:count], card, path)
+
+
+def _snapshot_after(records: Sequence[Mapping[str, Any]], card: Card, path: Path) -> Snapshot:
+    """Return the snapshot of an artifact for which the trainings of some of its records were done, the last one first."""
     kimg, seconds, cpu_seconds = (round(sum(float(record.get(key) or 0.0) for record in records), 3) for key in ("kimg", "seconds", "cpu_seconds"))
-    macs = sum(float(record["kimg"]) * training_macs(step, {}) for record, step in zip(records, reversed(steps[:count]), strict=True))
-    return Snapshot(kimg, seconds, cpu_seconds, macs, path)
+    own, earlier = records_macs(records[:1], card.generator_specs()), records_macs(records[1:], {})
+    return Snapshot(kimg, seconds, cpu_seconds, 0.0 if own is None or earlier is None else own + earlier, path)
 
 
-def final_snapshot(run: Run, macs_per_kimg: float) -> Snapshot:
+def final_snapshot(run: Run) -> Snapshot:
     """Return the end of a finished run.
 
     Raises:
@@ -120,17 +113,17 @@ def final_snapshot(run: Run, macs_per_kimg: float) -> Snapshot:
     """
     read_finished_card(run)
     assert run.artifact_file is not None
-    return _snapshot_of_run(run, run.artifact_file, macs_per_kimg)
+    return _snapshot_of_run(run, run.artifact_file)
 
 
-def kept_snapshots(run: Run, macs_per_kimg: float) -> list[Snapshot]:
+def kept_snapshots(run: Run) -> list[Snapshot]:
     """Return the snapshots that were kept on the way, in time order."""
-    return [_snapshot_of_run(run, path, macs_per_kimg) for path in run.list_kept_artifacts()]
+    return [_snapshot_of_run(run, path) for path in run.list_kept_artifacts()]
 
 
-def measure_snapshots(run: Run, macs_per_kimg: float, evaluator: CachedEvaluator) -> list[Snapshot]:
+def measure_snapshots(run: Run, evaluator: CachedEvaluator) -> list[Snapshot]:
     """Return every kept snapshot of a run and its end, measured on the validation images."""
-    snapshots, end = kept_snapshots(run, macs_per_kimg), final_snapshot(run, macs_per_kimg)
+    snapshots, end = kept_snapshots(run), final_snapshot(run)
     if not snapshots or snapshots[-1].kimg < end.kimg:
         snapshots.append(end)
     measured = []

@@ -111,7 +111,7 @@ def _check_training(recipe: Recipe, pictures: int, reporter: Reporter) -> None:
     """Refuse a recipe whose training would be refused in its turn, and say what will hurt it."""
     require_generator_learns(recipe)
     with naming_option(recipe.name):
-        check_new_start(recipe)
+        check_new_start(recipe, "train it by itself, and leave it out of the sweep")
     for line in training_advice(recipe, pictures):
         reporter.say(f"{recipe.name}: {line}")
 

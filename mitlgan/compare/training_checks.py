@@ -10,7 +10,7 @@ from pathlib import Path
 from mitlgan import networks
 from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.compare.arms import ArmSpec, resolve_arms
-from mitlgan.compare.budgets import step_macs, with_schedule
+from mitlgan.compare.budgets import with_schedule
 from mitlgan.compare.domains import DomainSetup, check_composition, planned_specs, read_cards
 from mitlgan.compare.plan import KIMG, ComparisonPlan
 from mitlgan.compare.pretraining import pretraining_costs, resolve_resource
@@ -37,7 +37,8 @@ def check_arms(arms: Sequence[ArmSpec], layers: Mapping[str, Path], specs: Mappi
     for arm in arms:
         if arm.recipe is not None:
             with naming_option(f"--baseline {arm.name}"):
-                check_new_start(arm.recipe)
+                instead = "train it by itself and give its run as the baseline, or leave it out"
+                check_new_start(arm.recipe, instead, has_generator=arm.from_foreground)
                 if arm.uses_layers:
                     check_composition(arm.recipe, layers, specs)
 
@@ -62,10 +63,10 @@ def check_trainings(plan: ComparisonPlan, setup: DomainSetup, context: RunContex
     ours, *others = arms = resolve_arms(plan.baselines, setup.recipe, specs, plan.trials)
     check_arms(others, setup.layers, specs)
     require_generator_learns(setup.recipe)
-    check_new_start(setup.recipe)
+    with naming_option(f"--recipe {setup.recipe.name}"):
+        check_new_start(setup.recipe, "compose it by itself and name its run by --composed")
     for arm in arms:
         if arm.recipe is not None:
             unit = resource if plan.budgets or arm is not ours else KIMG  # without budgets the composition alone has its recipe's length
             with nullcontext() if arm is ours else naming_option(f"--baseline {arm.name}"):
-                costs = step_macs(arm.recipe, specs if arm.uses_layers else {})
-                with_schedule(arm.recipe, plan.budgets or (setup.recipe.training.kimg,), unit, costs)
+                with_schedule(arm.recipe, plan.budgets or (setup.recipe.training.kimg,), unit, specs if arm.uses_layers else {})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mitlgan import networks
 from mitlgan.artifacts.card import read_weights_hash
 from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe, ladder_steps, with_first_step
-from mitlgan.runtime.progress import Say, ignore_message
+from mitlgan.recipe import GrownCriticRecipe, ParentedGeneratorRecipe, Recipe, ladder_steps, with_first_step
+from mitlgan.runtime.progress import Say
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.initial_critic import load_initial_critic, with_critic_parent
 from mitlgan.stages.initial_generator import describe_parent, load_initial_generator, with_parent
@@ -34,15 +35,23 @@ def with_start(recipe: Recipe, start: Path | None, critic: Path | None, say: Say
     return with_first_step(recipe, with_critic_parent(with_parent(first, start), critic, say)), critic
 
 
-def check_new_start(recipe: Recipe) -> None:
+def check_new_start(recipe: Recipe, instead: str, *, has_generator: bool = False) -> None:
     """Refuse a recipe whose training cannot begin with new networks; nothing is trained.
+
+    Args:
+        recipe: Of any stage.
+        instead: What to do with a recipe that goes on from trained networks, where none can be named.
+        has_generator: Whether its generator has a start; only its critic must be new then.
 
     Raises:
         UsageError: It goes on from a trained generator or critic, or its critic's frozen network is not on this machine.
     """
-    if recipe.generator is not None:
-        recipe, _ = with_start(recipe, None, None, ignore_message)
-    load_initial_critic(None, ladder_steps(recipe)[0], ignore_message)
+    first = ladder_steps(recipe)[0]
+    if not has_generator and (first.transfer is not None or isinstance(first.generator, ParentedGeneratorRecipe)):
+        raise UsageError(f"goes on from a trained generator, which cannot be named here; {instead}")
+    if first.critic_start is not None or isinstance(first.critic, GrownCriticRecipe):
+        raise UsageError(f"goes on from a trained critic, which cannot be named here; {instead}")
+    networks.require_critic_weights(first.critic)
 
 
 def default_pretraining_recipe(role: str, start: Path | None) -> str:

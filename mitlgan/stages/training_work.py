@@ -22,7 +22,7 @@ from mitlgan.runtime.distributed import World
 from mitlgan.stages.training_speed import open_loop, random_pack
 from mitlgan.training.augmentation import ADAPTATION_INTERVAL
 from mitlgan.training.loop import TrainingLoop
-from mitlgan.training.setup import TrainingCost
+from mitlgan.training.work import Stretch, TrainingCost
 
 COUNTED = "counted"
 """Name of the recipes of which work is counted."""
@@ -31,24 +31,20 @@ COUNTED_BATCH = 2
 WITHOUT_END_KIMG = 1e6
 
 
-def macs_per_kimg(recipe: Recipe, layers: Mapping[str, GeneratorSpec], length_kimg: float) -> float:
-    """Return the multiply-accumulates of convolutions and matrix products in training per thousand real images, the mean over a length.
+def count_stretches(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> list[Stretch]:
+    """Return the training at each size of a recipe's ladder, or the one training of a recipe without, with its multiply-accumulates per kimg.
 
-    The critic's own time at the start costs less; an augmentation that adapts itself is taken to be in use.
+    Convolutions and matrix products are counted. The critic's own time at the start costs less; an augmentation that adapts itself is taken to be in
+    use.
 
     Args:
-        recipe: Of any stage, at one size.
+        recipe: Of any stage.
         layers: How the frozen generators of a composition are built; empty for a generator.
-        length_kimg: How long it trains.
 
     Raises:
         UsageError: The critic's frozen network is not on this machine.
     """
-    parts, alone_kimg = tuple(layers.items()), recipe.training.critic_first_kimg
-    if alone_kimg is None:
-        return _count(_without_length(recipe), parts)
-    cost, alone_share = _cost(recipe, parts), alone_kimg / max(alone_kimg, length_kimg)
-    return cost.both + alone_share * (cost.critic_alone - cost.both)
+    return [Stretch(step, _cost(step, tuple(layers.items()))) for step in ladder_steps(recipe)]
 
 
 def costs_from(recipe: Recipe, index: int, layers: Mapping[str, GeneratorSpec]) -> tuple[TrainingCost, ...]:
@@ -70,7 +66,10 @@ def costs_from(recipe: Recipe, index: int, layers: Mapping[str, GeneratorSpec]) 
 
 def _cost(recipe: Recipe, layers: tuple[tuple[str, GeneratorSpec], ...]) -> TrainingCost:
     counted = _without_length(recipe)
-    return TrainingCost(_count(counted, layers), _count(with_overrides(counted, training__critic_first_kimg=WITHOUT_END_KIMG), layers))
+    both = _count(counted, layers)
+    if recipe.training.critic_first_kimg is None:
+        return TrainingCost(both, both)
+    return TrainingCost(both, _count(with_overrides(counted, training__critic_first_kimg=WITHOUT_END_KIMG), layers))
 
 
 def _without_length(recipe: Recipe) -> Recipe:

@@ -4,33 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mitlgan.recipe import Recipe, ladder_steps
 from mitlgan.training.counters import Counters
 from mitlgan.training.schedule import Schedule
-from mitlgan.training.setup import TrainingCost, TrainingSetup
+from mitlgan.training.setup import TrainingSetup
+from mitlgan.training.work import Stretch, TrainingCost
 
 RECENT_S = 120.0
 """Seconds of training whose speed is said and counts for the rest: a machine may be busier, or another one, than hours ago."""
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """A training at one size.
-
-    Attributes:
-        recipe: Its `training.kimg` and `training.limit_s` are where it ends, counted from the beginning of the run.
-        cost: Of its images, in a unit that all stretches of the run share.
-    """
-
-    recipe: Recipe
-    cost: TrainingCost
-
-    def work(self, kimg: float) -> float:
-        """Return what its first kimg cost."""
-        alone_kimg = min(kimg, self.recipe.training.critic_first_kimg or 0.0)
-        return alone_kimg * self.cost.critic_alone + (kimg - alone_kimg) * self.cost.both
 
 
 def stretches_from(recipe: Recipe, setup: TrainingSetup) -> list[Stretch]:

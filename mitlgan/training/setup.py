@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from mitlgan.artifacts.picture_sets import PictureSet, sets_of_header
 from mitlgan.data.pack.image_pack import ImagePack
@@ -13,18 +13,7 @@ from mitlgan.objectives import Objective
 from mitlgan.recipe import Recipe
 from mitlgan.training.counters import Counters
 from mitlgan.training.state import TrainingState
-
-
-class TrainingCost(NamedTuple):
-    """Multiply-accumulates of a training per thousand real images shown to the critic, or any other unit.
-
-    Attributes:
-        both: While both networks learn.
-        critic_alone: While only the critic learns.
-    """
-
-    both: float
-    critic_alone: float
+from mitlgan.training.work import TrainingCost
 
 
 @dataclass(frozen=True)

@@ -22,3 +22,11 @@ def test_seeds_that_a_clock_stopped_at_other_lengths_are_averaged_in_every_unit(
     domain: Any = SimpleNamespace(card=loaded.card)
     (stage,) = arm_cost(trained, domain, loaded, path).stages
     assert (stage.kimg, stage.seconds, stage.cpu_seconds, stage.macs) == (12.0, 101.0, 85.0, 3.0)
+
+
+def test_work_that_is_not_known_is_not_nothing(artifacts: dict[str, Path]) -> None:
+    path = artifacts["bg"]
+    loaded = load_artifact(path)
+    domain: Any = SimpleNamespace(card=loaded.card)
+    (stage,) = arm_cost(TrainedArm(ArmSpec("other", "Other"), (), [[Snapshot(10.0, 100.0, 80.0, 0.0, path)]]), domain, loaded, path).stages
+    assert (stage.kimg, stage.macs) == (10.0, None)

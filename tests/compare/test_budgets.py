@@ -47,7 +47,7 @@ def counted(recipe: Recipe) -> float:
 def test_training_is_counted_as_torch_counts_it(name: str) -> None:
     recipe = load_recipe(name)
     layers = LAYERS if recipe.composer is not None else {}
-    assert training_macs(recipe, layers) == pytest.approx(counted(recipe), rel=1e-9)
+    assert training_macs(recipe, layers, 1.0) == pytest.approx(counted(recipe), rel=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_training_is_counted_as_torch_counts_it(name: str) -> None:
 )
 def test_penalties_are_counted_where_they_fall(objective: dict[str, Any]) -> None:
     recipe = with_overrides(load_recipe("thesis-32/wgan"), objective=objective)
-    assert training_macs(recipe, {}) == pytest.approx(counted(recipe), rel=1e-9)
+    assert training_macs(recipe, {}, 1.0) == pytest.approx(counted(recipe), rel=1e-9)
 
 
 def test_points_are_the_budgets_and_early_ones() -> None:
@@ -70,25 +70,26 @@ def test_points_are_the_budgets_and_early_ones() -> None:
 
 @pytest.mark.parametrize("equal", ["kimg", "macs"])
 def test_lengths_in_images(equal: str) -> None:
-    recipe = with_schedule(load_recipe("thesis-32/wgan"), [4, 8], equal, costs=[0.5])
-    factor = 2 if equal == "macs" else 1
-    assert recipe.training.keep_kimg == tuple(factor * place for place in (1, 2, 4, 8))
-    assert recipe.training.kimg == 8 * factor
+    wgan = load_recipe("thesis-32/wgan")
+    unit = training_macs(wgan, {}, 1.0) if equal == "macs" else 1.0
+    recipe = with_schedule(wgan, [4 * unit, 8 * unit], equal, {})
+    assert recipe.training.keep_kimg == (1, 2, 4, 8)
+    assert recipe.training.kimg == 8
     assert recipe.training.limit_s is None
-    kept = with_schedule(load_recipe("thesis/wgan"), [4, 8], equal, costs=[0.5]).training
+    kept = with_schedule(load_recipe("thesis/wgan"), [4, 8], equal, {}).training
     assert (load_recipe("thesis/wgan").training.artifact_kimg, kept.artifact_kimg) == (50.0, None)  # all that is kept is measured
 
 
 @pytest.mark.parametrize(("equal", "clock"), [("seconds", None), ("cpu-seconds", "cpu")])
 def test_lengths_in_seconds(equal: str, clock: str | None) -> None:
-    recipe = with_schedule(load_recipe("thesis-32/wgan"), [40], equal, costs=[0.5])
+    recipe = with_schedule(load_recipe("thesis-32/wgan"), [40], equal, {})
     assert recipe.training.keep_s == (10, 20, 40)
     assert (recipe.training.limit_s, recipe.training.kimg, recipe.training.clock) == (40, UNBOUNDED_KIMG, clock)
-    assert with_schedule(recipe, [4], "kimg", costs=[0.5]).training.clock is None
+    assert with_schedule(recipe, [4], "kimg", {}).training.clock is None
 
 
 def test_pretraining_that_is_counted_makes_an_arm_longer_and_keeps_both_places() -> None:
-    recipe = with_schedule(load_recipe("thesis-32/wgan"), [4, 8], "kimg", costs=[0.5], extra=80)
+    recipe = with_schedule(load_recipe("thesis-32/wgan"), [4, 8], "kimg", {}, extra=80)
     assert recipe.training.keep_kimg == (1, 2, 4, 8, 84, 88)
 
 
@@ -97,7 +98,7 @@ def test_equal_work_gives_the_cheaper_arm_more_images() -> None:
     layers = {name: LayerCard(role=name, generator=layer.generator, sha256_before="", sha256_after="") for name, layer in LAYERS.items()}  # type: ignore[arg-type]
     card = Card(kind="composer", role="scene", size_px=32, latent_dims={"all": 1}, layers=layers, kimg=24)
     wgan = baseline_recipe(recipe, card, resource="macs")
-    assert wgan.training.kimg == pytest.approx(24 * training_macs(recipe, LAYERS) / training_macs(wgan, {}), rel=1e-3)
+    assert wgan.training.kimg == pytest.approx(24 * training_macs(recipe, LAYERS, 1.0) / training_macs(wgan, {}, 1.0), rel=1e-3)
     assert wgan.training.kimg > 24
 
 

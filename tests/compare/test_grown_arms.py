@@ -12,7 +12,7 @@ from mitlgan.artifacts.card import GeneratorSpec, read_card, read_weights_hash
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.compare import ComparisonPlan, run_comparison
 from mitlgan.compare.arms import resolve_baseline
-from mitlgan.compare.budgets import EARLY_FRACTIONS, step_macs, training_macs, with_equal_length, with_schedule
+from mitlgan.compare.budgets import EARLY_FRACTIONS, training_macs, with_equal_length, with_schedule
 from mitlgan.compare.domains import resolve_domains
 from mitlgan.compare.evaluator import EnlargedImages
 from mitlgan.compare.layer_chains import chain_of_artifact
@@ -97,7 +97,7 @@ def test_layers_that_cannot_begin_a_ladder_leave_the_baseline_at_its_own_size() 
 def test_at_equal_time_each_step_has_its_share_of_the_seconds() -> None:
     ladder = load_recipe("recommended/wgan-64-grown")
     shares = [step.training.kimg / ladder.training.kimg for step in ladder_steps(ladder)]
-    timed = with_equal_length(ladder, "cpu-seconds", (), 30.0, 270.0)
+    timed = with_equal_length(ladder, "cpu-seconds", {}, 30.0, 270.0)
     assert (timed.training.limit_s, timed.training.clock, timed.training.keep_s) == (300.0, "cpu", (30.0,))
     assert timed.training.kimg == UNBOUNDED_KIMG
     steps = ladder_steps(timed)
@@ -108,42 +108,31 @@ def test_at_equal_time_each_step_has_its_share_of_the_seconds() -> None:
 @pytest.mark.parametrize("resource", ["kimg", "macs"])
 def test_by_pictures_the_whole_ladder_has_the_length(resource: str) -> None:
     ladder = load_recipe("recommended/wgan-64-grown")
-    rate = training_macs(ladder, {})
-    length = 7.2 * (rate if resource == "macs" else 1)
-    shorter = with_schedule(ladder, [length], resource, step_macs(ladder, {}))
+    length = training_macs(ladder, {}, ladder.training.kimg) / 10 if resource == "macs" else 7.2
+    shorter = with_schedule(ladder, [length], resource, {})
     assert shorter.training.kimg == pytest.approx(7.2)
     assert shorter.grow is not None
     assert ladder.grow is not None
     assert [step.kimg for step in shorter.grow] == pytest.approx([step.kimg / 10 for step in ladder.grow])
-    each = [training_macs(step, {}) for step in ladder_steps(ladder)]
-    assert each[0] < rate < each[1]
-    assert rate == pytest.approx(sum(one * step.kimg for one, step in zip(each, ladder.grow, strict=True)) / ladder.training.kimg)
-
-
-def true_macs(recipe: Recipe, kimg: float) -> float:
-    """What a training of a ladder has cost after some of its kimg, step by step."""
-    done, cost = 0.0, 0.0
-    for step, rate in zip(recipe.grow or (), step_macs(recipe, {}), strict=True):
-        length = min(step.kimg, kimg - done)
-        done, cost = done + length, cost + length * rate
-    return cost
+    each = [training_macs(step, {}, one.kimg) for step, one in zip(ladder_steps(ladder), ladder.grow, strict=True)]
+    assert each[0] < each[1]
+    assert training_macs(ladder, {}, ladder.training.kimg) == pytest.approx(sum(each))
 
 
 @pytest.mark.parametrize("name", ["recommended/wgan-64-grown", "recommended/scene-64-grown"])
 def test_each_budget_of_multiply_accumulates_is_met_where_steps_cost_unlike(name: str) -> None:
     ladder = load_recipe(name)
-    costs = step_macs(ladder, {})
     budgets = [2000.0, 4000.0, 8000.0]
-    kept = with_schedule(ladder, budgets, "macs", costs)
+    kept = with_schedule(ladder, budgets, "macs", {})
     points = [*(share * budgets[0] for share in EARLY_FRACTIONS), *budgets]
-    assert [true_macs(kept, kimg) for kimg in kept.training.keep_kimg] == pytest.approx(points, rel=1e-4)
-    both = with_equal_length(ladder, "macs", costs, 1000.0, 5000.0)
-    assert [true_macs(both, kimg) for kimg in (*both.training.keep_kimg, both.training.kimg)] == pytest.approx([1000.0, 6000.0], rel=1e-3)
+    assert [training_macs(kept, {}, kimg) for kimg in kept.training.keep_kimg] == pytest.approx(points, rel=1e-4)
+    both = with_equal_length(ladder, "macs", {}, 1000.0, 5000.0)
+    assert [training_macs(both, {}, kimg) for kimg in (*both.training.keep_kimg, both.training.kimg)] == pytest.approx([1000.0, 6000.0], rel=1e-3)
 
 
 def test_a_shorter_step_has_as_much_less_time_for_its_critic_alone() -> None:
     ladder = load_recipe("recommended/fg-128-grown")
-    shorter = with_schedule(ladder, [ladder.training.kimg / 100], "kimg", ())
+    shorter = with_schedule(ladder, [ladder.training.kimg / 100], "kimg", {})
     assert [step.critic_first_kimg for step in shorter.grow or ()] == [None, pytest.approx(0.06), pytest.approx(0.06)]
 
 
@@ -186,13 +175,14 @@ def test_a_finished_composition_is_compared_with_a_ladder(
     assert composed.cost.kimg(total=True) == pytest.approx(5 * 3 * UPDATE_KIMG)  # two parents, two children, the composition
     assert whole.cost.kimg(total=True) == pytest.approx(5 * 3 * UPDATE_KIMG, abs=2 * UPDATE_KIMG)
     (ladder,) = (run for run in list_runs(tmp_path, "pretrain") if run.load_recipe().role == "scene")
-    end, (kept,) = final_snapshot(ladder, 1.0), kept_snapshots(ladder, 1.0)
+    end, (kept,) = final_snapshot(ladder), kept_snapshots(ladder)
     records = read_card(end.path).training_records()
     assert [record["made_by"]["size_px"] for record in records] == [SIZE_PX, 8]
     assert end.kimg == pytest.approx(sum(record["kimg"] for record in records))
     assert end.cpu_seconds == pytest.approx(ladder.read_status()["cpu_seconds"], abs=0.01)
     steps = ladder_steps(ladder.load_recipe())
-    assert end.macs == pytest.approx(sum(record["kimg"] * training_macs(step, {}) for record, step in zip(records, reversed(steps), strict=True)))
+    costs = [training_macs(step, {}, record["kimg"]) for record, step in zip(records, reversed(steps), strict=True)]
+    assert end.macs == pytest.approx(sum(costs))
     assert read_card(kept.path).size_px == 8  # after the composition's stage alone it is still small, and its pictures are enlarged
     assert kept.kimg == pytest.approx(3 * UPDATE_KIMG)
     assert "still at 8 px of its ladder" in " ".join(alone.notes)
@@ -229,12 +219,12 @@ def test_a_ladder_is_ended_by_the_clock(larger: dict[str, Path], tmp_path: Path)
     del tree["training"]["kimg"]
     steps = [{"size_px": 8, "kimg": 1.0}, {"size_px": SIZE_PX, "kimg": 3.0, "critic": "grown", "coarse_widths": [3], "fine_width": 2}]
     ladder = parse_recipe({**tree, "size_px": SIZE_PX, "grow": steps}, "tiny")
-    run = pretrain(with_equal_length(ladder, "cpu-seconds", (), 0.4), tiny_runs.run_context(tmp_path))
+    run = pretrain(with_equal_length(ladder, "cpu-seconds", {}, 0.4), tiny_runs.run_context(tmp_path))
     sizes = [row["size_px"] for row in tiny_runs.read_stats(run)]
-    small = final_snapshot(run, 1.0).cpu_seconds - read_card(final_snapshot(run, 1.0).path).cpu_seconds
+    small = final_snapshot(run).cpu_seconds - read_card(final_snapshot(run).path).cpu_seconds
     assert set(sizes) == {8, SIZE_PX}
     assert small == pytest.approx(0.1, abs=0.08)
-    assert final_snapshot(run, 1.0).cpu_seconds == pytest.approx(0.4, abs=0.15)
+    assert final_snapshot(run).cpu_seconds == pytest.approx(0.4, abs=0.15)
 
 
 def test_pictures_of_an_early_step_are_enlarged_as_the_next_step_does(pretrained: dict[str, Run], composition: Recipe, tmp_path: Path) -> None:

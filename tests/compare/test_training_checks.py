@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 import pytest
 from helpers import tiny_runs
 
+from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.compare import ComparisonPlan, DomainSpec, run_comparison
+from mitlgan.compare.arms import ArmSpec, resolve_arms
 from mitlgan.compare.dry_run import estimate_comparison
+from mitlgan.compare.training_checks import check_arms
 from mitlgan.errors import UsageError
 from mitlgan.recipe import to_toml, with_overrides
 from mitlgan.stages.context import RunContext
@@ -20,6 +24,16 @@ from mitlgan.training.run_directory import Run
 FALLING = "generator_optimiser.schedule=linear"
 ENDLESS = "training.critic_first_kimg=5"
 START = {"critic_start": {"freeze": 1}}
+GROWN = {
+    "kind": "grown",
+    "parent": {"kind": "upsampled", "latent_dim": 3, "widths": [4]},
+    "parent_px": 4,
+    "coarse_widths": [5],
+    "fine_width": 3,
+}
+SHARPENED = {"kind": "sharpened", "parent": GROWN["parent"], "parent_px": 4, "width": 3, "blocks": 1}
+GROWN_CRITIC = {"kind": "grown", "parent": {"widths": [4], "dropout": [0.0], "kernel": 3}, "parent_px": 4, "width": 3}
+ELSEWHERE = "which cannot be named here; train it by itself and give its run as the baseline"
 
 
 @pytest.fixture
@@ -77,9 +91,12 @@ def test_a_falling_rate_is_no_matter_where_the_length_is_known(
 @pytest.mark.parametrize(
     ("compose", "changes", "expected"),
     [
-        (False, START, "critic_start.freeze: a new critic must train"),
-        (True, START, "critic_start.freeze: a new critic must train"),
-        (False, {"transfer": {}}, "--from: the recipe other goes on from a trained generator"),
+        (False, START, f"trained critic, {ELSEWHERE}"),
+        (True, START, f"trained critic, {ELSEWHERE}"),
+        (False, {"critic": GROWN_CRITIC}, f"trained critic, {ELSEWHERE}"),
+        (False, {"transfer": {}}, f"trained generator, {ELSEWHERE}"),
+        (False, {"generator": GROWN}, f"trained generator, {ELSEWHERE}"),
+        (False, {"generator": SHARPENED}, f"trained generator, {ELSEWHERE}"),
         (True, {"composer__fusion": {"kind": "alpha"}}, "matte"),
     ],
 )
@@ -95,6 +112,38 @@ def test_a_baseline_that_cannot_begin(
     with pytest.raises(UsageError, match=r"^--baseline other: ") as refused:
         run_comparison(plan, environment)
     assert expected in str(refused.value)
+    assert not re.search("--(from|critic)", str(refused.value)), "which compare does not have"
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("change", [GROWN, SHARPENED], ids=["grown", "sharpened"])
+def test_weights_of_a_generator_that_grew_begin_no_baseline(change: Mapping[str, Any], channels: int, packs: dict[str, Path]) -> None:
+    composition, layer = tiny_runs.recipe("scene", packs["scene"], compose=True), tiny_runs.recipe("fg", packs["fg"])
+    parent = {**change["parent"], "image_channels": channels}
+    grown = with_overrides(layer, generator={**change, "parent": parent, "image_channels": channels}, critic__image_channels=channels)
+    assert layer.generator is not None
+    assert grown.generator is not None
+    specs = {"fg": GeneratorSpec(grown.generator, 8), "bg": GeneratorSpec(layer.generator, 8)}
+    with pytest.raises(UsageError, match=r"^--baseline wgan-finetuned: the foreground generator .*; leave this baseline out$") as refused:
+        resolve_arms(("wgan-finetuned",), composition, specs)
+    assert ("grew from a smaller one" if channels == 3 else "makes alpha") in str(refused.value)
+    check_arms(resolve_arms(("wgan-finetuned",), composition, {**specs, "fg": specs["bg"]})[1:], {}, specs)
+
+
+def test_an_arm_with_a_start_needs_no_other_but_a_new_critic(packs: dict[str, Path]) -> None:
+    recipe = tiny_runs.recipe("scene", packs["scene"])
+    check_arms([ArmSpec("other", "Other", with_overrides(recipe, generator=GROWN), from_foreground=True)], {}, {})
+    with pytest.raises(UsageError, match=f"^--baseline other: goes on from a trained critic, {ELSEWHERE}"):
+        check_arms([ArmSpec("other", "Other", with_overrides(recipe, **START), from_foreground=True)], {}, {})
+
+
+def test_a_composition_that_goes_on_from_a_critic_is_composed_first(
+    written: Callable[..., str], pretrained: dict[str, Run], environment: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = ComparisonPlan(recipe=written("onward", compose=True, **START), layers=tiny_runs.layers(pretrained), baselines=("plain",))
+    assert refusal(plan, environment, monkeypatch) == (
+        "--recipe onward: goes on from a trained critic, which cannot be named here; compose it by itself and name its run by --composed"
+    )
 
 
 def test_a_second_domain_is_looked_at_before_the_first_is_trained(

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from helpers.counted_work import counted_while_computing
 
 from mitlgan import networks
 from mitlgan.artifacts.card import GeneratorSpec
-from mitlgan.networks.complexity import OperationCounter
 from mitlgan.recipe import GrownGeneratorRecipe, Recipe, ladder_steps, load_layer_recipe, load_recipe, shipped_recipe_names, with_overrides
-from mitlgan.runtime.distributed import World
-from mitlgan.stages.training_speed import open_loop, random_pack
-from mitlgan.stages.training_work import macs_per_kimg
-from mitlgan.training.augmentation import ADAPTATION_INTERVAL
+from mitlgan.stages.training_work import count_stretches
+from mitlgan.training.work import TrainingCost
 
 PARENTED = "recommended/bg-64-grown"
 QUICK: list[tuple[str, dict[str, Any]]] = [
@@ -43,25 +39,17 @@ def layers_of(name: str, recipe: Recipe) -> dict[str, GeneratorSpec]:
     return {layer: GeneratorSpec(one.generator, one.size_px) for layer, one in last.items() if one.generator is not None}
 
 
-def counted_while_computing(recipe: Recipe, layers: Mapping[str, GeneratorSpec], *, batch: int, critic_alone: bool = False) -> float:
-    """The multiply-accumulates per kimg of a training's iterations, one after the other."""
-    recipe = with_overrides(recipe, transfer=None, training__critic_first_kimg=1.0 if critic_alone else None, training__batch=batch)
-    updates = getattr(recipe.objective, "penalty_every", 1)
-    if recipe.augment is not None and recipe.augment.probability == "auto":
-        updates *= ADAPTATION_INTERVAL
-    with tempfile.TemporaryDirectory() as folder:
-        pack = random_pack(Path(folder) / "pictures.npy", recipe)
-        with open_loop(recipe, World(0, 1, torch.device("cpu")), layers=layers, pack=pack) as loop, OperationCounter() as counter:
-            for _ in range(updates):
-                loop.train_iteration()
-    return counter.total / 2 / (updates * recipe.objective.critic_steps * batch) * 1000
+def cost_of(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None = None) -> TrainingCost:
+    """The multiply-accumulates per kimg of a training at one size."""
+    (stretch,) = count_stretches(recipe, layers or {})
+    return stretch.cost
 
 
 @pytest.mark.parametrize(("name", "change"), QUICK)
 def test_work_is_that_of_the_iterations(name: str, change: dict[str, Any]) -> None:
     recipe = with_overrides(ladder_steps(load_recipe(name))[0], training__critic_first_kimg=None, **change)
     layers = layers_of(name, recipe)
-    assert macs_per_kimg(recipe, layers, recipe.training.kimg) == pytest.approx(counted_while_computing(recipe, layers, batch=3), rel=1e-3)
+    assert cost_of(recipe, layers).both == pytest.approx(counted_while_computing(recipe, layers, batch=3), rel=1e-3)
 
 
 @pytest.mark.slow
@@ -71,7 +59,7 @@ def test_work_of_every_shipped_recipe(name: str) -> None:
     layers = layers_of(name, recipe)
     for step in ladder_steps(recipe):
         step = with_overrides(step, training__critic_first_kimg=None)
-        assert macs_per_kimg(step, layers, step.training.kimg) == pytest.approx(counted_while_computing(step, layers, batch=2), rel=1e-9)
+        assert cost_of(step, layers).both == pytest.approx(counted_while_computing(step, layers, batch=2), rel=1e-9)
 
 
 def test_shared_pictures_save_one_pass_of_the_generator_in_each_iteration() -> None:
@@ -79,7 +67,7 @@ def test_shared_pictures_save_one_pass_of_the_generator_in_each_iteration() -> N
     alone = with_overrides(shared, training__shared_fakes=None)
     assert shared.generator is not None
     image = networks.count_macs(networks.build_generator(shared.generator, 32), (shared.generator.latent_dim,))
-    saved = macs_per_kimg(alone, {}, 1.0) - macs_per_kimg(shared, {}, 1.0)
+    saved = cost_of(alone).both - cost_of(shared).both
     assert saved == pytest.approx(1000 * image / shared.objective.critic_steps, rel=1e-9)
 
 
@@ -93,18 +81,18 @@ def test_a_frozen_parent_takes_no_backward_pass() -> None:
     # Its weights and inputs take twice its forward pass; and what takes its features needs no gradient of them any more.
     own = 2 * networks.count_macs(parent, parent.input_shape)
     next_inputs = next(row.multiply_accumulates for row in rows if row.name.endswith("features.conv_1"))
-    spared = (macs_per_kimg(learning, {}, 1.0) - macs_per_kimg(frozen, {}, 1.0)) / 1000 * learning.objective.critic_steps
+    spared = (cost_of(learning).both - cost_of(frozen).both) / 1000 * learning.objective.critic_steps
     assert own < spared < own + 4 * next_inputs
 
 
 def test_the_critics_own_time_costs_what_it_costs() -> None:
     recipe = load_recipe(PARENTED)
     assert recipe.training.critic_first_kimg == 6
-    both = macs_per_kimg(with_overrides(recipe, training__critic_first_kimg=None), {}, 24.0)
-    alone = counted_while_computing(recipe, {}, batch=2, critic_alone=True)
-    assert alone < both
-    assert macs_per_kimg(recipe, {}, 24.0) == pytest.approx((18 * both + 6 * alone) / 24, rel=1e-9)
-    assert macs_per_kimg(recipe, {}, 3.0) == pytest.approx(alone, rel=1e-9)
+    learning = with_overrides(recipe, training__critic_first_kimg=None)
+    cost = cost_of(recipe)
+    assert cost == pytest.approx((cost_of(learning).both, counted_while_computing(recipe, {}, batch=2, critic_alone=True)), rel=1e-9)
+    assert cost.critic_alone < cost.both
+    assert cost_of(learning).critic_alone == cost.both, "nothing is counted that is not done"
 
 
 def test_a_frozen_convolution_of_the_critic_takes_no_gradient() -> None:
@@ -113,7 +101,7 @@ def test_a_frozen_convolution_of_the_critic_takes_no_gradient() -> None:
     critic = networks.build_critic(recipe.critic, recipe.size_px)
     first = next(row.multiply_accumulates for row in networks.summarize_blocks(critic, critic.input_shape) if row.multiply_accumulates)
     second = next(row.multiply_accumulates for row in networks.summarize_blocks(critic, critic.input_shape)[1:] if row.multiply_accumulates)
-    saved = (macs_per_kimg(recipe, {}, 1.0) - macs_per_kimg(freed, {}, 1.0)) / 1000
+    saved = (cost_of(recipe).both - cost_of(freed).both) / 1000
     assert saved == pytest.approx(2 * (first + second), rel=1e-9)  # of real and generated pictures: the first's weights, the second's inputs
 
 
@@ -121,6 +109,6 @@ def test_counting_leaves_random_numbers_alone_and_ignores_what_does_not_count() 
     recipe = load_recipe("recommended/bg-32")
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    first = macs_per_kimg(with_overrides(recipe, critic__kernel=3), {}, 1.0)
+    first = cost_of(with_overrides(recipe, critic__kernel=3)).both
     assert torch.equal(torch.get_rng_state(), before)
-    assert first == macs_per_kimg(with_overrides(recipe, critic__kernel=3, seed=9, training__batch=64, data__source="elsewhere"), {}, 7.0)
+    assert first == cost_of(with_overrides(recipe, critic__kernel=3, seed=9, training__batch=64, data__source="elsewhere")).both

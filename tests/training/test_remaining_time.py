@@ -21,11 +21,11 @@ from mitlgan.stages.training_work import COUNTED, costs_from
 from mitlgan.training import loop
 from mitlgan.training.counters import Counters
 from mitlgan.training.loop import TrainingLoop
-from mitlgan.training.remaining_time import RECENT_S, RecentSpeed, Stretch, remaining_seconds, stretches_from
+from mitlgan.training.remaining_time import RECENT_S, RecentSpeed, remaining_seconds, stretches_from
 from mitlgan.training.run_directory import Run
 from mitlgan.training.schedule import Schedule
-from mitlgan.training.setup import TrainingCost
 from mitlgan.training.stopwatch import Lap
+from mitlgan.training.work import Stretch, TrainingCost
 
 COSTS = (TrainingCost(1.0, 0.5), TrainingCost(4.0, 2.0), TrainingCost(17.0, 8.0))
 BATCH = 10

@@ -43,7 +43,7 @@ def report_replaced(before: Recipe, after: Recipe, deciders: Mapping[str, str], 
 
 
 def refuse_unused_setting(key: str, reason: str, settings: Collection[str]) -> None:
-    """Refuse a key that the user set, and that has no effect.
+    """Refuse a key that has no effect, if the user set it.
 
     Args:
         key: Dotted.
@@ -53,7 +53,16 @@ def refuse_unused_setting(key: str, reason: str, settings: Collection[str]) -> N
     Raises:
         UsageError: The user set it; names the key and the reason.
     """
-    if key in _keys(settings):
+    refuse_unused_settings([setting for setting in _keys(settings) if setting == key], reason)
+
+
+def refuse_unused_settings(settings: Collection[str], reason: str) -> None:
+    """Refuse settings that have no effect, if there are any.
+
+    Raises:
+        UsageError: Names the first and the reason.
+    """
+    for key in _keys(settings):
         raise UsageError(f"--set {key}: has no effect, since {reason}; leave it out")
 
 

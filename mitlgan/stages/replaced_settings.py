@@ -36,7 +36,8 @@ def report_replaced(before: Recipe, after: Recipe, deciders: Mapping[str, str], 
                 raise UsageError(f"--set {setting}: {decider} decides, and {fact}; leave it out")
     shipped = [diff_recipes(before, other) for other in shipped_of_name(before.name)]
     for decider in dict.fromkeys(owners.values()):
-        own = _without_implied([key for key in owners if owners[key] == decider and all(key in changes for changes in shipped)])
+        keys = [key for key, owner in owners.items() if owner == decider and differences[key][0] is not None]
+        own = _without_implied([key for key in keys if all(key in changes for changes in shipped)])
         more = f" and {len(own) - MAX_CHANGES} more" if len(own) > MAX_CHANGES else ""
         if own:
             say(f"{decider} decides in place of the recipe's {', '.join(own[:MAX_CHANGES])}{more}")

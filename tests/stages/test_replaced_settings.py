@@ -142,6 +142,7 @@ OWN: list[tuple[str, Path, dict[str, Any], list[str]]] = [
         [f"the generator of --from {WIDE} {IN_PLACE} generator.latent_dim", f"the critic of {WIDE_CRITIC} {IN_PLACE} critic.kernel"],
     ),
     ("few/fg-32", NARROW, {"critic__kernel": 5}, []),  # of a new one
+    ("few/fg-32", NARROW, {"name": "mine"}, []),  # of the same networks; it says nothing of the time of a new critic
     ("few/fg-32", NARROW, {"training__critic_first_kimg": 1.0}, [f"transfer.new_critic_first_kimg {IN_PLACE} training.critic_first_kimg"]),
     ("few/fg-64", NARROW, {"generator__parent__latent_dim": 64}, [f"the generator of --from {NARROW} {IN_PLACE} generator.parent.latent_dim"]),
     (

@@ -36,6 +36,11 @@ def _write_run_files(run: Run) -> None:
     write_run_files(run)
 
 
+def dotted_keys(settings: Settings | None) -> list[str]:
+    """Return the keys of settings as `--set` has them."""
+    return [key.replace("__", ".") for key in settings or {}]
+
+
 def resolve_recipe(name: StrPath, data: StrPath | None, settings: Settings | None, seed: int | None) -> Recipe:
     """Return a shipped recipe, or that of a file, with changes.
 

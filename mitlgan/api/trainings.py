@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mitlgan.api.context import Settings, StrPath, open_context, resolve_recipe
+from mitlgan.api.context import Settings, StrPath, dotted_keys, open_context, resolve_recipe
 from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, artifact_path, load_artifact
 from mitlgan.compare.arm_training import ArmTraining
@@ -18,6 +18,7 @@ from mitlgan.runtime.arguments import takes_arguments
 from mitlgan.stages.compose import DEFAULT_COMPOSITION_RECIPE
 from mitlgan.stages.compose import compose as run_composition
 from mitlgan.stages.default_layers import resolve_layers
+from mitlgan.stages.initial_critic import with_critic_parent
 from mitlgan.stages.pretrain import default_pretraining_recipe, with_start
 from mitlgan.stages.pretrain import pretrain as run_pretraining
 from mitlgan.training.run_directory import Run
@@ -107,9 +108,9 @@ def pretrain(
     with open_context(f"pretrain {role}", out, device, quiet) as context:
         critic_path = None if critic is None else Path(critic)
         if reuse:
-            chosen, critic_path = with_start(chosen, first, critic_path, context.reporter.say)
+            chosen, critic_path = with_start(chosen, first, critic_path, context.reporter.say, dotted_keys(settings))
             return _result(ArmTraining(f"pretrain {role}", chosen, {}, first, critic_path).run(context))
-        return _result(run_pretraining(chosen, context, start=first, critic=critic_path))
+        return _result(run_pretraining(chosen, context, start=first, critic=critic_path, settings=dotted_keys(settings)))
 
 
 @takes_arguments(options={**RECIPE_OPTIONS, "--layer": "layers", "--fg": "layers, fg", "--bg": "layers, bg"})
@@ -159,8 +160,9 @@ def compose(
     with open_context("compose", out, device, quiet) as context:
         critic_path = None if critic is None else Path(critic)
         if reuse:
+            chosen = with_critic_parent(chosen, critic_path, context.reporter.say, dotted_keys(settings))
             return _result(ArmTraining("compose", chosen, resolved, None, critic_path).run(context))
-        return _result(run_composition(chosen, resolved, context, critic=critic_path))
+        return _result(run_composition(chosen, resolved, context, critic=critic_path, settings=dotted_keys(settings)))
 
 
 @takes_arguments(options={"--size": "size_px", "PHOTOS": "photographs"})

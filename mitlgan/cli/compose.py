@@ -52,10 +52,10 @@ def compose(
         log(f"{name}: {path} ({read_card(path).kimg:g} kimg)")
     if dry_run:
         forms = check_layers(chosen, layers)
-        chosen = with_critic_parent(chosen, critic, log)
+        chosen = with_critic_parent(chosen, critic, log, settings or ())
         load_initial_critic(critic, chosen, log)
         options.use_threads(threads)
         return print_dry_run(chosen, device, as_json, out, forms, data=data)
     with options.open_run_context(device, "compose", out, threads, log_to, has_data_option=data is not None) as context:
-        run = run_composition(chosen, layers, context, critic=critic)
+        run = run_composition(chosen, layers, context, critic=critic, settings=settings or ())
     return print_run(run, context, as_json)

@@ -48,14 +48,14 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
         if chosen.command != "pretrain" or chosen.role != role:
             raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `pretrain {role}`")
         if dry_run:
-            chosen, critic = with_start(chosen, first, critic, log)
+            chosen, critic = with_start(chosen, first, critic, log, settings or ())
             first_step = ladder_steps(chosen)[0]
             load_initial_generator(first_step, first)
             load_initial_critic(critic, first_step, log)
             options.use_threads(threads)
             return print_dry_run(chosen, device, as_json, out, data=data)
         with options.open_run_context(device, f"pretrain {role}", out, threads, log_to, has_data_option=data is not None) as context:
-            run = run_pretraining(chosen, context, start=first, critic=critic)
+            run = run_pretraining(chosen, context, start=first, critic=critic, settings=settings or ())
         return print_run(run, context, as_json)
 
     pretrain.__doc__ = explained

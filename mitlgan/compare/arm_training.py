@@ -62,7 +62,7 @@ class ArmTraining:
         if run is not None:
             return resume(run.path, context)
         if self.recipe.command == "compose":
-            return compose(self.recipe, self.layers, context)
+            return compose(self.recipe, self.layers, context, critic=self.initial_critic)
         return pretrain(self.recipe, context, start=self.initial_artifact, critic=self.initial_critic)
 
     def find_run(self, root: Path) -> Run | None:
@@ -96,7 +96,7 @@ class ArmTraining:
             arguments = ["compose", *(word for option in options for word in option)]
         else:
             arguments = ["pretrain", self.recipe.role, *(("--from", str(self.initial_artifact)) if self.initial_artifact is not None else ())]
-            arguments += ["--critic", str(self.initial_critic)] if self.initial_critic is not None else []
+        arguments += ["--critic", str(self.initial_critic)] if self.initial_critic is not None else []
         return TrainingProcess(self.label, self.recipe, arguments, self.input_hashes())
 
 

@@ -18,10 +18,20 @@ from mitlgan.compare.layer_chains import LayerChain, chain_of_artifact
 from mitlgan.compare.plan import ComparisonPlan, DomainSpec
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import ArtifactError, DataError, UsageError, naming_option
-from mitlgan.recipe import Recipe, composition_settings, layer_role, load_layer_recipe, load_recipe, with_overrides, with_parent_recipes
+from mitlgan.recipe import (
+    Recipe,
+    composition_settings,
+    generator_settings,
+    layer_role,
+    load_layer_recipe,
+    load_recipe,
+    with_overrides,
+    with_parent_recipes,
+)
 from mitlgan.runtime.progress import Say
 from mitlgan.stages.compose import DEFAULT_COMPOSITION_RECIPE
 from mitlgan.stages.default_layers import resolve_layers
+from mitlgan.stages.replaced_settings import refuse_unused_settings
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
@@ -79,13 +89,16 @@ def resolve_domains(plan: ComparisonPlan, root: Path) -> list[DomainSetup]:
         root: Where finished runs are looked up.
 
     Raises:
-        UsageError: There is nothing to compose, or options contradict each other.
+        UsageError: There is nothing to compose, options contradict each other, or a setting has no effect.
         ArtifactError: An artifact does not fit.
     """
     if plan.domains:
         if plan.composed is not None or plan.baseline_run is not None or plan.data is not None:
             raise UsageError("--domain: trains its own compositions and baselines; leave out --composed, --baseline-run and --data")
-        return [_domain_setup(plan, domain) for domain in plan.domains]
+        setups = [_domain_setup(plan, domain) for domain in plan.domains]
+        if not any(setup.pretrainings for setup in setups):
+            refuse_unused_settings(generator_settings(plan.settings), "every layer of a --domain is an artifact")
+        return setups
     run = _composition_run(plan, root)
     if not plan.trains_compositions:
         if run is None:

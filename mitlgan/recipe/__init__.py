@@ -20,6 +20,7 @@ from mitlgan.recipe.ladder import (
 from mitlgan.recipe.layer_recipes import (
     belonging_recipe,
     composition_settings,
+    generator_settings,
     layer_role,
     load_layer_recipe,
     thesis_generator,
@@ -135,6 +136,7 @@ __all__ = [
     "display_name_of",
     "doublings",
     "find_recipe",
+    "generator_settings",
     "grown_to",
     "ladder_steps",
     "layer_role",

@@ -108,24 +108,36 @@ def _with_transfer(recipe: Recipe, other: Recipe) -> Recipe:
     """Return a recipe with the [transfer] that another has, if it was worked out: what came with the artifact was not changed by the user."""
     if other.transfer is None or recipe.transfer is not None or recipe.size_px != other.size_px:
         return recipe
-    transfer = as_dict(other.transfer)
-    if recipe.training.critic_first_kimg is not None:
-        transfer["new_critic_first_kimg"] = recipe.training.critic_first_kimg
+    transfer, training = as_dict(other.transfer), recipe.training
+    is_critic_new = training.critic_first_kimg is not None and recipe.critic_start is None
+    if is_critic_new:
+        transfer["new_critic_first_kimg"] = training.critic_first_kimg
+        training = training.model_copy(update={"critic_first_kimg": other.training.critic_first_kimg})
     elif recipe.critic_start is not None or recipe.critic.kind != "projected":  # of which nothing can be frozen
         transfer["freeze"] = 0 if recipe.critic_start is None else recipe.critic_start.freeze
-    networks = {"generator": other.generator, "critic": other.critic}
+    networks = _networks_before(recipe, other, is_critic_new=is_critic_new)
     with suppress(UsageError):  # networks of other sizes do not fit the rest
-        return with_overrides(
-            recipe,
-            transfer=transfer,
-            critic_start=None,
-            training__critic_first_kimg=other.training.critic_first_kimg,
-            **{name: as_dict(network) for name, network in networks.items() if network is not None and not _is_grown(getattr(recipe, name), network)},
-        )
+        return with_overrides(recipe, transfer=transfer, critic_start=None, training=as_dict(training), **networks)
     return recipe
 
 
-def _is_grown(network: RecipeTable | None, other: RecipeTable) -> bool:
+def _networks_before(recipe: Recipe, other: Recipe, *, is_critic_new: bool) -> dict[str, object]:
+    """Return the networks that a recipe had before those of the artifact took their place; what the user chose stays.
+
+    Args:
+        recipe: Of a training that went on from an artifact.
+        other: The shipped recipe.
+        is_critic_new: Whether its critic began anew, so that it is the user's but for the channels of the artifact's images.
+    """
+    grows = _is_grown(recipe.generator, other.generator)
+    if grows and (is_critic_new or hasattr(recipe.critic, "parent")):
+        return {}
+    generator = {} if grows or other.generator is None else {"generator": as_dict(other.generator)}
+    critic = as_dict(recipe.critic) | {"image_channels": other.critic.image_channels} if is_critic_new else as_dict(other.critic)
+    return {**generator, "critic": critic}
+
+
+def _is_grown(network: RecipeTable | None, other: RecipeTable | None) -> bool:
     """Whether both grow in one way from a smaller network, so that they are the recipe's own."""
     return hasattr(network, "parent") and hasattr(other, "parent") and getattr(network, "kind", "") == getattr(other, "kind", "")
 

@@ -95,7 +95,12 @@ def _parent_recipe(recipe: Recipe, settings: Sequence[str]) -> Recipe:
 
 def composition_settings(settings: Sequence[str]) -> list[str]:
     """Return the settings that a composition has: all but those of a generator."""
-    return [text for text in settings if not text.startswith("generator.")]
+    return [text for text in settings if text not in generator_settings(settings)]
+
+
+def generator_settings(settings: Sequence[str]) -> list[str]:
+    """Return the settings of a generator, which only the pretraining of a layer has."""
+    return [text for text in settings if text.startswith("generator.")]
 
 
 def layer_settings(settings: Sequence[str]) -> list[str]:

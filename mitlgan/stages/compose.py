@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
@@ -26,7 +26,9 @@ DEFAULT_COMPOSITION_RECIPE = "thesis-32/compose"
 """Recipe of a composition that names none: the one that belongs to the pretrainings that name none."""
 
 
-def compose(recipe: Recipe, layers: Mapping[str, Path], context: RunContext, *, critic: Path | None = None) -> Run:
+def compose(
+    recipe: Recipe, layers: Mapping[str, Path], context: RunContext, *, critic: Path | None = None, settings: Collection[str] = ()
+) -> Run:  # fmt: skip
     """Train a fusion and a translator over frozen generators, and export the composer.
 
     Args:
@@ -34,6 +36,7 @@ def compose(recipe: Recipe, layers: Mapping[str, Path], context: RunContext, *, 
         layers: Artifact of each layer by name, in the order of their latents.
         context: Where and how.
         critic: Run or artifact whose weights the critic begins with; a new critic by default, as in the thesis.
+        settings: The user's changes of the recipe, `a.b=v`, or their keys alone.
 
     Returns:
         The finished run; its artifact holds the frozen layers, and its card proves by hash that they did not change.
@@ -42,7 +45,7 @@ def compose(recipe: Recipe, layers: Mapping[str, Path], context: RunContext, *, 
         MitlganError: The recipe, the data, an artifact or the machine does not allow it; see the error classes.
     """
     say = context.reporter.say
-    recipe = with_critic_parent(recipe, critic, say)
+    recipe = with_critic_parent(recipe, critic, say, settings)
     if recipe.composer is None:
         raise UsageError(f"--recipe {recipe.name}: has no [composer]; give one for `compose`")
     critic_weights = load_initial_critic(critic, recipe, say)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -18,20 +19,22 @@ from mitlgan.recipe.schema.critics import ANY_SIZE_KINDS
 from mitlgan.recipe.schema.ladder import GROWTH_FACTORS
 from mitlgan.runtime.progress import Say
 from mitlgan.stages.ladder import step_index
+from mitlgan.stages.replaced_settings import report_replaced
 from mitlgan.training import run_directory
 from mitlgan.training.checkpoint import load_checkpoint
 
 
-def with_critic_parent(recipe: Recipe, critic: Path | None, say: Say) -> Recipe:
+def with_critic_parent(recipe: Recipe, critic: Path | None, say: Say, settings: Collection[str] = ()) -> Recipe:
     """Return a recipe whose grown critic has the parent that `--critic` names; any other recipe unchanged.
 
     Args:
         recipe: Of any training.
         critic: As `load_initial_critic` takes it: the smaller critic, or one that this recipe grew before and that is trained further.
-        say: Shows a warning if the newest checkpoint cannot be read.
+        say: Shows a warning if the newest checkpoint cannot be read, and what of a recipe of the user's own gives way.
+        settings: The user's changes of the recipe, `a.b=v`, or their keys alone.
 
     Raises:
-        UsageError: The recipe grows a critic, and no parent is given.
+        UsageError: The recipe grows a critic, and no parent is given, or the user set what the critic decides.
         ArtifactError: The critic cannot grow to the recipe's images.
     """
     grown = recipe.critic
@@ -41,7 +44,7 @@ def with_critic_parent(recipe: Recipe, critic: Path | None, say: Say) -> Recipe:
         raise UsageError('--critic: critic.kind = "grown" needs the smaller critic that it grows from; name its run, or the folder where it is kept')
     trained, size_px, _ = load_trained_critic(critic, say)
     if size_px == recipe.size_px and isinstance(trained, GrownCriticRecipe):
-        return with_overrides(recipe, critic__parent=as_dict(trained.parent), critic__parent_px=trained.parent_px)
+        return _with_parent_critic(recipe, trained.parent, trained.parent_px, critic, say, settings)
     sizes = [recipe.size_px // factor for factor in GROWTH_FACTORS]
     if recipe.size_px not in (size_px * factor for factor in GROWTH_FACTORS):
         raise ArtifactError(
@@ -53,7 +56,7 @@ def with_critic_parent(recipe: Recipe, critic: Path | None, say: Say) -> Recipe:
         raise ArtifactError(
             f"--critic {critic}: scores {trained.image_channels} channels, the recipe's [critic] {grown.image_channels}; give one that scores as many"
         )
-    return with_overrides(recipe, critic__parent=as_dict(trained), critic__parent_px=size_px)
+    return _with_parent_critic(recipe, trained, size_px, critic, say, settings)
 
 
 def load_initial_critic(path: Path | None, recipe: Recipe, say: Say) -> dict[str, Tensor]:
@@ -97,6 +100,12 @@ def load_trained_critic(path: Path, say: Say) -> tuple[AnyCritic, int, dict[str,
         raise ArtifactError(f"--critic {file}: is {kind}; give a critic, which a pretraining leaves in {CRITIC_FOLDER}/{CRITIC_FILE}")
     assert card.critic is not None
     return card.critic, card.size_px, network.state_dict()
+
+
+def _with_parent_critic(recipe: Recipe, parent: AnyCritic, parent_px: int, critic: Path, say: Say, settings: Collection[str]) -> Recipe:
+    changed = with_overrides(recipe, critic__parent=as_dict(parent), critic__parent_px=parent_px)
+    report_replaced(recipe, changed, {"critic": f"the critic of --critic {critic}"}, settings, say)
+    return changed
 
 
 def _critic_of_run(path: Path, say: Say) -> tuple[AnyCritic, int, dict[str, Tensor]]:

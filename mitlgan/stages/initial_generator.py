@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,22 @@ from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import Generator, GrownGenerator, Network
 from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, as_dict, with_overrides
 from mitlgan.recipe.schema.ladder import GROWTH_FACTORS
+from mitlgan.runtime.progress import Say, ignore_message
 from mitlgan.runtime.randomness import derived_seed
+from mitlgan.stages.replaced_settings import report_replaced
 
 
-def with_parent(recipe: Recipe, start: Path | None) -> Recipe:
+def with_parent(recipe: Recipe, start: Path | None, say: Say = ignore_message, settings: Collection[str] = ()) -> Recipe:
     """Return a recipe whose grown generator has the parent that `--from` names; any other recipe unchanged.
 
     Args:
         recipe: Of a pretraining.
         start: Artifact of the parent, or of a generator that this recipe grew before and that is trained further.
+        say: Shows what of a recipe of the user's own gives way.
+        settings: The user's changes of the recipe, `a.b=v`, or their keys alone.
 
     Raises:
-        UsageError: The recipe grows a generator, and no parent is given.
+        UsageError: The recipe grows a generator, and no parent is given, or the user set what the artifact decides.
         ArtifactError: The artifact is damaged, or cannot grow to the recipe's images.
     """
     if not isinstance(recipe.generator, ParentedGeneratorRecipe):
@@ -38,10 +43,14 @@ def with_parent(recipe: Recipe, start: Path | None) -> Recipe:
     _, card = load_network(start)  # all of it, so that a damaged one is refused now
     if _was_grown_by(recipe, card):
         assert isinstance(card.generator, ParentedGeneratorRecipe)
-        return with_overrides(recipe, generator__parent=as_dict(card.generator.parent), generator__parent_px=card.generator.parent_px)
-    _check_parent(f"--from {start}", card, recipe)
-    assert card.generator is not None
-    return with_overrides(recipe, generator__parent=as_dict(card.generator), generator__parent_px=card.size_px)
+        parent, parent_px = card.generator.parent, card.generator.parent_px
+    else:
+        _check_parent(f"--from {start}", card, recipe)
+        assert card.generator is not None
+        parent, parent_px = card.generator, card.size_px
+    changed = with_overrides(recipe, generator__parent=as_dict(parent), generator__parent_px=parent_px)
+    report_replaced(recipe, changed, {"generator": f"the generator of --from {start}"}, settings, say)
+    return changed
 
 
 def load_initial_generator(recipe: Recipe, start: Path | None) -> Network:

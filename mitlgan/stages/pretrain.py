@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from mitlgan import networks
@@ -19,7 +20,9 @@ from mitlgan.stages.transfer import default_transfer_recipe, with_transfer
 from mitlgan.training.run_directory import Run
 
 
-def with_start(recipe: Recipe, start: Path | None, critic: Path | None, say: Say) -> tuple[Recipe, Path | None]:
+def with_start(
+    recipe: Recipe, start: Path | None, critic: Path | None, say: Say, settings: Collection[str] = ()
+) -> tuple[Recipe, Path | None]:  # fmt: skip
     """Return the recipe of a pretraining with the networks that it begins with, and the critic that it begins with.
 
     Args:
@@ -27,12 +30,14 @@ def with_start(recipe: Recipe, start: Path | None, critic: Path | None, say: Say
         start: Artifact whose weights the generator begins with, or that it grows from.
         critic: Run or artifact whose weights the critic begins with.
         say: Shows what was chosen.
+        settings: The user's changes of the recipe, `a.b=v`, or their keys alone.
 
     Raises:
-        MitlganError: An artifact is missing or does not fit; nothing was written.
+        MitlganError: An artifact is missing, does not fit, or decides what the user set; nothing was written.
     """
-    first, critic = with_transfer(ladder_steps(recipe)[0], start, critic, say)
-    return with_first_step(recipe, with_critic_parent(with_parent(first, start), critic, say)), critic
+    first, critic = with_transfer(ladder_steps(recipe)[0], start, critic, say, settings)
+    first = with_critic_parent(with_parent(first, start, say, settings), critic, say, settings)
+    return with_first_step(recipe, first), critic
 
 
 def check_new_start(recipe: Recipe, instead: str, *, has_generator: bool = False) -> None:
@@ -60,7 +65,9 @@ def default_pretraining_recipe(role: str, start: Path | None) -> str:
     return transfer or ("thesis-32/wgan" if role == "scene" else f"thesis-32/pretrain_{role}")
 
 
-def pretrain(recipe: Recipe, context: RunContext, *, start: Path | None = None, critic: Path | None = None) -> Run:
+def pretrain(
+    recipe: Recipe, context: RunContext, *, start: Path | None = None, critic: Path | None = None, settings: Collection[str] = ()
+) -> Run:  # fmt: skip
     """Train a generator and export it.
 
     Args:
@@ -68,6 +75,7 @@ def pretrain(recipe: Recipe, context: RunContext, *, start: Path | None = None, 
         context: Where and how.
         start: Artifact whose weights the generator begins with, or that it grows from.
         critic: Run or artifact whose weights the critic begins with.
+        settings: The user's changes of the recipe, `a.b=v`, or their keys alone.
 
     Returns:
         The finished run; its artifact is the moving average of the generator.
@@ -78,7 +86,7 @@ def pretrain(recipe: Recipe, context: RunContext, *, start: Path | None = None, 
     if recipe.generator is None:
         raise UsageError(f"--recipe {recipe.name}: has no [generator]; give one for `pretrain`")
     say = context.reporter.say
-    recipe, critic = with_start(recipe, start, critic, say)
+    recipe, critic = with_start(recipe, start, critic, say, settings)
     first = ladder_steps(recipe)[0]
     critic_weights = load_initial_critic(critic, first, say)
     generator = load_initial_generator(first, start)

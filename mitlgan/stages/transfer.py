@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from mitlgan.artifacts.card import KIND_WITH_ARTICLE, Card, read_card
@@ -11,6 +12,7 @@ from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, as_dict, require_gen
 from mitlgan.recipe.schema.critics import freezable_convolutions
 from mitlgan.runtime.progress import Say
 from mitlgan.stages.initial_critic import load_trained_critic
+from mitlgan.stages.replaced_settings import refuse_unused_setting, report_replaced
 
 DEFAULT_RECIPE = "few/{role}-{size_px}"
 """Recipe of `pretrain --from` without `--recipe`, where one ships for the role and the size."""
@@ -26,20 +28,23 @@ def default_transfer_recipe(role: str, start: Path) -> str | None:
     return name if name in shipped_recipe_names() else None
 
 
-def with_transfer(recipe: Recipe, start: Path | None, critic: Path | None, say: Say) -> tuple[Recipe, Path | None]:
+def with_transfer(
+    recipe: Recipe, start: Path | None, critic: Path | None, say: Say, settings: Collection[str] = ()
+) -> tuple[Recipe, Path | None]:  # fmt: skip
     """Return a recipe whose [transfer] is worked out, and the critic that it begins with; both unchanged without a [transfer].
 
     Args:
         recipe: Of a pretraining.
         start: Artifact of the generator that it goes on from; a smaller one where the recipe's [generator] grows.
         critic: The critic that `--critic` names; None takes the one that is kept with the generator.
-        say: Shows where the critic comes from.
+        say: Shows where the critic comes from, and what of a recipe of the user's own gives way.
+        settings: The user's changes of the recipe, `a.b=v`, or their keys alone.
 
     Returns:
         The recipe with the networks of the artifacts in place of [generator] and [critic], and without [transfer]; the path of the critic or None.
 
     Raises:
-        UsageError: No generator is named, or only a new critic would learn.
+        UsageError: No generator is named, only a new critic would learn, or the user set what an artifact decides.
         ArtifactError: The generator does not fit the recipe.
     """
     transfer = recipe.transfer
@@ -53,13 +58,14 @@ def with_transfer(recipe: Recipe, start: Path | None, critic: Path | None, say: 
     card = _check_start(f"--from {start}", start, recipe)
     is_same_size = card.size_px == recipe.size_px
     networks = {"generator": as_dict(card.generator), "critic__image_channels": card.image_channels} if is_same_size and card.generator else {}
-    freeze = transfer.freeze
-    source = critic or _find_kept_critic(start, recipe, is_same_size=is_same_size, say=say)
+    generator = f"the generator of --from {start}"
+    before, recipe = recipe, with_overrides(recipe, **networks)
+    report_replaced(before, recipe, {"generator": generator, "critic.image_channels": generator}, settings, say)
+    kept, reason = _find_kept_critic(start, recipe, is_same_size=is_same_size)
+    source, freeze, trained_critic = critic or kept, transfer.freeze, {}
     if source is None:
-        say(f"a new critic begins and learns alone for the first {transfer.new_critic_first_kimg:g} kimg")
-        recipe = with_overrides(recipe, **networks, transfer=None, training__critic_first_kimg=transfer.new_critic_first_kimg)
-        require_generator_learns(recipe, "transfer.new_critic_first_kimg")
-        return recipe, None
+        return _with_new_critic(recipe, reason, settings, say), None
+    refuse_unused_setting("transfer.new_critic_first_kimg", f"the critic of {source} goes on", settings)
     if is_same_size:
         trained, critic_px, _ = load_trained_critic(source, say)
         if (critic_px, trained.image_channels) != (recipe.size_px, card.image_channels):
@@ -67,14 +73,46 @@ def with_transfer(recipe: Recipe, start: Path | None, critic: Path | None, say: 
                 f"--critic {source}: scores {critic_px} px in {trained.image_channels} channels, the generator makes {recipe.size_px} px in "
                 f"{card.image_channels}; give one that fits"
             )
-        networks["critic"] = as_dict(trained)
+        trained_critic = {"critic": as_dict(trained)}
         if trained.kind == "projected":  # what it looks through is frozen anyway
+            _refuse_freeze(recipe, f"what the critic of {source} looks through is frozen anyway", settings)
             freeze = 0
         elif freeze > (most := freezable_convolutions(trained, recipe.size_px)):
             raise UsageError(f"transfer.freeze is {freeze}, but the critic of {source} has {most} convolutions; add --set transfer.freeze={most}")
     frozen = {"critic_start": {"freeze": freeze}} if freeze else {}
+    changed = with_overrides(recipe, **trained_critic, **frozen, transfer=None)
+    report_replaced(recipe, changed, {"critic": f"the critic of {source if critic is None else f'--critic {critic}'}"}, settings, say)
     say(f"its critic goes on from {source}" + (f"; frozen convolutions: {freeze}" if freeze else ""))
-    return with_overrides(recipe, **networks, **frozen, transfer=None), source
+    return changed, source
+
+
+def _with_new_critic(recipe: Recipe, reason: str, settings: Collection[str], say: Say) -> Recipe:
+    """Return a recipe whose [transfer] is worked out, and whose critic begins anew.
+
+    Args:
+        recipe: With the generator that it goes on from.
+        reason: Why no critic goes on.
+        settings: As of `with_transfer`.
+        say: Shows the reason.
+
+    Raises:
+        UsageError: Only the new critic would learn, or the user set what has no effect.
+    """
+    assert recipe.transfer is not None
+    _refuse_freeze(recipe, f"a new critic begins ({reason})", settings)
+    alone_kimg = recipe.transfer.new_critic_first_kimg
+    changed = with_overrides(recipe, transfer=None, training__critic_first_kimg=alone_kimg)
+    report_replaced(recipe, changed, {"training.critic_first_kimg": "transfer.new_critic_first_kimg"}, settings, say)
+    say(reason)
+    say(f"a new critic begins and learns alone for the first {alone_kimg:g} kimg")
+    require_generator_learns(changed, "transfer.new_critic_first_kimg")
+    return changed
+
+
+def _refuse_freeze(recipe: Recipe, reason: str, settings: Collection[str]) -> None:
+    """Refuse convolutions to freeze that the user asked for where none are frozen."""
+    if recipe.transfer is not None and recipe.transfer.freeze:
+        refuse_unused_setting("transfer.freeze", reason, settings)
 
 
 def _check_start(option: str, start: Path, recipe: Recipe) -> Card:
@@ -99,18 +137,15 @@ def _check_start(option: str, start: Path, recipe: Recipe) -> Card:
     return card
 
 
-def _find_kept_critic(start: Path, recipe: Recipe, *, is_same_size: bool, say: Say) -> Path | None:
-    """Return the critic that is kept with a generator, if it can go on under the recipe's objective."""
+def _find_kept_critic(start: Path, recipe: Recipe, *, is_same_size: bool) -> tuple[Path | None, str]:
+    """Return the critic that is kept with a generator, if it can go on under the recipe's objective; else None and the reason."""
     file = start.parent / CRITIC_FOLDER / CRITIC_FILE
     if not file.is_file():
-        say(f"{start}: no critic is kept with it")
-        return None
+        return None, f"{start}: no critic is kept with it"
     card = read_card(file)
     if not is_same_size and recipe.critic.kind != "grown":
-        say(f"{file}: is of {card.size_px} px, and the recipe's [critic] does not grow")
-        return None
+        return None, f"{file}: is of {card.size_px} px, and the recipe's [critic] does not grow"
     trained_by = card.recipe.get("objective", {}).get("kind", "wgan_gp")
     if trained_by != recipe.objective.kind:
-        say(f'{file}: was trained by objective.kind = "{trained_by}", this recipe has "{recipe.objective.kind}"')
-        return None
-    return file
+        return None, f'{file}: was trained by objective.kind = "{trained_by}", this recipe has "{recipe.objective.kind}"'
+    return file, ""

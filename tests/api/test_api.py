@@ -17,10 +17,12 @@ from PIL import ImageDraw
 import mitlgan
 from mitlgan.api import measurements
 from mitlgan.artifacts.card import read_card, read_weights_hash
+from mitlgan.artifacts.safetensors_io import read_tensors
 from mitlgan.errors import ArtifactError, DataError, UsageError
 from mitlgan.recipe import shipped_folder, to_toml
 from mitlgan.stages.compose import compose
 from mitlgan.stages.pretrain import pretrain
+from mitlgan.training.checkpoint import list_checkpoints
 from mitlgan.training.run_directory import Run, list_runs
 
 FUNCTIONS = tuple(sorted(set(mitlgan.__all__) - {"__version__"}))
@@ -132,6 +134,24 @@ def test_composition_gives_the_bytes_of_the_stage(packs: dict[str, Path], pretra
     assert result.load("cpu").layers([0, 1]).output.shape == (2, 3, 8, 8)
     assert mitlgan.compose(layers, packs["scene"], recipe=file, out=tmp_path / "runs", device="cpu", quiet=True, reuse=True).run == result.run
     assert len(list_runs(tmp_path / "runs", "compose")) == 1
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+def test_a_composition_begins_with_the_critic_that_is_named(
+    packs: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path, *, reuse: bool
+) -> None:  # fmt: skip
+    file, critic = tmp_path / "recipe.toml", pretrained["bg"].path
+    file.write_text(to_toml(tiny_runs.recipe("scene", packs["scene"], compose=True, checkpoint_iterations=1, checkpoints_kept=9)))
+    layers = {name: run.path for name, run in pretrained.items()}
+    results = [
+        mitlgan.compose(layers, packs["scene"], recipe=file, critic=critic, out=tmp_path / "runs", device="cpu", quiet=True, reuse=reuse)
+        for _ in range(2)
+    ]
+    assert (results[0].run == results[1].run) == reuse
+    kept, begun = (read_tensors(list_checkpoints(run)[index])[0] for run, index in ((critic, -1), (results[0].run, 0)))
+    critics = [{name: tensor for name, tensor in tensors.items() if name.startswith("critic.")} for tensors in (kept, begun)]
+    assert critics[0].keys() == critics[1].keys()
+    assert all(torch.equal(tensor, critics[1][name]) for name, tensor in critics[0].items())
 
 
 @pytest.mark.slow

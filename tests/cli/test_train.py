@@ -327,6 +327,10 @@ def test_what_cannot_grow_is_refused_by_a_dry_run_as_by_a_run(
             assert refused.code == code
             assert message in refused.err
             assert len(refused.err.splitlines()) == 1
+    for name in (recipe, "few/fg-32", "few/bg-64"):  # `train` has no --from
+        refusals = [command("train", name, *dry) for dry in ([], ["--dry-run"])]
+        assert [(refused.code, refused.err) for refused in refusals] == [(2, refusals[0].err)] * 2
+        assert refusals[0].err.startswith("--from: ")
     assert [path.name for path in folder.iterdir()] == ["grown.toml"]
 
 

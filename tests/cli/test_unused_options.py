@@ -44,6 +44,14 @@ UNUSED = {
     **{("export", "SCENE", "--to", to, *option): f"{option[0]}: is of a picture in layers, --to ora or psd"
        for to in ("card", "onnx", "torch-export", "png-sheet", "slim", "hub-folder")
        for option in (("--seed", "3"), ("--like", "0.png"), ("--scale", "2"), ("--size", "64"), ("--filter", "bicubic"), ("--no-metadata",))},
+    **{("pretrain", "fg", "--from", f"pretrained/modern-{start}", "--set", setting, *dry): f"--set {setting.partition('=')[0]}: {decider}"
+       for dry in ((), ("--dry-run",))
+       for start, setting, decider in (
+           ("fg-32", "generator.latent_dim=64", "the generator of --from"),
+           ("fg-32", "training.critic_first_kimg=1", "transfer.new_critic_first_kimg decides"),
+           ("fg-32", "transfer.freeze=2", "has no effect, since a new critic begins"),
+           ("fg-wide-32", "critic.kernel=5", "the critic of"),
+           ("fg-wide-32", "transfer.new_critic_first_kimg=1", "has no effect, since the critic of"))},
     ("export", "SCENE", "--to", "ora", "--like", "0.png", "--seed", "1"): "--seed: cannot go with --like",
     ("export", "SCENE", "--to", "ora", "--filter", "bicubic"): "--filter: pictures keep their size",
 }  # fmt: skip

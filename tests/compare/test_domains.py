@@ -31,6 +31,19 @@ def test_settings_are_passed_on_to_whom_they_concern(tmp_path: Path) -> None:
         assert (training.recipe.training.kimg, training.recipe.seed, training.recipe.generator.leak) == (0.5, 9, 0.1)  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("setting", ["generator.leak=0.1", "generator.latent_dim=64", "generator.kind=dcgan"])
+def test_settings_of_generators_where_none_is_trained_are_refused(setting: str, tmp_path: Path) -> None:
+    fg, bg = (str(shipped_folder("pretrained") / f"modern-{role}-32") for role in ("fg", "bg"))
+    plan = ComparisonPlan(domains=(DomainSpec("a", fg, bg, "demo"),), recipe="recommended/compose-32", settings=("seed=9", setting))
+    message = rf"^--set {setting.partition('=')[0]}: has no effect, since every layer of a --domain is an artifact; leave it out$"
+    with pytest.raises(UsageError, match=message):
+        resolve_domains(plan, tmp_path)
+    assert resolved(replace(plan, settings=("seed=9",)), tmp_path).recipe.seed == 9
+    one_is_trained = replace(plan, domains=(*plan.domains, DomainSpec("b", "demo", bg, "demo")), settings=("seed=9", "generator.leak=0.1"))
+    setups = resolve_domains(one_is_trained, tmp_path)
+    assert [chain.recipe.generator.leak for setup in setups for chain in setup.pretrainings.values()] == [0.1]  # type: ignore[union-attr]
+
+
 def test_recipes_that_the_user_names(tmp_path: Path) -> None:
     spec = DomainSpec("a", "demo", "demo", "demo")
     plan = ComparisonPlan(domains=(spec,), recipe="recommended/compose-32", fg_recipe="recommended/fg-32-wide", bg_recipe="thesis-32/pretrain_bg")

@@ -84,6 +84,36 @@ def test_a_changed_setting_shows(name: str, settings: list[str], shown: str) -> 
         ("few/fg-64", "modern-fg-wide-32", [], "few-fg-64"),  # grown from another network than the recipe's own
         ("few/fg-64", "modern-fg-64", [], "few-fg-64"),
         ("recommended/fg-64-sharp", "modern-fg-wide-32", [], "modern-fg-sharp"),
+        ("few/fg-32", "fg-32", [], "few-fg"),  # in three channels, which the new critic has, too
+        # a new critic is the user's, whether it came to a length of its own or not
+        ("few/fg-32", "modern-fg-32", ["critic.kernel=5"], "few-fg, changed: critic.kernel=5"),
+        ("few/fg-32", "fg-32", ["critic.kernel=5"], "few-fg, changed: critic.kernel=5"),
+        (
+            "few/fg-32",
+            "modern-fg-32",
+            ["transfer.new_critic_first_kimg=0.1", "critic.kernel=5"],
+            "few-fg, changed: critic.kernel=5, transfer.new_critic_first_kimg=0.1",
+        ),
+        (
+            "few/fg-32",
+            "modern-fg-32",
+            ["critic.kernel=5", "critic.spectral=false", "critic.widths=[8, 8, 8]"],
+            "few-fg, changed: critic.kernel=5, critic.spectral=false, critic.widths=[8, 8, 8]",
+        ),
+        ("few/fg-32", "fg-32", ["critic.kind=mlp"], "few-fg, changed: critic.kind=mlp"),
+        ("few/bg-32", "modern-bg-32", ["objective.kind=lsgan", "critic.kernel=5"], "few-bg, changed: objective.kind=lsgan, critic.kernel=5"),
+        ("few/fg-32", "modern-fg-wide-32", ["objective.kind=lsgan", "critic.kernel=5"], "few-fg, changed: objective.kind=lsgan, critic.kernel=5"),
+        ("few/fg-64", "modern-fg-wide-32", ["critic.kernel=5"], "few-fg-64, changed: critic.kernel=5"),
+        ("few/fg-64", "modern-fg-64", ["critic.spectral=false"], "few-fg-64, changed: critic.spectral=false"),
+        # a smaller critic that is kept goes on within the user's
+        (
+            "few/fg-64",
+            "modern-fg-wide-32",
+            ["critic={kind = 'grown', image_channels = 4, parent_px = 32, parent = {image_channels = 4}}"],
+            "few-fg-64, changed: critic.kind=grown",
+        ),
+        # a kept critic may learn alone first, too
+        ("few/fg-32", "modern-fg-wide-32", ["training.critic_first_kimg=3"], "few-fg, changed: training.critic_first_kimg=3.0"),
     ],
 )
 def test_what_came_with_the_artifact_that_is_gone_on_from_was_not_changed_by_the_user(name: str, start: str, settings: list[str], shown: str) -> None:

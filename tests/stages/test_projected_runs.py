@@ -112,7 +112,9 @@ def test_a_transfer_goes_on_with_it_as_it_is(run: Run, packs: dict[str, Path]) -
     chosen, critic = with_transfer(few, artifact_of(run), None, lines.append)
     assert critic == run.path / "critic" / "critic.safetensors"
     assert (chosen.critic, chosen.critic_start) == (recipe(packs).critic, None)
-    assert lines == [f"its critic goes on from {critic}"]
+    assert lines == [f"the critic of {critic} decides in place of the recipe's critic.kind", f"its critic goes on from {critic}"]
+    with pytest.raises(UsageError, match=f"^--set transfer.freeze: has no effect, since what the critic of {critic} looks through is frozen anyway;"):
+        with_transfer(few, artifact_of(run), None, lines.append, ["transfer.freeze=1"])
     with pytest.raises(UsageError, match=f'evaluation.extractor = "{LITE0}@32" cannot judge'):
         with_transfer(with_overrides(few, evaluation__extractor=f"{LITE0}@32"), artifact_of(run), None, lines.append)
 

@@ -39,7 +39,7 @@ def train(
     from mitlgan.stages.default_layers import resolve_layers
     from mitlgan.stages.existing_runs import find_matching_run, get_or_train
     from mitlgan.stages.initial_critic import with_critic_parent
-    from mitlgan.stages.pretrain import check_new_start
+    from mitlgan.stages.pretrain import check_training_start
 
     chosen = options.recipe_from(recipe, recipe, data=data, seed=seed, settings=settings, option="RECIPE")
     if chosen.composer is None and (fg is not None or bg is not None or layer):
@@ -49,7 +49,7 @@ def train(
         log(f"{name}: {path} ({read_card(path).kimg:g} kimg)")
     if dry_run:
         if chosen.generator is not None and find_matching_run(out, chosen) is None:
-            check_new_start(chosen)
+            check_training_start(chosen)
         options.use_threads(threads)
         forms = check_layers(chosen, layers) if layers else None
         return print_dry_run(with_critic_parent(chosen, None, log), device, as_json, out, forms, data=data)

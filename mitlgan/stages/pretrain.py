@@ -9,7 +9,7 @@ from mitlgan import networks
 from mitlgan.artifacts.card import read_weights_hash
 from mitlgan.errors import UsageError
 from mitlgan.recipe import GrownCriticRecipe, ParentedGeneratorRecipe, Recipe, ladder_steps, with_first_step
-from mitlgan.runtime.progress import Say
+from mitlgan.runtime.progress import Say, ignore_message
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.initial_critic import load_initial_critic, with_critic_parent
 from mitlgan.stages.initial_generator import describe_parent, load_initial_generator, with_parent
@@ -38,6 +38,16 @@ def with_start(
     first, critic = with_transfer(ladder_steps(recipe)[0], start, critic, say, settings)
     first = with_critic_parent(with_parent(first, start, say, settings), critic, say, settings)
     return with_first_step(recipe, first), critic
+
+
+def check_training_start(recipe: Recipe) -> None:
+    """Refuse, as `pretrain` without `start` and `critic` does, a recipe that needs one of them; nothing is read or trained.
+
+    Raises:
+        UsageError: It goes on from a trained generator or critic, or its critic's frozen network is not on this machine.
+    """
+    recipe, critic = with_start(recipe, None, None, ignore_message)
+    load_initial_critic(critic, ladder_steps(recipe)[0], ignore_message)
 
 
 def check_new_start(recipe: Recipe, instead: str, *, has_generator: bool = False) -> None:

@@ -101,7 +101,7 @@ def _role(record: Mapping[str, Any]) -> str:
 
 def _snapshot_of_run(run: Run, path: Path, macs_per_kimg: float) -> Snapshot:
     """Return the snapshot of an artifact of a run; one of a ladder cost what all steps to its own took."""
-    recipe = run.load_recipe()
+    recipe = run.recorded_recipe()
     if recipe.grow is None:
         return snapshot_of(path, macs_per_kimg)
     card, steps = read_card(path), ladder_steps(recipe)

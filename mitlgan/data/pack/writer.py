@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mitlgan.data.pack.cache import flush_to_disk, open_temporary, remove_abandoned_temporaries
 from mitlgan.data.pack.image_pack import FourthChannel, ImagePack
+from mitlgan.data.pack.kept_square import kept_size_px
 from mitlgan.data.pack.manifest import SCHEMA_VERSION, SOURCES_LINE
 from mitlgan.data.pack.verification import content_suffix
 from mitlgan.data.sources.leftovers import Leftovers
@@ -109,7 +110,7 @@ class PackWriter:
         for source in sources:
             self._sources.write((b",\n  " if self.count else b"\n  ") + json.dumps(source, ensure_ascii=True).encode())
             self.count += 1
-            self.enlarged += min(int(source.get(side, self.size_px)) for side in ("width", "height")) < self.size_px
+            self.enlarged += min(kept_size_px(source, self.size_px)) < self.size_px
 
     def publish(
         self,

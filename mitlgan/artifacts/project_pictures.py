@@ -2,30 +2,112 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mitlgan.artifacts.known_artifacts import PLAN_FILE
-from mitlgan.recipe import Recipe, with_overrides
+from mitlgan.artifacts.picture_sets import PictureSet
+from mitlgan.data.pack.reduced import reduced_pack
+from mitlgan.data.recipe_data import open_recipe_data
+from mitlgan.errors import ArtifactError, DataError, ResourceError
+from mitlgan.recipe import Recipe, ladder_steps, with_overrides
+from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.progress import Say, ignore_message
 
 LAYERS = "layers"
 """Folder of a project: cut photographs."""
 
 
-def with_own_pictures(recipe: Recipe, path: Path, say: Say = ignore_message) -> Recipe:
+class _Plan(BaseModel):
+    """What a plan says of its project's identity; see `mitlgan.project.plan.ProjectPlan`. Any other file of this name is no plan."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    schema_version: int
+    request: dict[str, Any]
+    listing_sha256: str
+    count: int
+    family: str
+    size_px: int
+    lengths_kimg: dict[str, float]
+    cuts_sha256: str = ""
+    places: list[str] = []
+
+    def is_copy_of(self, other: _Plan | None) -> bool:
+        """Whether another plan is the same but for what a later call may change."""
+        changeable = {"request", "places"}
+        return other is not None and self.model_dump(exclude=changeable) == other.model_dump(exclude=changeable)
+
+
+def with_own_pictures(recipe: Recipe, path: Path, read_sets: Callable[[], Sequence[PictureSet]], say: Say = ignore_message) -> Recipe:
     """Return a recipe of a project's run with the pictures of the project that the run is in now; any other recipe unchanged.
+
+    They are taken only if the recipe names a place where the project was before, as its plan says, or where the same plan or nothing is now, and if the
+    project holds the pictures that the run was trained on, by their hash.
 
     Args:
         recipe: As a run, a checkpoint or a card records it.
         path: The run, or a file in it.
+        read_sets: Reads which pictures the run was trained on; called only if they may be the project's.
         say: Receives that the project was moved, or copied, since then.
     """
     source = Path(recipe.data.source)
-    project = next((folder for folder in (path.resolve(), *path.resolve().parents) if (folder / PLAN_FILE).is_file()), None)
-    if project is None or not source.is_absolute() or source.parent.name != LAYERS:
+    if not source.is_absolute() or source.parent.name != LAYERS:
         return recipe
-    own = project / LAYERS / source.name
-    if not own.is_dir() or source.resolve() == own:
+    project, plan = _project_around(path.resolve())
+    if project is None or plan is None or not (own := project / LAYERS / source.name).is_dir() or source.resolve() == own:
+        return recipe
+    if not _was_place_of(source.parent.parent, plan) and _is_there(source):
+        return recipe
+    moved, sets = with_overrides(recipe, data__source=str(own)), _read(read_sets)
+    if not sets:
+        return recipe
+    if not _has_pictures(moved, sets[-1]):
+        say(f"{own}: holds other pictures than {path} was trained on, so those of {source} are still its own")
         return recipe
     say(f"{project}: was moved or copied: its pictures are those of {own}, no longer {source}")
-    return with_overrides(recipe, data__source=str(own))
+    return moved
+
+
+def _project_around(path: Path) -> tuple[Path, _Plan] | tuple[None, None]:
+    """Return the innermost project that a path is in, with its plan."""
+    for folder in (path, *path.parents):
+        if (plan := _read_plan(folder)) is not None:
+            return folder, plan
+    return None, None
+
+
+def _read_plan(folder: Path) -> _Plan | None:
+    with suppress(ValidationError, ResourceError):
+        if (folder / PLAN_FILE).is_file():
+            return _Plan.model_validate(read_json(folder / PLAN_FILE))
+    return None
+
+
+def _was_place_of(folder: Path, plan: _Plan) -> bool:
+    """Whether a project was in a folder before; plans of earlier versions do not say it, so it was if the same plan is there."""
+    return str(folder) in plan.places or (not plan.places and plan.is_copy_of(_read_plan(folder)))
+
+
+def _is_there(source: Path) -> bool:
+    with suppress(OSError):  # such as in a folder that may not be read
+        return source.exists()
+    return False
+
+
+def _read(read_sets: Callable[[], Sequence[PictureSet]]) -> Sequence[PictureSet]:
+    with suppress(ArtifactError):
+        return read_sets()
+    return ()
+
+
+def _has_pictures(recipe: Recipe, trained: PictureSet) -> bool:
+    """Whether a recipe names the pictures that its training was shown last, at one of its sizes."""
+    with suppress(DataError):
+        pack = open_recipe_data(recipe)
+        return any(reduced_pack(pack, step.size_px).content_sha256 == trained.content_sha256 for step in ladder_steps(recipe))
+    return False

@@ -75,7 +75,7 @@ def _recipe_name(run: Run) -> str:
     from mitlgan.recipe import display_name
 
     try:
-        return display_name(run.load_recipe())
+        return display_name(run.recorded_recipe())
     except UsageError:
         return ""
 

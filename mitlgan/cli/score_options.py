@@ -28,15 +28,10 @@ SHEET_ROWS = 8
 
 
 def recipe_with_data(card: Card, path: Path, data: str | None) -> Recipe:
-    """Return the recipe of an artifact in a file with the data that `--data` names, else with its own."""
-    from mitlgan.artifacts.project_pictures import with_own_pictures
-    from mitlgan.data.recipe_data import note_demo_data
-    from mitlgan.recipe import parse_recipe, with_data_source
-    from mitlgan.runtime.progress import ignore_message
+    """Return the recipe of an artifact in a file with the data that `--data` names; see `stages.evaluate.recipe_of_card`."""
+    from mitlgan.stages.evaluate import recipe_of_card
 
-    recipe = with_own_pictures(parse_recipe(card.recipe, str(path)), path, log if data is None else ignore_message)
-    note_demo_data(recipe, data, log)
-    return with_data_source(recipe, data)
+    return recipe_of_card(card, path, data, log)
 
 
 def real_pictures(recipe: Recipe, card: Card | None, split: str | None, default: str) -> tuple[ImagePack, str]:

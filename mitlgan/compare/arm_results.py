@@ -73,7 +73,7 @@ def _diverged_result(trained: TrainedArm, domain: DomainRun, plan: ComparisonPla
     return ArmResult(
         name=_result_name(trained, domain), label=f"{trained.arm.label} (diverged)", role="baseline", run_dir=str(run.path), diverged=True,
         stats=list(read_log(run.stats_file)), timing=list(read_log(run.timing_file)), notes=[*trained.arm.notes, trained.failure],
-        seeds=[one.load_recipe().seed for one in trained.runs], recipes_tried=plan.trials.get(trained.arm.name, 1), length=trained.length,
+        seeds=[one.recorded_recipe().seed for one in trained.runs], recipes_tried=plan.trials.get(trained.arm.name, 1), length=trained.length,
         progress=encode_progress(run),
     )  # fmt: skip
 

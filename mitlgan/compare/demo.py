@@ -169,7 +169,7 @@ def _find_earlier_demo(root: Path, composition: Recipe) -> Recipe | None:
     """Return the recipe of a smaller composition that an earlier version's demo trained here at its full length; None if there is none."""
     for run in run_directory.list_runs(root, composition.command):
         with suppress(MitlganError):
-            recipe = run.load_recipe()
+            recipe = run.recorded_recipe()
             if recipe.size_px < composition.size_px and recipe.training.limit_s is None and recipe.training.kimg > QUICK_KIMG:
                 return recipe
     return None

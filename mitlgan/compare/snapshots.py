@@ -93,7 +93,7 @@ def _role(record: Mapping[str, Any]) -> str:
 
 def _snapshot_of_run(run: Run, path: Path) -> Snapshot:
     """Return the snapshot of an artifact of a run; one of a ladder cost what all steps to its own took."""
-    card, steps = read_card(path), ladder_steps(run.load_recipe())
+    card, steps = read_card(path), ladder_steps(run.recorded_recipe())
     count = 1 if len(steps) == 1 else 1 + next(index for index, step in enumerate(steps) if step.size_px == card.size_px)
     return _snapshot_after(card.training_records()[:count], card, path)
 

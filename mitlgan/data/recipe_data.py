@@ -8,11 +8,13 @@ from typing import Any
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import BACKDROP, Color, ImagePack
 from mitlgan.data.sources.split_folders import TRAIN
+from mitlgan.errors import to_one_line
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.progress import progress_logger
 
 DEMO_DATA_NOTE = "no --data: the demo's pictures"
 UNUSED_BACKDROP = "note: data.backdrop has no effect, since the generator keeps transparency (generator.image_channels = 4): nothing is put behind"
+OPAQUE_PICTURES = "note: data.backdrop has no effect: the pictures of {} have no transparency, or were packed without it (--keep-alpha keeps it)"
 
 
 def note_demo_data(recipe: Recipe, data: str | None, say: Callable[[str], None]) -> None:
@@ -33,7 +35,7 @@ def open_recipe_data(recipe: Recipe, split: str = TRAIN, *, say: Callable[[str],
     Args:
         recipe: Names the source, the role, the size and the resize filter.
         split: Part of the pictures.
-        say: Shows which part of a folder was chosen, and progress if packing takes long.
+        say: Shows which part of a folder was chosen, progress if packing takes long, and that the recipe's backdrop has no effect.
 
     Raises:
         DataError: There are no usable pictures.
@@ -43,7 +45,10 @@ def open_recipe_data(recipe: Recipe, split: str = TRAIN, *, say: Callable[[str],
     if say is not None and backdrop != recipe.data.backdrop:
         say(UNUSED_BACKDROP)
     data = recipe.data
-    return open_data(data.source, recipe.role, recipe.size_px, resize=data.resize, split=split, backdrop=backdrop, progress=progress, say=say)
+    pack = open_data(data.source, recipe.role, recipe.size_px, resize=data.resize, split=split, backdrop=backdrop, progress=progress, say=say)
+    if say is not None and backdrop != BACKDROP and pack.fourth_channel != "alpha" and pack.manifest.get("composited_on") != list(backdrop):
+        say(OPAQUE_PICTURES.format(to_one_line(data.source)))
+    return pack
 
 
 def recipe_backdrop(recipe: Recipe) -> Color:

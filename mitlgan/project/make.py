@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mitlgan.artifacts.load_save import record_metrics
 from mitlgan.artifacts.loaded_artifact import load_artifact
-from mitlgan.artifacts.project_pictures import LAYERS, with_own_pictures
+from mitlgan.artifacts.project_pictures import LAYERS
 from mitlgan.artifacts.sample_files import stages_sheet_png
 from mitlgan.compare.arm_training import run_trainings
 from mitlgan.data.curate.check import check_datasets
@@ -251,24 +251,28 @@ def make_project(
         else:
             plan = require_same_request(plan, request, source.listing_sha256(), len(source.entries), out)
             context.reporter.say(f"going on with {out}")
-            _say_if_moved(out, context.reporter.say)
+            plan = plan.with_places(_earlier_places(out, context.reporter.say))
         if dry_run:
             return None
         ensure_folder(out)
         with lock_folder(out):
+            plan = plan.with_places([str(out.resolve())])
             plan.write(out)
             inside = RunContext(context.world, context.reporter, out / RUNS, context.on_stats, on_end=context.on_end)
             return Project(out, plan, inside, jobs, progress or (lambda label, done, total: None)).run()
 
 
-def _say_if_moved(out: Path, say: Say) -> None:
-    """Say if the project has another place than when it was trained; what is trained is taken all the same."""
-    moves = list[str]()
+def _earlier_places(out: Path, say: Say) -> list[str]:
+    """Return where the project was when its runs were trained, and say if it was elsewhere; what is trained is taken all the same."""
+    places, moves = list[str](), list[str]()
     for run in list_runs(out / RUNS):
         with suppress(UsageError, ResourceError):  # a run that cannot be read is not taken
-            with_own_pictures(run.recorded_recipe(), run.path, moves.append)
+            recorded = run.recorded_recipe()
+            if run.load_recipe(moves.append) != recorded:
+                places.append(str(Path(recorded.data.source).parent.parent))
     for move in moves[:1]:
         say(move)
+    return places
 
 
 def _begin(request: ProjectRequest, source: ImageSource, out: Path, jobs: int, say: Callable[[str], None]) -> ProjectPlan:

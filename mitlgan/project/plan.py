@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -82,6 +82,7 @@ class ProjectPlan:
         size_px: Size of the composition's pictures.
         lengths_kimg: Length of each training by its label, such as `fg-32` and `scene-64`.
         cuts_sha256: Tells whether the cuts are still those that were trained on; empty before the photographs are cut.
+        places: Where the project is and was, absolute: its runs name their pictures there. Empty if an earlier version wrote it.
     """
 
     request: ProjectRequest
@@ -91,6 +92,7 @@ class ProjectPlan:
     size_px: int
     lengths_kimg: Mapping[str, float]
     cuts_sha256: str = ""
+    places: tuple[str, ...] = ()
 
     @property
     def recipe_family(self) -> RecipeFamily:
@@ -113,6 +115,10 @@ class ProjectPlan:
         words += ["--holdout", request.holdout or DEFAULT_HOLDOUT, *(["--allow-bad"] if request.allow_bad else [])]
         return [*words, *(["--matting", request.matting] if request.matting not in (None, DEFAULT_MATTING) else [])]
 
+    def with_places(self, places: Iterable[str]) -> ProjectPlan:
+        """Return the plan with further places of the project."""
+        return replace(self, places=tuple(dict.fromkeys((*self.places, *places))))
+
     def write(self, out: Path) -> None:
         """Write the plan into the project's folder."""
         values = asdict(self)
@@ -131,9 +137,10 @@ def read_plan(out: Path) -> ProjectPlan | None:
     try:
         if values.pop("schema_version") != SCHEMA_VERSION:
             raise ValueError
-        plan = ProjectPlan(**{**values, "request": ProjectRequest(**values["request"])})
+        plan = ProjectPlan(**{**values, "request": ProjectRequest(**values["request"]), "places": tuple(values.get("places", ()))})
         assert plan.recipe_family.compositions[plan.size_px]
         assert all(float(length) > 0 for length in plan.lengths_kimg.values())
+        assert all(isinstance(place, str) for place in plan.places)
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError, UsageError):
         raise UsageError(f"{out / PLAN_FILE}: not a plan that this version reads; give another --out, or remove the folder to begin again") from None
     return plan

@@ -10,6 +10,7 @@ from typing import Any
 from mitlgan.artifacts.card import Card
 from mitlgan.artifacts.load_save import check_card, record_metrics
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, artifact_path, load_artifact
+from mitlgan.artifacts.picture_sets import sets_of_card
 from mitlgan.artifacts.project_pictures import with_own_pictures
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.recipe_data import note_demo_data, open_recipe_data
@@ -86,9 +87,7 @@ def evaluate_artifact(
     loaded = load_artifact(path, device=device)
     if needs_layers and loaded.card.kind != "composer":
         raise UsageError(f"--separation: {path} has one layer; give a composition")
-    recipe = with_own_pictures(parse_recipe(loaded.card.recipe, str(path)), path, say if data is None else ignore_message)
-    note_demo_data(recipe, data, say)
-    recipe = with_data_source(recipe, data)
+    recipe = recipe_of_card(loaded.card, path, data, say)
     names = _judges(loaded.card, extractors, recipe)
     real, split_name = open_real_pictures(recipe, loaded.card, split, recipe.evaluation.split, say)
     count = recipe.evaluation.samples if samples is None else samples
@@ -101,6 +100,15 @@ def evaluate_artifact(
     else:
         networks = open_recipe_extractors(protocol, names, weights=weights, device=device, critic_networks=taught_by, say=say)
     return ArtifactEvaluation(path, loaded, real, split_name, evaluation.evaluate_each(loaded, real, protocol, networks, world))
+
+
+def recipe_of_card(card: Card, path: Path, data: str | None, say: Say) -> Recipe:
+    """Return the recipe of an artifact in a file with the data that `--data` names, else with its own; says if that is the demo's, or has moved."""
+    recipe = parse_recipe(card.recipe, str(path))
+    if data is None:
+        recipe = with_own_pictures(recipe, path, lambda: sets_of_card(card.data), say)
+    note_demo_data(recipe, data, say)
+    return with_data_source(recipe, data)
 
 
 def _judges(card: Card, extractors: Sequence[str], recipe: Recipe) -> Sequence[str]:

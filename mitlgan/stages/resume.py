@@ -56,13 +56,14 @@ def resume(path: Path, context: RunContext, *, more_kimg: float = 0.0) -> Run:
             for sentence in _describe_rates(recipe, longer, float(checkpoint.header["counters"]["images_shown"]) / 1000):
                 context.reporter.say(sentence)
             recipe = longer
+        step = ladder_steps(recipe)[step_index(checkpoint.header)]
+        pack = open_step_data(recipe, step.size_px, context.reporter.say)
+        if more_kimg:  # the run stays as it is if its pictures are missing
             wait_for_all_ranks(context.world)  # every rank has read the shorter length before it is overwritten
             if context.world.is_leader:
                 run.write_status({**run.read_status(), "state": "stopped"})  # first: its artifact is not that of the longer recipe
                 write_atomically(run.recipe_file, to_toml(recipe))
         _restore_threads(int(checkpoint.header.get("threads", 0)), context.reporter.say)
-        step = ladder_steps(recipe)[step_index(checkpoint.header)]
-        pack = open_step_data(recipe, step.size_px, context.reporter.say)
         warn_if_data_differs(recipe, pack, sets_of_header(checkpoint.header), context.reporter.say)
         return train_and_export(run, recipe, setup_from_checkpoint(step, pack, checkpoint.header), context, checkpoint)
 
@@ -113,8 +114,9 @@ def _load_recipe_and_checkpoint(run: Run, context: RunContext) -> tuple[Recipe, 
     checkpoint = load_checkpoint(run.path, context.reporter.say)
     if checkpoint is None:
         raise ArtifactError(f"{run.path}: no checkpoint to resume from; start the run again")
-    recipe = run.load_recipe()
-    trained = with_own_pictures(parse_recipe(checkpoint.header["recipe"], str(run.path)), run.path, context.reporter.say)
+    header = checkpoint.header
+    recipe = with_own_pictures(run.recorded_recipe(), run.path, lambda: sets_of_header(header))
+    trained = with_own_pictures(parse_recipe(header["recipe"], str(run.path)), run.path, lambda: sets_of_header(header), context.reporter.say)
     differing = {key: values for key, values in diff_recipes(with_equal_length(trained, recipe), recipe).items() if key != "training.kimg"}
     if differing:
         examples = "; ".join(f"{key} was {then}, now {now}" for key, (then, now) in list(differing.items())[:MAX_DIFFERENCES])

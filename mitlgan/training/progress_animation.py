@@ -46,7 +46,7 @@ def encode_progress(run: Run) -> bytes | None:
         run: Finished or not; its files may come from anywhere.
     """
     try:
-        size_px = run.load_recipe().size_px
+        size_px = run.recorded_recipe().size_px
     except MitlganError:
         return None
     frames = list(_frames(run, {path: _size_px(path, size_px) for path in run.list_snapshots() if snapshot_position(path) is not None}))

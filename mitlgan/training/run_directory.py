@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +29,10 @@ from mitlgan.runtime.files import (
     write_json,
 )
 from mitlgan.runtime.json_files import plain_values, read_json
+from mitlgan.runtime.progress import Say, ignore_message
 
 if TYPE_CHECKING:
+    from mitlgan.artifacts.picture_sets import PictureSet
     from mitlgan.recipe import Recipe
 
 STATES = ("running", "done", "stopped", "nan", "diverged", "failed")
@@ -69,18 +71,30 @@ class Run:
         """The resolved recipe."""
         return self.path / "recipe.toml"
 
-    def load_recipe(self) -> Recipe:
+    def load_recipe(self, say: Say = ignore_message) -> Recipe:
         """Read the resolved recipe; that of a project which was moved names the pictures where they are now.
+
+        Args:
+            say: Receives that the project was moved.
 
         Raises:
             UsageError: It is not valid, or is a link.
+            ResourceError: The project was moved, and its pictures cannot be read for a fault of the machine.
         """
         from mitlgan.artifacts.project_pictures import with_own_pictures
 
-        return with_own_pictures(self.recorded_recipe(), self.path)
+        return with_own_pictures(self.recorded_recipe(), self.path, self._read_sets, say)
+
+    def _read_sets(self) -> Sequence[PictureSet]:
+        """Read which pictures the run was trained on; none if nothing says it."""
+        from mitlgan.artifacts.card import read_card
+        from mitlgan.artifacts.picture_sets import sets_of_card
+
+        trained = self.artifact_file or next(iter(list_files(self.path / "checkpoints", "[0-9]*.safetensors", root=self.path)[::-1]), None)
+        return () if trained is None else sets_of_card(read_card(trained).data)
 
     def recorded_recipe(self) -> Recipe:
-        """Read the resolved recipe as it was written; errors as of `load_recipe`."""
+        """Read the resolved recipe as it was written, which is faster and enough where its pictures do not matter; errors as of `load_recipe`."""
         from mitlgan.recipe import load_recipe  # slow to import, and a list of runs does not need it
 
         return load_recipe(self.recipe_file, root=self.path)
@@ -267,13 +281,20 @@ def list_runs(root: Path, command: str = "*") -> list[Run]:
 def is_run_of(run: Run, recipe: Recipe, inputs: Mapping[str, str] | None) -> bool:
     """Return whether a run has exactly this recipe and was made from these artifacts; a run that cannot be read has not.
 
+    A run of a project that was moved names other pictures, and has the recipe if they are the same; see `Run.load_recipe`.
+
     Args:
         run: Any run.
         recipe: All settings.
         inputs: As `Run.read_inputs` returns them; None accepts any.
     """
+    from mitlgan.recipe import with_overrides  # slow to import
+
     try:
-        return run.load_recipe() == recipe and inputs in (None, run.read_inputs())
+        recorded = run.recorded_recipe()
+        if with_overrides(recorded, data__source=recipe.data.source) != recipe or inputs not in (None, run.read_inputs()):
+            return False
+        return recorded == recipe or run.load_recipe() == recipe  # the latter compares pictures, if the run's project was moved
     except (UsageError, ResourceError):
         return False
 

@@ -114,7 +114,7 @@ def _check_tensors(run: Run, path: Path) -> None:
 def _check_content(run: Run, path: Path) -> None:
     content = read_bytes(path, root=run.path)
     if path.name == "recipe.toml":
-        run.load_recipe()
+        run.recorded_recipe()
     elif path.suffix == ".json":
         json.loads(content)
     elif path.suffix == ".png":

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers import images
 from PIL import Image
 
 from mitlgan.data.build.pack_folder import pack_folder
+from mitlgan.data.build.prepare import prepare_pack
+from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.pack.image_pack import BACKDROP
 from mitlgan.data.pack.reduced import reduced_pack
-from mitlgan.data.recipe_data import UNUSED_BACKDROP, open_recipe_data, recorded_backdrop
+from mitlgan.data.recipe_data import OPAQUE_PICTURES, UNUSED_BACKDROP, open_recipe_data, recorded_backdrop
 from mitlgan.recipe import Recipe, load_recipe
 
 DARK = (0, 10, 20)
@@ -32,6 +36,43 @@ def cutouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def recipe_for(source: Path, *settings: str, name: str = "recommended/bg-32") -> Recipe:
     return load_recipe(name, [f"data.source={source}", *settings])
+
+
+def _opaque(cutouts: Path) -> Path:
+    return images.fill(cutouts.parent / "opaque", 5, size=(32, 32))
+
+
+def _prepared(pictures: Path, **settings: Any) -> Path:
+    alike = PrepareSettings(size_px=32, dedupe="none", placeholder_copies=0, **settings)
+    return prepare_pack(pictures, pictures.parent / "prepared", alike).path.parent
+
+
+BACKED: dict[str, tuple[Callable[[Path], Path], bool]] = {
+    "cut-outs": (lambda cutouts: cutouts, True),
+    "a pack of cut-outs with alpha": (lambda cutouts: pack_folder(cutouts, cutouts.parent / "p.npy", size_px=32, keep_alpha=True).path, True),
+    "a pack of cut-outs without": (lambda cutouts: pack_folder(cutouts, cutouts.parent / "p.npy", size_px=32).path, False),
+    "prepared with alpha": (lambda cutouts: _prepared(cutouts, keep_alpha=True), True),
+    "prepared without": (_prepared, False),
+    "opaque pictures": (_opaque, False),
+    "a pack of them": (lambda cutouts: pack_folder(_opaque(cutouts), cutouts.parent / "p.npy", size_px=32).path, False),
+}
+
+
+@pytest.mark.parametrize("role", ["fg", "bg"])
+@pytest.mark.parametrize("kind", BACKED)
+def test_a_backdrop_with_nothing_before_it_is_said_to_have_no_effect(cutouts: Path, kind: str, role: str) -> None:
+    make, has_effect = BACKED[kind]
+    source = make(cutouts)
+    note = OPAQUE_PICTURES.format(source)
+    pictures = {}
+    for backdrop in (DARK, BACKDROP):
+        for _ in ("packed", "from the cache"):
+            said: list[str] = []
+            pack = open_recipe_data(recipe_for(source, f"role={role}", f"data.backdrop={list(backdrop)}"), say=said.append)
+            assert said.count(note) == (backdrop == DARK and not has_effect)
+            assert UNUSED_BACKDROP not in said
+            pictures[backdrop] = pack.batch(range(len(pack))).numpy()
+    assert np.array_equal(pictures[DARK], pictures[BACKDROP]) != has_effect
 
 
 @pytest.mark.parametrize("backdrop", [BACKDROP, DARK, (0, 255, 0)])

@@ -17,7 +17,6 @@ from helpers import images, tiny_runs
 from PIL import Image, ImageDraw
 
 from mitlgan.artifacts.card import GeneratorSpec, read_card, read_weights_hash
-from mitlgan.artifacts.project_pictures import with_own_pictures
 from mitlgan.cli import main
 from mitlgan.data.layers.split import SplitSettings, split_pictures
 from mitlgan.errors import DataError, MitlganError, ResourceError, Stopped, UsageError
@@ -154,6 +153,9 @@ def test_a_project_that_was_moved_or_copied_goes_on_with_what_is_trained_and_its
     assert {path.relative_to(out): path.read_bytes() for path in out.rglob("*.safetensors")} == before
     moved = [line for line in tiny_runs.said(context).splitlines() if "moved or copied" in line]
     assert len(moved) == 1
+    begun = plan.read_plan(out)
+    assert begun is not None
+    assert begun.places == tuple(map(str, (project[0].out, original, out)))
     assert moved[0].startswith(f"{out}: was moved or copied: its pictures are those of {out / 'layers'}/")
     assert {run.load_recipe().data.source for run in list_runs(out / "runs")} == {str(out / "layers" / role) for role in ("fg", "bg", "scene")}
     said: list[str] = []
@@ -176,18 +178,6 @@ def test_a_run_of_a_moved_project_is_resumed_there(command: str, project: tuple[
     later = tiny_runs.run_context(tmp_path)
     resume(run.path, later)
     assert "moved or copied" not in tiny_runs.said(later)
-
-
-def test_runs_that_are_of_no_project_or_use_other_pictures_are_left_as_they_are(tmp_path: Path) -> None:
-    recipe = tiny_runs.recipe("bg", tmp_path / "elsewhere" / "layers" / "bg")
-    (tmp_path / "out" / "layers" / "bg").mkdir(parents=True)
-    run = tmp_path / "out" / "runs" / "pretrain" / "a-001"
-    assert with_own_pictures(recipe, run) == recipe
-    (tmp_path / "out" / "make.json").write_text("{}")
-    assert with_own_pictures(recipe, run).data.source == str(tmp_path / "out" / "layers" / "bg")
-    for source in ("demo", str(tmp_path / "pictures"), str(tmp_path / "elsewhere" / "layers" / "fg"), "layers/bg"):
-        other = with_overrides(recipe, data__source=source)
-        assert with_own_pictures(other, run) == other
 
 
 def test_after_other_cuts_all_is_trained_again_and_the_old_is_kept(project: tuple[ProjectResult, str], photographs: Path, tmp_path: Path) -> None:

@@ -4,24 +4,37 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
+from mitlgan.data.decode.bit_depth import read_deep_numbers
 from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode_bytes
 from mitlgan.data.sources.entry import ImageEntry
+from mitlgan.data.sources.formats import allowed_formats
 from mitlgan.data.sources.image_source import ImageSource
 from mitlgan.data.sources.leftovers import LeftoverFile
 
 MAX_LABEL = 40
-"""A matte of which no pixel is brighter (0 to 255) may be a mask with the numbers of classes: an object so faint would not be seen."""
+"""A matte of which no pixel but white ones is brighter (of 255) may be a mask with the numbers of classes: an object so faint would not be seen."""
+MAX_ID_SHARE = 0.75
+"""Share of white, of more than 8 bits, up to which the numbers of a mask may be those of objects, such as 24001; a brighter object is seen."""
+BYTE_FACTORS = (256, 257)
+"""Levels of 0 to 255 times one of these are 16-bit levels; numbers of objects are no multiples."""
+MIN_AREA_PX = 4
+"""Fewer pixels of one number are no object; most numbers along a soft edge are so rare."""
 LOSSY_SUFFIXES = (".jpg", ".jpeg")
 """Of files that hold no numbers of classes: their values are not exact, and where there is no object they may be a little above 0."""
 MIN_FLAT_SHARE = 0.75
 """Share of neighbouring pixels in the areas of such a mask that are equal; a matte of an empty picture, with a little noise, has fewer."""
 MAX_VOID_SHARE = 0.3
-"""Share of 255, which masks of classes have along borders, among the pixels of such a mask that are not 0; an object of a matte has more."""
+"""Share of white, which masks of classes have along borders, among the pixels of such a mask that are not 0; most objects of mattes have more."""
+MIN_BORDER_SHARE, MAX_SOLID_SHARE = 0.015, 0.05
+"""White is solid, as an object is and borders are not, if more than the second share of it is farther from its edge than the first, of the side."""
+MAX_SHADOWS, MIN_SHADOW_SHARE = 2, 0.01
+"""Flat areas, of at least that share of what is not 0, that a matte may have beside a solid object; masks of classes have more beside solid white."""
 COLORED = 64
 """Difference of the channels of a pixel, 0 to 255, from which on it has a colour."""
 MAX_COLORED_SHARE = 0.05
@@ -70,7 +83,8 @@ def decode_matte(matte: ImageEntry, picture: DecodedImage) -> Image.Image:
             how opaque they are.
     """
     try:
-        decoded = decode_bytes(matte.read(), keep_alpha=True, ignore_profile=True)
+        content = matte.read()
+        decoded = decode_bytes(content, keep_alpha=True, ignore_profile=True)
     except UnreadableImageError as error:
         raise UnreadableImageError(f"its matte: {error}") from None
     if (decoded.width, decoded.height) != (picture.width, picture.height):
@@ -83,7 +97,10 @@ def decode_matte(matte: ImageEntry, picture: DecodedImage) -> Image.Image:
     name = PurePosixPath(matte.name).name
     if not is_transparent and _is_colored(np.asarray(decoded.picture)[:, :, :3]):
         raise UnreadableImageError(f"its matte {name!r} is in colours, as masks of classes are; give one in grey: the object white, all else black")
-    highest = 0 if name.lower().endswith(LOSSY_SUFFIXES) else _highest_label(np.asarray(plane))
+    highest = 0
+    if not name.lower().endswith(LOSSY_SUFFIXES):
+        deep = None if is_transparent else read_deep_numbers(content, allowed_formats(content))
+        highest = _highest_label(*(deep or (np.asarray(plane), 255)))
     if highest:
         raise UnreadableImageError(f"its matte {name!r} looks like labels 0..{highest}; scale it to 0..255: the object white, all else black")
     return plane
@@ -96,16 +113,42 @@ def _is_colored(pixels: NDArray[np.uint8]) -> bool:
     return int((spread >= COLORED).sum()) > MAX_COLORED_SHARE * max(int((brightest > 0).sum()), 1)
 
 
-def _highest_label(levels: NDArray[np.uint8]) -> int:
-    """Return the highest number of a class in a mask (H, W) that looks like one of classes, with 255 for borders or without; 0 for a matte."""
-    is_void = levels == 255
-    numbers = np.where(is_void, 0, levels)
-    highest, marked = int(numbers.max()), int((levels > 0).sum())
-    is_mask = 0 < highest <= MAX_LABEL and int(is_void.sum()) <= MAX_VOID_SHARE * marked and _is_flat(numbers)
-    return highest if is_mask else 0
+def _highest_label(numbers: NDArray[np.integer[Any]], white: int) -> int:
+    """Return the highest number of a class or object in a mask that looks like one of these; 0 for a matte.
+
+    Args:
+        numbers: (H, W) as in the file: scaled to bytes, small numbers of more bits would be 0.
+        white: The number of white, which such masks may have along borders.
+    """
+    is_void = numbers == white
+    labels = np.where(is_void, 0, numbers)
+    highest, marked, void = int(labels.max()), int((numbers > 0).sum()), int(is_void.sum())
+    if not highest or void > MAX_VOID_SHARE * marked or not _is_flat(labels):
+        return 0
+    values, counts = np.unique(labels[labels > 0], return_counts=True)
+    if highest * 255 > MAX_LABEL * white and not _are_object_numbers(values, counts, white):
+        return 0
+    is_shadowed = int((counts >= MIN_SHADOW_SHARE * marked).sum()) <= MAX_SHADOWS and _is_solid(is_void)
+    return 0 if is_shadowed else highest
 
 
-def _is_flat(levels: NDArray[np.uint8]) -> bool:
+def _are_object_numbers(values: NDArray[np.integer[Any]], counts: NDArray[np.intp], white: int) -> bool:
+    """Whether the different numbers of a mask, each with how often it occurs, are those of objects and not levels of more than 8 bits."""
+    if white <= 255 or int(values[-1]) > MAX_ID_SHARE * white:
+        return False
+    is_area = counts >= MIN_AREA_PX
+    are_bytes = any(not (values[is_area] % factor).any() for factor in BYTE_FACTORS)
+    return bool(2 * is_area.sum() >= len(values)) and not are_bytes
+
+
+def _is_solid(area: NDArray[np.bool_]) -> bool:
+    """Whether an area (H, W) is as thick as an object, not as thin as borders."""
+    radius = max(1, round(MIN_BORDER_SHARE * min(area.shape)))
+    inner = Image.fromarray(area.astype(np.uint8)).filter(ImageFilter.MinFilter(2 * radius + 1))
+    return int(np.asarray(inner).sum()) > MAX_SOLID_SHARE * int(area.sum())
+
+
+def _is_flat(levels: NDArray[np.integer[Any]]) -> bool:
     """Return whether most pixels that are not 0 (H, W) equal the next one, to the right or below."""
     shares = []
     for one, other in ((levels[:, :-1], levels[:, 1:]), (levels[:-1], levels[1:])):

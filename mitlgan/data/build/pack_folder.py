@@ -23,9 +23,9 @@ from mitlgan.data.splits import DataSplits, find_folder_splits
 from mitlgan.errors import DataError, translate_resource_faults
 from mitlgan.runtime.progress import ProgressCallback, Say, ignore_message, ignore_progress
 
-PACK_VERSION = 6  # raise it when the same folder and arguments make other pixels, or another manifest
-Result = tuple[dict[str, Any], NDArray[np.uint8]] | UnreadableImageError
-"""A picture's record for the manifest and its pixels (C, H, W), or why it is unusable."""
+PACK_VERSION = 7  # raise it when the same folder and arguments make other pixels, or another manifest
+Result = tuple[dict[str, Any], NDArray[np.uint8], bool] | UnreadableImageError
+"""A picture's record for the manifest, its pixels (C, H, W), and whether they are on the backdrop; or why it is unusable."""
 
 
 def pack_folder(
@@ -93,14 +93,15 @@ def pack_split(
     if limit is not None and limit < len(source.entries):
         source = source.subset(source.entries[:limit], remarks=[f"the first {limit:,} of {len(source.entries):,} pictures are taken"])
     total, label = len(source.entries), f"--data {source.spec}"
-    skipped, notes = list[dict[str, str]](), list[tuple[str, str]]()
+    skipped, notes, has_transparency = list[dict[str, str]](), list[tuple[str, str]](), False
     with PackWriter(out, size_px, "alpha" if keep_alpha else "matte" if with_matte else None) as writer:
         results = in_order(source.iterate(), _picture_packer(size_px, resize, keep_alpha, backdrop))
         for done, (entry, result) in enumerate(results, start=1):
             if isinstance(result, UnreadableImageError):
                 skipped.append({"name": entry.name, "reason": str(result)})
             else:
-                record, pixels = result
+                record, pixels, is_on_backdrop = result
+                has_transparency |= is_on_backdrop
                 writer.append(pixels, {"name": entry.name, **record})
                 notes.append((entry.name, record.get("note", "")))
             progress(done, total)
@@ -118,6 +119,7 @@ def pack_split(
             skipped=skipped + source.leftovers.skipped(),
             split=splits.manifest_record(split),
             leftovers=source.leftovers,
+            composited_on=backdrop if has_transparency else None,
         )
 
 
@@ -132,7 +134,7 @@ def _picture_packer(size_px: int, resize: str, keep_alpha: bool, backdrop: Color
                 planes = to_planes(crop_and_resize(decoded.picture, size_px, resize))
                 if entry.matte is not None:
                     planes = np.concatenate([planes, to_planes(crop_and_resize(decode_matte(entry.matte, decoded), size_px, resize))])
-                return record | ({"note": decoded.note} if decoded.note else {}), planes
+                return record | ({"note": decoded.note} if decoded.note else {}), planes, decoded.is_on_backdrop
             except UnreadableImageError as error:
                 return error
 

@@ -35,6 +35,7 @@ from mitlgan.data.layers.holdout import (
 )
 from mitlgan.data.pack.cache import remove_abandoned_temporaries
 from mitlgan.data.pack.image_pack import PREPARED_PACK, FourthChannel, ImagePack
+from mitlgan.data.pack.kept_square import FACE_CROP
 from mitlgan.data.pack.writer import PackWriter, pack_header
 from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_unreadable
@@ -48,7 +49,7 @@ from mitlgan.runtime.signals import StopSignals
 if TYPE_CHECKING:
     from mitlgan.data.curate.reference_sets import ReferenceSet
 
-VERSION = 5  # raise it when the same pictures and settings make other pixels or records
+VERSION = 6  # raise it when the same pictures and settings make other pixels or records
 PIXEL_FILE = ".prepared.npy"  # the rows so far; it becomes the pack, or is copied
 PAGE_FILE = "sheet.html"  # next to the pack
 DEDUPE = ("exact", "near", "none")
@@ -56,7 +57,7 @@ SYNC_EVERY = 512  # pictures
 MAX_BATCH = 8  # pictures that a worker process gets at once
 MAX_BATCH_BYTES = 1 << 20
 FLUSH_INTERVAL_S = 0.1  # a kill loses at most so much work
-_CROP_NAMES = {"center": "centred square", "entropy": "busiest square", "face": "square around the largest face"}
+_CROP_NAMES = {"center": "centred square", "entropy": "busiest square", "face": FACE_CROP}
 
 
 def prepare_pack(

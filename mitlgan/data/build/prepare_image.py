@@ -16,6 +16,7 @@ from mitlgan.data.build.resize import RESIZE_FILTERS, to_planes
 from mitlgan.data.curate.perceptual_hash import hash_thumbnails, thumbnail
 from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode_bytes
 from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT
+from mitlgan.data.pack.kept_square import KEPT_PX
 from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.errors import translate_resource_faults
 
@@ -147,5 +148,7 @@ class ImagePreparer:
             scaled_box = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
             planes = np.concatenate([planes, np.asarray(matte.resize((size_px, size_px), resample, box=scaled_box))[None]])
         note = {"note": decoded.note} if decoded.note else {}
-        record = {"name": entry.name, "width": decoded.width, "height": decoded.height, **note}
+        kept_px, whole_px = box[2] - box[0], min(whole.size)
+        crop = {KEPT_PX: round(kept_px * min(decoded.width, decoded.height) / whole_px)} if kept_px < whole_px else {}
+        record = {"name": entry.name, "width": decoded.width, "height": decoded.height, **crop, **note}
         return PreparedImage(record, decoded.sha256, planes, hash_input)

@@ -19,6 +19,7 @@ from mitlgan.data.curate.reference_sets import NamedSet, hash_packed_picture, op
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, flatten_on
 from mitlgan.data.newer_pictures import find_newer_pictures
 from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.pack.kept_square import kept_size_px
 from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.image_source import ImageSource
 from mitlgan.data.sources.leftovers import Leftovers
@@ -217,8 +218,7 @@ def _measure_packed(pack: ImagePack, index: int, line: dict[str, Any]) -> Pictur
     picture = pack.picture(index)
     picture = picture.convert("RGBA" if picture.mode == "RGBa" else "RGB")
     matte = Image.fromarray(pack.pixels[index, 3]) if pack.fourth_channel else None
-    size = int(line.get("width") or pack.size_px), int(line.get("height") or pack.size_px)
-    return measure_picture(str(line["name"]), picture, hash_packed_picture(pack, index, line), size, matte)
+    return measure_picture(str(line["name"]), picture, hash_packed_picture(pack, index, line), kept_size_px(line, pack.size_px), matte)
 
 
 def measure_picture(name: str, picture: Image.Image, picture_hash: PictureHash, size: tuple[int, int], matte: Image.Image | None) -> PictureStats:
@@ -228,7 +228,7 @@ def measure_picture(name: str, picture: Image.Image, picture_hash: PictureHash, 
         name: Name in its set.
         picture: RGB or RGBA.
         picture_hash: Its hash.
-        size: Width and height of the upright file (px).
+        size: Width and height of the upright file (px), or of the square of it that was kept.
         matte: Matte of its object; None for its transparency, if it has any.
     """
     scale = MEASURE_PX / max(picture.size)

@@ -14,6 +14,7 @@ MIN_BRIGHTEST_FRACTION = 1 / 256
 """Of the full 32-bit scale: a picture whose brightest pixel is below would be black, so its numbers have another, unknown scale."""
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 _SIGNED = 2
+_BYTE_BITS = 8
 _PNG_DEPTH_OFFSET = 24  # in a PNG file
 
 
@@ -83,6 +84,30 @@ def to_eight_bits(picture: Image.Image, depth: BitDepth, content: bytes) -> Imag
     return picture
 
 
+def read_deep_numbers(content: bytes, formats: tuple[str, ...]) -> tuple[NDArray[np.int64], int] | None:
+    """Return the numbers of a picture of more than eight bits as its file has them, not scaled, and the number of white.
+
+    Args:
+        content: Content of a file that can be decoded.
+        formats: Names of its formats.
+
+    Returns:
+        (H, W) grey, or the first colour, not turned upright; None if it has eight bits or fewer, or black is its highest number.
+    """
+    with Image.open(io.BytesIO(content), formats=formats) as picture:
+        depth = read_bit_depth(picture, content)
+        is_deep_rgb = picture.format == "PNG" and picture.mode == "RGB"
+        if depth.bits <= _BYTE_BITS or depth.white_is_zero or not (picture.mode.startswith("I") or is_deep_rgb):
+            return None
+        picture.load()
+        numbers = np.asarray(picture).astype(np.int64)
+        return (numbers * 256 + _low_bytes(content))[..., 0] if is_deep_rgb else numbers, _white(depth)
+
+
+def _white(depth: BitDepth) -> int:
+    return int(2 ** (depth.bits - depth.signed) - 1)
+
+
 def _as_16_bit_tile(tile: Any, content: bytes) -> Any:
     """Correct a tile of uncompressed separate channels, of which Pillow reads 16 bits as twice 8."""
     if tile.codec_name != "raw" or tile.args[0] not in tuple("RGBACMYK"):
@@ -95,7 +120,7 @@ def _scale(numbers: NDArray[np.int64], depth: BitDepth) -> NDArray[np.uint8]:
         numbers = numbers % 2**32  # Pillow reads them as signed
     if depth.signed and numbers.min() < 0:
         raise UnknownScaleError("numbers below zero, of which nobody says what is black")
-    white = 2 ** (depth.bits - depth.signed) - 1
+    white = _white(depth)
     brightest = int(numbers.max())
     if depth.bits == 32 and 0 < brightest < MIN_BRIGHTEST_FRACTION * white:
         raise UnknownScaleError(f"32-bit pixels that end at {brightest} of {white}: their scale is unknown; save them with 16 bits")

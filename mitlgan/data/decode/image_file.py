@@ -68,6 +68,7 @@ class DecodedImage:
         width: Width of the upright picture (px).
         height: Height of the upright picture (px).
         note: What a user should know, such as that only the first frame was used, or that a damaged profile was ignored.
+        is_on_backdrop: Whether it has transparency that was composited on the backdrop.
     """
 
     picture: Image.Image
@@ -75,6 +76,7 @@ class DecodedImage:
     width: int
     height: int
     note: str = ""
+    is_on_backdrop: bool = False
 
 
 def decode(
@@ -207,11 +209,14 @@ def _decode(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int,
         elif orientation in _TRANSPOSE_BY_ORIENTATION:
             picture = picture.transpose(_TRANSPOSE_BY_ORIENTATION[orientation])
     picture, profile_note = to_srgb(picture, profile)
-    if picture.mode == "RGBA" and picture.getchannel("A").getextrema() in ((0, 1), (1, 1)):
+    transparency = picture.getchannel("A").getextrema() if picture.mode == "RGBA" else (255, 255)
+    if transparency in ((0, 1), (1, 1)):
         raise UnreadableImageError("its transparency has no values but 0 and 1 of 255; scale it to 0..255")
     picture.info = {}  # its profile no longer applies, and would be saved with the picture
     notes = ["several frames: the first was taken"] * animated + [text for text in (note, profile_note) if text]
-    return DecodedImage(_to_requested_mode(picture, keep_alpha, backdrop), hashlib.sha256(content).hexdigest(), width, height, "; ".join(notes))
+    is_on_backdrop = not keep_alpha and transparency != (255, 255)
+    requested = _to_requested_mode(picture, keep_alpha, backdrop)
+    return DecodedImage(requested, hashlib.sha256(content).hexdigest(), width, height, "; ".join(notes), is_on_backdrop)
 
 
 def _to_requested_mode(picture: Image.Image, keep_alpha: bool, backdrop: tuple[int, int, int]) -> Image.Image:

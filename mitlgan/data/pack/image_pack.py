@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mitlgan.data.pack.kept_square import FACE_CROP
 from mitlgan.data.pack.manifest import parse_source, read_manifest, read_source_lines, read_sources
 from mitlgan.data.pack.verification import verify_pixels
 from mitlgan.errors import DataError, resource_fault
@@ -139,7 +140,8 @@ class ImagePack:
         if not self.enlarged_count:
             return ""
         count = "all" if self.enlarged_count == len(self) else f"{self.enlarged_count:,} of"
-        return f"{count} {len(self):,} pictures are smaller than {self.size_px} px and were enlarged: blurred, as nothing sharper is in them"
+        cropped = ", as cropped," if self.manifest.get("crop") == FACE_CROP else ""
+        return f"{count} {len(self):,} pictures{cropped} are smaller than {self.size_px} px and were enlarged: blurred, as nothing sharper is in them"
 
     @property
     def measured_sha256(self) -> str:

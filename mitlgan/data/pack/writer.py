@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitlgan.data.pack.cache import flush_to_disk, open_temporary, remove_abandoned_temporaries
-from mitlgan.data.pack.image_pack import FourthChannel, ImagePack
+from mitlgan.data.pack.image_pack import Color, FourthChannel, ImagePack
+from mitlgan.data.pack.kept_square import kept_size_px
 from mitlgan.data.pack.manifest import SCHEMA_VERSION, SOURCES_LINE
 from mitlgan.data.pack.verification import content_suffix
 from mitlgan.data.sources.leftovers import Leftovers
@@ -109,7 +110,7 @@ class PackWriter:
         for source in sources:
             self._sources.write((b",\n  " if self.count else b"\n  ") + json.dumps(source, ensure_ascii=True).encode())
             self.count += 1
-            self.enlarged += min(int(source.get(side, self.size_px)) for side in ("width", "height")) < self.size_px
+            self.enlarged += min(kept_size_px(source, self.size_px)) < self.size_px
 
     def publish(
         self,
@@ -121,6 +122,7 @@ class PackWriter:
         skipped: list[dict[str, str]],
         split: dict[str, Any] | None = None,
         leftovers: Leftovers | None = None,
+        composited_on: Color | None = None,
     ) -> ImagePack:
         """Complete the pack, move it into place and open it.
 
@@ -132,6 +134,7 @@ class PackWriter:
             skipped: Name and reason of each file that was not used.
             split: Which part of a set the pack holds, see `SplitLayout.to_manifest`; None if that is unknown.
             leftovers: Other files of the source that were not used.
+            composited_on: The backdrop on which transparency was composited; None if no picture had any.
         """
         manifest = {
             "schema_version": SCHEMA_VERSION,
@@ -142,6 +145,7 @@ class PackWriter:
             "resize": resize,
             "crop": crop,
             **({"enlarged": self.enlarged} if self.enlarged else {}),
+            **({} if composited_on is None else {"composited_on": list(composited_on)}),
             "content_sha256": "",
             "licence": licence,
             "made_by": made_by,

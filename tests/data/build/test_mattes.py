@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,68 @@ def see_through(*levels: int) -> Image.Image:
     return picture
 
 
+def _bordered(kind: type, label: int, white: int, size: int = 64) -> Image.Image:
+    """A class as Pascal VOC marks it: a square of its number in a border of white."""
+    numbers = np.zeros((size, size), kind)
+    numbers[size // 4 : -size // 4, size // 4 : -size // 4] = white
+    inner = size // 4 + max(1, size // 64)
+    numbers[inner:-inner, inner:-inner] = label
+    return Image.fromarray(numbers)
+
+
+def _street(kind: type, numbers: tuple[int, ...], void: int) -> Image.Image:
+    """Large areas of many numbers, and one that is not counted, as Cityscapes marks a car's own bonnet."""
+    mask = np.repeat(np.array(numbers, kind), 64 * 64 // len(numbers) + 1)[: 64 * 64].reshape(64, 64)
+    mask[52:, 8:56] = void
+    return Image.fromarray(mask)
+
+
+def _shadowed(kind: type, shadow: int, white: int, share: float = 0.24) -> Image.Image:
+    """A hard object of that share of what is marked, on its flat shadow."""
+    numbers = np.zeros((64, 64), kind)
+    numbers[20:60, 4:60] = shadow
+    side = round((share * 40 * 56) ** 0.5)
+    numbers[24 : 24 + side, 20 : 20 + side] = white
+    return Image.fromarray(numbers)
+
+
+def _soft_disc(core: int) -> Image.Image:
+    """A flat disc with a soft edge, in 16 bits."""
+    rows, columns = np.mgrid[:64, :64]
+    return Image.fromarray((core * np.clip(24 - np.hypot(rows - 31.3, columns - 31.7), 0, 1)).astype(np.uint16))
+
+
+def _deep_rgb(grey: Image.Image) -> bytes:
+    """A PNG of 16 bits whose three colours are equal."""
+    return images.png_of(np.repeat(np.asarray(grey)[:, :, None], 3, axis=2), 16, 2)
+
+
+DEEP_LABELS = {
+    "a class with borders": (_bordered(np.uint8, 17, 255), 17),
+    "a class with borders in 16 bits": (_bordered(np.uint16, 17, 65535), 17),
+    "a class with borders, large": (_bordered(np.uint8, 17, 255, 375), 17),
+    "classes with solid white": (_street(np.uint8, (0, 1, 8, 11), 255), 11),
+    "classes with solid white in 16 bits": (_street(np.uint16, (0, 1, 8, 11), 65535), 11),
+    "numbers above a byte with borders": (_bordered(np.uint16, 300, 65535), 300),
+    "objects": (_street(np.uint16, (7, 23, 24001, 24002, 26000), 1), 26000),
+    "one object": (Image.fromarray(plane(0, 24001, kind=np.uint16)), 24001),
+    "an object with borders": (_bordered(np.uint16, 24001, 65535), 24001),
+    "objects with solid white": (_street(np.uint16, (7, 23, 24001, 24002, 26000), 65535), 26000),
+}
+SHADOWED = {
+    "a shadow in 8 bits": _shadowed(np.uint8, 30, 255),
+    "a shadow in 16 bits": _shadowed(np.uint16, 30 * 257, 65535),
+    "a shadow of any level in 16 bits": _shadowed(np.uint16, 20001, 65535),
+    "a small object with a shadow": _shadowed(np.uint8, 30, 255, 0.05),
+    "a background that is not quite black": _shadowed(np.uint8, 1, 255),
+    "a background that is not quite black in 16 bits": _shadowed(np.uint16, 17, 65535),
+    "an object of half its opacity": Image.fromarray(plane(0, 32768, kind=np.uint16)),
+    "levels of bytes": Image.fromarray(plane(0, 90 * 257, 120 * 257, kind=np.uint16)),
+    "a soft edge around a faint core": _soft_disc(24001),
+    "a soft edge around a core that is not quite white": _soft_disc(65001),
+}
+
+
 LABELS = {
     "0 and 1": Image.fromarray(plane(0, 1)),
     "1 everywhere": Image.fromarray(plane(1)),
@@ -60,9 +123,9 @@ MATTES = {
 }
 
 
-def decoded(folder: Path, matte: Image.Image) -> Image.Image:
-    images.smooth(0, SIZE).save(folder / "a.png")
-    matte.save(folder / "a.matte.png")
+def decoded(folder: Path, matte: Image.Image, form: str = "PNG") -> Image.Image:
+    images.smooth(0, matte.size).save(folder / "a.png")
+    matte.save(folder / "a.matte.png", form)
     content = (folder / "a.png").read_bytes()
     return decode_matte(file_entry(str(folder / "a.matte.png"), "in/a.matte.png"), decode_bytes(content, keep_alpha=False))
 
@@ -71,6 +134,41 @@ def decoded(folder: Path, matte: Image.Image) -> Image.Image:
 def test_labels_are_no_matte(tmp_path: Path, kind: str) -> None:
     with pytest.raises(UnreadableImageError, match=r"^its matte 'a\.matte\.png' looks like labels 0\.\.[0-9]+; scale it to 0\.\.255"):
         decoded(tmp_path, LABELS[kind])
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+@pytest.mark.parametrize("kind", DEEP_LABELS)
+def test_numbers_of_classes_and_objects_are_judged_as_in_their_file(tmp_path: Path, kind: str, form: str) -> None:
+    matte, highest = DEEP_LABELS[kind]
+    with pytest.raises(UnreadableImageError, match=rf"^its matte 'a\.matte\.png' looks like labels 0\.\.{highest}; scale it to 0\.\.255"):
+        decoded(tmp_path, matte, form)
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+@pytest.mark.parametrize("kind", SHADOWED)
+def test_a_matte_may_have_flat_areas_of_any_level(tmp_path: Path, kind: str, form: str) -> None:
+    levels = np.asarray(SHADOWED[kind]).astype(int)
+    white = 255 if SHADOWED[kind].mode == "L" else 65535
+    assert np.abs(np.asarray(decoded(tmp_path, SHADOWED[kind], form)) - levels * 255 / white).max() <= 0.51
+
+
+def test_sixteen_bits_in_three_equal_colours_are_judged_by_their_numbers(tmp_path: Path) -> None:
+    size = (64, 64)
+    images.smooth(0, size).save(tmp_path / "a.png")
+    picture = decode_bytes((tmp_path / "a.png").read_bytes(), keep_alpha=False)
+    for matte, is_matte in ((_bordered(np.uint16, 17, 65535), False), (_shadowed(np.uint16, 30 * 257, 65535), True)):
+        (tmp_path / "a.matte.png").write_bytes(_deep_rgb(matte))
+        with nullcontext() if is_matte else pytest.raises(UnreadableImageError, match=r"labels 0\.\.17;"):
+            assert decode_matte(file_entry(str(tmp_path / "a.matte.png"), "in/a.matte.png"), picture).getextrema() == (0, 255)
+
+
+def test_one_matte_with_a_shadow_among_a_few_pictures_stops_nothing(tmp_path: Path) -> None:
+    place = images.fill(tmp_path / "in", 4, size=(64, 64))
+    for index in range(4):
+        (SHADOWED["a shadow in 8 bits"] if index == 2 else _shadowed(np.uint8, 0, 255)).save(place / f"{index:04d}.matte.png")
+    packed = pack_folder(place, tmp_path / "a.npy", size_px=64)
+    assert (len(packed), packed.manifest["skipped"]) == (4, [])
+    assert set(np.unique(packed.pixels[2, 3])) == {0, 30, 255}
 
 
 def in_colours(name: str) -> Image.Image:

@@ -1,0 +1,188 @@
+"""Runs of a project that was moved or copied take its own pictures; no other run is taken for one of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import images, tiny_runs
+
+from mitlgan.artifacts.known_artifacts import PLAN_FILE
+from mitlgan.artifacts.safetensors_io import read_tensors, write_tensors
+from mitlgan.errors import DataError
+from mitlgan.recipe import Recipe, with_data_source
+from mitlgan.stages.evaluate import evaluate_artifact
+from mitlgan.stages.existing_runs import find_matching_run
+from mitlgan.stages.pretrain import pretrain
+from mitlgan.stages.resume import resume
+from mitlgan.training.run_directory import Run
+
+PLAN = {
+    "schema_version": 2, "request": {"photographs": "/photographs"}, "listing_sha256": "a" * 64, "count": 12, "family": "few", "size_px": 32,
+    "lengths_kimg": {"bg-32": 1.0}, "cuts_sha256": "b" * 64,
+}  # fmt: skip
+MORE_KIMG = tiny_runs.PER_UPDATE / 1000
+
+
+def _plan(project: Path, places: Sequence[Path] = (), **changes: Any) -> None:
+    record = {"places": [str(place) for place in places]} if places else {}
+    (project / PLAN_FILE).write_text(json.dumps({**PLAN, **record, **changes}))
+
+
+def _split(folder: Path, first: int = 0) -> Path:
+    """The backgrounds of a split; other ones for another first picture."""
+    return images.fill(folder / "layers" / "bg", 12, size=(8, 8), first=first)
+
+
+def _recipe(pictures: Path) -> Recipe:
+    return with_data_source(tiny_runs.recipe("bg", pictures), str(pictures))
+
+
+def _train(pictures: Path, project: Path) -> Run:
+    return pretrain(_recipe(pictures), tiny_runs.run_context(project / "runs"))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a project `old`, which has one run."""
+    folder = tmp_path_factory.mktemp("trained")
+    _train(_split(folder / "old"), folder / "old")
+    return folder
+
+
+@pytest.fixture
+def old(trained: Path, tmp_path: Path) -> Path:
+    """A copy of that project in a place of its own, as if it had been trained there."""
+    shutil.copytree(trained / "old", tmp_path / "old")
+    _rewrite(tmp_path / "old", str(trained / "old"), str(tmp_path / "old"))
+    return tmp_path / "old"
+
+
+def _rewrite(project: Path, before: str, after: str) -> None:
+    """Replace the project's place in its run, as if that had been trained there."""
+    run = _run(project)
+    run.recipe_file.write_text(run.recipe_file.read_text().replace(before, after))
+    for path in run.path.rglob("*.safetensors"):
+        tensors, header = read_tensors(path)
+        write_tensors(path, tensors, json.loads(json.dumps(header).replace(before, after)))
+
+
+def _run(project: Path) -> Run:
+    return Run(project / "runs" / "pretrain" / "tiny-bg-001")
+
+
+def _source(project: Path) -> str:
+    return _run(project).load_recipe().data.source
+
+
+@pytest.mark.parametrize("has_record", [True, False], ids=["with its place", "plan of an earlier version"])
+@pytest.mark.parametrize("is_copy", [True, False], ids=["copied", "moved"])
+def test_a_run_of_a_moved_or_copied_project_takes_its_own_pictures(has_record: bool, is_copy: bool, old: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    _plan(old, [old] if has_record else [])
+    shutil.copytree(old, new) if is_copy else old.rename(new)
+    said: list[str] = []
+    assert _run(new).load_recipe(said.append).data.source == str(new / "layers" / "bg")
+    assert said == [f"{new}: was moved or copied: its pictures are those of {new / 'layers' / 'bg'}, no longer {old / 'layers' / 'bg'}"]
+    assert find_matching_run(new / "runs", _recipe(new / "layers" / "bg")) == _run(new)
+    said.clear()
+    evaluate_artifact(_run(new).path, samples=4, say=said.append)
+    assert f"{new}: was moved or copied" in "\n".join(said)
+    resume(_run(new).path, tiny_runs.run_context(tmp_path), more_kimg=MORE_KIMG)
+    assert _run(new).recorded_recipe().data.source == str(new / "layers" / "bg")
+    if is_copy:
+        assert _source(old) == str(old / "layers" / "bg")
+
+
+@pytest.mark.parametrize("places", [(), ("project",), ("project", "elsewhere")], ids=["earlier version", "in its place", "moved before"])
+def test_a_run_of_another_split_inside_a_project_keeps_its_pictures(places: Sequence[str], tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    other, own = _split(tmp_path / "other", first=50), _split(project)
+    _plan(project, [tmp_path / place for place in places])
+    run = _train(other, project)
+    before = run.recipe_file.read_bytes()
+    assert run.load_recipe().data.source == str(other)
+    assert find_matching_run(project / "runs", _recipe(own)) is None
+    assert find_matching_run(project / "runs", _recipe(other)) == run
+    said: list[str] = []
+    measured = evaluate_artifact(run.path, samples=4, say=said.append)
+    assert measured.real.content_sha256 == measured.loaded.card.data["content_sha256"]
+    assert "moved" not in "\n".join(said)
+    context = tiny_runs.run_context(tmp_path)
+    resume(run.path, context)
+    assert run.recipe_file.read_bytes() == before
+    resume(run.path, context, more_kimg=MORE_KIMG)
+    assert run.recorded_recipe().data.source == str(other)
+    assert "changed" not in tiny_runs.said(context)
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+@pytest.mark.parametrize("content", ['{"a": 1}', "{}", "[1]", "{", json.dumps({**PLAN, "request": 3})])
+def test_a_file_of_that_name_that_is_no_plan_says_nothing(content: str, is_gone: bool, old: Path, tmp_path: Path) -> None:
+    up = tmp_path / "up"
+    shutil.copytree(old, up)
+    (up / PLAN_FILE).write_text(content)
+    if is_gone:
+        shutil.rmtree(old)
+    assert _source(up) == str(old / "layers" / "bg")
+    assert find_matching_run(up / "runs", _recipe(up / "layers" / "bg")) is None
+
+
+def test_such_a_file_between_a_run_and_its_project_does_not_hide_the_project(old: Path, tmp_path: Path) -> None:
+    _plan(old, [old])
+    (old / "runs" / PLAN_FILE).write_text('{"a": 1}')
+    old.rename(tmp_path / "new")
+    assert _source(tmp_path / "new") == str(tmp_path / "new" / "layers" / "bg")
+
+
+def test_a_copy_whose_old_place_has_another_project_now_is_not_known_by_its_plan(old: Path, tmp_path: Path) -> None:
+    _plan(old)
+    shutil.copytree(old, tmp_path / "new")
+    _plan(old, listing_sha256="c" * 64)
+    assert _source(tmp_path / "new") == str(old / "layers" / "bg")
+
+
+@pytest.mark.parametrize("is_moved", [True, False])
+def test_pictures_are_taken_only_if_they_are_those_of_the_training(is_moved: bool, old: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    _plan(old, [old])
+    old.rename(new) if is_moved else shutil.copytree(old, new)
+    images.smooth(99, (8, 8)).save(new / "layers" / "bg" / "0000.png")
+    said: list[str] = []
+    assert _run(new).load_recipe(said.append).data.source == str(old / "layers" / "bg")
+    (note,) = said
+    assert note.startswith(f"{new / 'layers' / 'bg'}: holds other pictures than {_run(new).path} was trained on")
+    assert find_matching_run(new / "runs", _recipe(new / "layers" / "bg")) is None
+    before = _run(new).recipe_file.read_bytes()
+    if is_moved:
+        with pytest.raises(DataError, match="old/layers/bg"):
+            resume(_run(new).path, tiny_runs.run_context(tmp_path), more_kimg=MORE_KIMG)
+    else:
+        resume(_run(new).path, tiny_runs.run_context(tmp_path))
+    assert _run(new).recipe_file.read_bytes() == before
+
+
+def test_a_run_on_what_has_the_old_place_of_a_project_now_keeps_its_pictures(old: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    _plan(old, [old])
+    old.rename(new)
+    shutil.rmtree(new / "runs")
+    later = _split(tmp_path / "old", first=70)
+    assert _train(later, new).load_recipe().data.source == str(later)
+
+
+def test_a_stopped_run_is_known_by_its_checkpoint_and_one_without_any_is_not(old: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    _plan(old, [old])
+    old.rename(new)
+    for path in _run(new).path.glob("*.safetensors"):
+        path.unlink()
+    assert _source(new) == str(new / "layers" / "bg")
+    shutil.rmtree(_run(new).path / "checkpoints")
+    said: list[str] = []
+    assert _run(new).load_recipe(said.append).data.source == str(old / "layers" / "bg")
+    assert said == []

@@ -222,6 +222,16 @@ def test_a_path_that_no_disk_takes_is_one_line(key: str, path: str, command: Com
     assert sorted(folder.rglob("*")) == before
 
 
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--help"], "mitlgan: no space left on device; free some space, and run the same command again\n"),
+    (["sample", "--help"], "mitlgan sample: no space left on device; free some space, and run the same command again\n"),
+])  # fmt: skip
+def test_help_that_cannot_be_printed_names_the_command_and_what_lacks(arguments: list[str], message: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "mitlgan", *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (5, message)
+
+
 @pytest.mark.parametrize("group", [[], ["pretrain"], ["runs"], ["recipes"], ["data"]])
 def test_a_group_alone_shows_its_help(group: list[str], command: Command) -> None:
     done = command(*group)

@@ -15,7 +15,11 @@ from functools import partial
 from typing import Any
 
 MAX_MESSAGE_CHARS = 2000
-_MACHINE_ERRNOS = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EINTR)
+_MACHINE_ADVICE = {
+    errno.ENOMEM: "free some memory, and ", errno.EMFILE: "close some files, and ", errno.ENFILE: "close some files, and ",
+    errno.ENOSPC: "free some space, and ", errno.EDQUOT: "free some space, and ", errno.EIO: "look after the disk, and ", errno.EINTR: "",
+}  # fmt: skip
+"""What to do before the same command is run again, by the number of what failed."""
 _OUT_OF_MEMORY = (
     "out of memory", "insufficient memory", "not enough memory", "allocate memory", "bad_alloc", "bad allocation", "alloc_failed",
     "could not create a memory", "could not execute a primitive", "could not initialize a memory", "failed to map segment", "failed to allocate",
@@ -145,9 +149,9 @@ def resource_fault(error: BaseException) -> ResourceError | None:
     if isinstance(error, ResourceError):
         return error
     number = errno.ENOMEM if is_out_of_memory(error) else error.errno if isinstance(error, OSError) else None
-    if number not in _MACHINE_ERRNOS:
+    if number not in _MACHINE_ADVICE:
         return None
-    fault, advice = os.strerror(number).lower(), "free some memory, files or disk, and run the same command again"
+    fault, advice = os.strerror(number).lower(), f"{_MACHINE_ADVICE[number]}run the same command again"
     if number in (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT):
         return ShortageError(fault, advice, is_memory=number == errno.ENOMEM)
     return ResourceError(f"{fault}; {advice}")

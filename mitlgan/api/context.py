@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
+
+from mitlgan.errors import UsageError
 from mitlgan.recipe import Recipe, load_recipe, with_data_source, with_overrides
 from mitlgan.recipe.schema.recipe import MAX_SEED
-from mitlgan.runtime.arguments import require_whole
+from mitlgan.runtime.arguments import describe_value, require_whole, to_plain
 from mitlgan.runtime.distributed import join_world
 from mitlgan.runtime.progress import Reporter, SilentReporter, make_reporter
 from mitlgan.stages.context import RunContext
 from mitlgan.training.run_directory import Run
 
 StrPath = str | Path
+Device = str | torch.device
 Settings = Mapping[str, object]
-"""Changes of a recipe by dotted keys, such as `{"training.kimg": 5}`."""
+"""Changes of a recipe by dotted keys, such as `{"training.kimg": 5}`: numbers, truth values, texts, paths, lists, dicts, and None."""
 
 
 @contextmanager
-def open_context(label: str, out: StrPath, device: str, quiet: bool) -> Iterator[RunContext]:
+def open_context(label: str, out: StrPath, device: Device, quiet: bool) -> Iterator[RunContext]:
     """Yield the context in which a stage runs."""
     with join_world(device) as world:
         reporter: Reporter = SilentReporter() if quiet or not world.is_leader else make_reporter(label)
@@ -51,5 +55,19 @@ def resolve_recipe(name: StrPath, data: StrPath | None, settings: Settings | Non
         require_whole("seed", seed, 0, MAX_SEED)
     recipe = with_data_source(load_recipe(str(name), option="recipe"), None if data is None else str(data))
     if settings:
-        recipe = with_overrides(recipe, **{key.replace(".", "__"): value for key, value in settings.items()})
+        recipe = with_overrides(recipe, **{key.replace(".", "__"): _setting(key, value) for key, value in settings.items()})
     return recipe if seed is None else with_overrides(recipe, seed=seed)
+
+
+def _setting(key: str, value: object) -> object:
+    """Return a setting as a recipe's file could hold it, such as an int for numpy's and a text for a path."""
+    value = to_plain(value)
+    if isinstance(value, Mapping):
+        return {str(name): _setting(f"{key}.{name}", item) for name, item in value.items()}
+    if isinstance(value, Iterable) and (isinstance(value, list | tuple | range) or hasattr(value, "ndim")):
+        return [_setting(key, item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, bool | int | float | str | None):
+        return value
+    raise UsageError(f"settings, {key}: {describe_value(value)} is not a number, a text, True or False, a list, a dict or None")

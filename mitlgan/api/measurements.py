@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mitlgan.api.context import StrPath, open_context
+from mitlgan.api.context import Device, StrPath, open_context
 from mitlgan.compare.plan import ComparisonPlan
 from mitlgan.compare.runner import ComparisonResult, run_comparison
 from mitlgan.metrics.protocol import flat_metrics
@@ -49,7 +49,7 @@ def evaluate(
     weights: StrPath | None = None,
     seed: int = 0,
     write_card: bool = False,
-    device: str = "auto",
+    device: Device = "auto",
     quiet: bool = False,
 ) -> EvaluationResult:
     """Measure an artifact's images against real ones: `mitlgan evaluate`.
@@ -98,7 +98,7 @@ def compare(
     seeds: int = 1,
     jobs: int = 1,
     out: StrPath = "runs",
-    device: str = "auto",
+    device: Device = "auto",
     quiet: bool = False,
 ) -> ComparisonResult:
     """Compare a composition with baselines on the same scenes, and write the report: `mitlgan compare`.

@@ -22,7 +22,7 @@ def grid(images: Tensor, *, columns: int = 8, scale: int = 1) -> bytes:
         scale: Whole factor by which each pixel is enlarged, at least 1, to at most 4096 px.
 
     Raises:
-        UsageError: The images have another shape or are not finite, or a number is out of range.
+        UsageError: The images have another shape, type or range, or are not finite, or a number is out of range.
 
     Example:
         >>> import mitlgan
@@ -30,7 +30,7 @@ def grid(images: Tensor, *, columns: int = 8, scale: int = 1) -> bytes:
         >>> mitlgan.grid(images, columns=2)[1:4]
         b'PNG'
     """
-    require_images("images", images)
+    require_images("images", images, takes_bytes=True)
     require_whole("columns", columns, 1)
     require_scale(scale, max(images.shape[2:]))
     return grid_png(images, columns=columns, scale=scale)
@@ -46,14 +46,16 @@ def sheet(stages: CompositionStages, *, columns: int = 4, scale: int | None = No
         scale: Whole factor by which each pixel is enlarged, at least 1, to at most 4096 px; None takes one at which small images are seen at a glance.
 
     Raises:
-        UsageError: There is no image, or a number is out of range.
+        UsageError: There is no image, a stage is none, or a number is out of range.
 
     Example:
         >>> import mitlgan
         >>> mitlgan.sheet(mitlgan.load("pretrained/modern-32").layers(range(4)))[1:4]
         b'PNG'
     """
-    require_images("stages", stages.output)
+    for image in (*stages.layers.values(), stages.matte, stages.fused, stages.output):
+        if image is not None:
+            require_images("stages", image)
     require_whole("columns", columns, 1)
     return stages_sheet_png(stages, PictureSize(scale=scale), columns)
 
@@ -63,13 +65,14 @@ def animate(frames: Tensor, extension: str = "webp", *, fps: float = DEFAULT_FPS
     """Return frames as an animation that loops.
 
     Args:
-        frames: (N, C, H, W) in [-1, 1], with N at least 1 and C = 1, 3 or 4, as `interpolate` returns them; four channels are shown on white.
-        extension: `webp`, `gif`, `png`, or `mp4` with the extra `video`.
+        frames: (N, C, H, W) in [-1, 1], as `interpolate` returns them, or uint8, with N at least 1 and C = 1, 3 or 4; four channels are premultiplied,
+            and shown on white.
+        extension: `webp`, `gif`, `png`, or `mp4` with the extra `video`; with or without a dot, in any case.
         fps: Frames per second, from 1 to 120, at most 50 for `gif`.
         scale: Whole factor by which each pixel is enlarged, at least 1, to at most 4096 px.
 
     Raises:
-        UsageError: The frames have another shape or are not finite, the format is not supported, or a number is out of range.
+        UsageError: The frames have another shape, type or range, or are not finite, the format is not supported, or a number is out of range.
 
     Example:
         >>> import mitlgan
@@ -77,6 +80,6 @@ def animate(frames: Tensor, extension: str = "webp", *, fps: float = DEFAULT_FPS
         >>> mitlgan.animate(frames)[8:12]
         b'WEBP'
     """
-    require_images("frames", frames)
-    extension = validate_format(extension.removeprefix("."), fps)
+    require_images("frames", frames, takes_bytes=True)
+    extension = validate_format(extension.lower().removeprefix("."), fps)
     return encode_animation(enlarge(frames, scale=scale).permute(0, 2, 3, 1).cpu().numpy(), extension, fps=fps)

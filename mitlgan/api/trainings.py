@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mitlgan.api.context import Settings, StrPath, dotted_keys, open_context, resolve_recipe
+from mitlgan.api.context import Device, Settings, StrPath, dotted_keys, open_context, resolve_recipe
 from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, artifact_path, load_artifact
 from mitlgan.compare.arm_training import ArmTraining
@@ -50,7 +50,7 @@ class TrainingResult:
     cpu_seconds: float
 
     @takes_arguments()
-    def load(self, device: str = "auto") -> LoadedArtifact:
+    def load(self, device: Device = "auto") -> LoadedArtifact:
         """Return the artifact, to make images with; see `mitlgan.load`."""
         return load_artifact(self.artifact, device=device)
 
@@ -67,7 +67,7 @@ def pretrain(
     reuse: bool = False,
     out: StrPath = "runs",
     seed: int | None = None,
-    device: str = "auto",
+    device: Device = "auto",
     quiet: bool = False,
 ) -> TrainingResult:
     """Train a generator on one kind of picture, and freeze it: `mitlgan pretrain`.
@@ -85,7 +85,7 @@ def pretrain(
         reuse: Take a finished run of exactly this recipe, or go on with an unfinished one, in place of a new run.
         out: Parent folder of runs.
         seed: From 0 to 2**31 - 1; None takes the recipe's.
-        device: `auto`, `cpu`, `cuda` or `mps`.
+        device: `auto`, `cpu`, `cuda` or `mps`, or a `torch.device`.
         quiet: Show no progress.
 
     Raises:
@@ -124,7 +124,7 @@ def compose(
     reuse: bool = False,
     out: StrPath = "runs",
     seed: int | None = None,
-    device: str = "auto",
+    device: Device = "auto",
     quiet: bool = False,
 ) -> TrainingResult:
     """Join frozen generators into scenes: `mitlgan compose`. Its images are (N, 3, size, size) in [-1, 1].

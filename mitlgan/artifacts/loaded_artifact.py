@@ -21,7 +21,7 @@ from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import PLACEMENT_LATENT, Composer, CompositionStages, EffectStrengths, LayerTransform, Network
 from mitlgan.networks.placement import MIN_SCALE
-from mitlgan.runtime.arguments import describe_value
+from mitlgan.runtime.arguments import describe_value, require_real, to_plain
 from mitlgan.runtime.distributed import resolve_device
 
 BATCH = 64
@@ -69,11 +69,9 @@ class LoadedArtifact:
         Raises:
             UsageError: A layer is unknown or missing, a seed out of range, or the counts differ.
         """
-        if isinstance(seeds, int):
+        if isinstance(seeds := to_plain(seeds), int):
             raise UsageError(f"seeds: {seeds} is one number; give a list, such as [{seeds}], or range({seeds})")
-        for values in seeds.values() if isinstance(seeds, Mapping) else [seeds]:
-            if not isinstance(values, Iterable) or isinstance(values, str):
-                raise UsageError(f"seeds: {describe_value(values)} is not a list of seeds; give one, such as [0, 1, 2]")
+        seeds = {name: _seed_list(values) for name, values in seeds.items()} if isinstance(seeds, Mapping) else _seed_list(seeds)
         if isinstance(seeds, Mapping) and self.composer and self.composer.frontmost_layer in seeds and PLACEMENT_LATENT in self.card.latent_dims:
             seeds = {PLACEMENT_LATENT: seeds[self.composer.frontmost_layer], **seeds}
         return latents_from_seeds(seeds, self.card.latent_dims)
@@ -169,8 +167,10 @@ class LoadedArtifact:
 
     @torch.inference_mode()
     def _batches(self, z: Tensor, transforms: LayerTransforms | None, strengths: EffectStrengths | None = None) -> Iterator[CompositionStages]:
-        self._check_latents(z)
+        z = self._checked_latents(z)
         self._check_strengths(strengths, len(z))
+        if not isinstance(transforms, Mapping | None):
+            raise UsageError(f"transforms: {describe_value(transforms)} is not a dict; give a transform by layer, such as {{'fg': (0.5, -0.2, 0.3)}}")
         per_image = {name: self._transform(name, transform, len(z)) for name, transform in (transforms or {}).items()}
         for start in range(0, len(z), BATCH):
             rows = slice(start, start + BATCH)
@@ -178,15 +178,19 @@ class LoadedArtifact:
             batch_strengths = None if strengths is None else EffectStrengths(*(values[rows].to(self.device) for values in strengths))
             yield run_network(self.network, z[rows].to(self.device), self.card.role, batch_transforms, batch_strengths)
 
-    def _check_latents(self, z: Tensor) -> None:
+    def _checked_latents(self, z: Tensor) -> Tensor:
+        """Return latents as float32; refuse what is none."""
         length = sum(self.card.latent_dims.values())
         if not isinstance(z, Tensor) or z.ndim != 2 or z.shape[1] != length:
             shape = tuple(z.shape) if isinstance(z, Tensor) else describe_value(z)
             raise UsageError(f"latents: {shape} is not of the shape (N, {length}), a row per image; `latents` makes them of seeds")
         if len(z) == 0:
             raise UsageError("seeds: none given; give at least one")
+        require_real("latents", z)
+        z = z.float()
         if not bool(torch.isfinite(z).all()):
             raise UsageError("latents: hold values that are not finite; give numbers")
+        return z
 
     def _check_strengths(self, strengths: EffectStrengths | None, count: int) -> None:
         if strengths is None:
@@ -205,7 +209,7 @@ class LoadedArtifact:
             scale, x, y, flip = _transform_numbers(name, transform)
             numbers = (scale, x, y, -1.0 if flip else 1.0)
             transform = LayerTransform(*(torch.full((count,), number) for number in numbers))
-        if any(values.shape != (count,) or not bool(torch.isfinite(values).all()) for values in transform):
+        if any(not isinstance(values, Tensor) or values.shape != (count,) or not bool(torch.isfinite(values).all()) for values in transform):
             raise UsageError(f"transforms: those of {name} must be finite numbers, one per image ({count}) each")
         if not bool(((transform.scale >= MIN_SCALE) & (transform.scale <= MAX_SCALE)).all()):
             raise UsageError(f"transforms: the scale of {name} must lie between {MIN_SCALE:g} and {MAX_SCALE:g}")
@@ -214,10 +218,17 @@ class LoadedArtifact:
         return transform
 
 
+def _seed_list(seeds: Iterable[int]) -> Sequence[int]:
+    """Return seeds of one layer as a list, also those of an array or a generator."""
+    if not isinstance(seeds, Iterable) or isinstance(seeds, str | bytes | Mapping) or getattr(seeds, "ndim", 1) != 1:
+        raise UsageError(f"seeds: {describe_value(seeds)} is not a list of seeds; give one, such as [0, 1, 2]")
+    return list(seeds)
+
+
 def _transform_numbers(name: str, transform: TransformSpec) -> tuple[float, float, float, bool]:
     """Return scale, x, y and whether it is mirrored; refuse a transform of another form."""
     try:
-        scale, x, y, flip = transform if len(transform) == 4 else (*transform, False)
+        scale, x, y, flip = (to_plain(value) for value in (transform if len(transform) == 4 else (*transform, False)))
         if isinstance(flip, bool | int | float) and not isinstance(transform, str):
             return float(scale), float(x), float(y), bool(flip)
     except (TypeError, ValueError):
@@ -246,13 +257,13 @@ def _select(transform: TransformSpec | LayerTransform, rows: Tensor) -> Transfor
     return LayerTransform(*(values[rows] for values in transform)) if isinstance(transform, LayerTransform) else transform
 
 
-def load_artifact(path: str | Path, device: str = "cpu") -> LoadedArtifact:
+def load_artifact(path: str | Path, device: str | torch.device = "cpu") -> LoadedArtifact:
     """Load an artifact from its file, from a run directory that holds one, from a step of a run, or from the Hugging Face Hub.
 
     Args:
         path: File, run, project of `mitlgan make`, `RUN@STEP` or `RUN@best` (see `mitlgan.artifacts.run_steps.step_file`), or
             `hf://OWNER/NAME[@REVISION][#sha256=HASH]` (see `mitlgan.artifacts.hub`).
-        device: `cpu`, `cuda`, `mps`, or `auto` for the fastest of them.
+        device: `cpu`, `cuda`, `mps`, or `auto` for the fastest of them; or a `torch.device`.
 
     Raises:
         ArtifactError: There is no artifact, it is damaged, or it does not make images from latents.

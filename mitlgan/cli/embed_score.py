@@ -66,16 +66,18 @@ def embed_score(
     with search_progress(min(samples, len(pictures))) as callback:
         fit = fit_held_out(loaded, pictures, network, settings, count=samples, seed=seed, progress=callback)
     figures = fit_json(fit, network, pictures, settings, count=len(fit.targets), split=split_name, seed=seed, attempts=attempts)
+    written_sheet = None
     try:
         if sheet is not None:
             rows = min(score_options.SHEET_ROWS, len(fit.targets))
             first = replace(fit.result, stages=fit.result.stages[:rows], psnr_db=fit.result.psnr_db[:rows])
             write_atomically(sheet, sheet_png(fit.targets[:rows], first, [""] * rows))
+            written_sheet = sheet
         if record:
             score_options.write_into_card(path, "embedding", figures)
     finally:
         title = f"{len(fit.targets)} of {len(pictures):,} {split_name} pictures; PSNR (dB), distance in features ({network.name})"
-        print_result(as_json, figures, lines_of(title, *_summary_lines(figures), sheet))
+        print_result(as_json, figures, lines_of(title, *_summary_lines(figures), written_sheet))
 
 
 def _summary_lines(figures: dict[str, Any]) -> list[str]:

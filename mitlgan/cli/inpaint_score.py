@@ -69,16 +69,18 @@ def inpaint_score(
     where = inpainting.parse_hole(hole, recipe.size_px, recipe.size_px)
     scores, rows_of_images = inpainting.score_fillers(pictures, fillers, where, network, count=samples, seed=seed)
     measured = scores_json(scores, network, pictures, count=rows_of_images.shape[1], split=split_name, hole=hole, seed=seed)
+    written_sheet = None
     try:
         if sheet is not None:
             columns = ["what is left", "truth", *(one.method for one in scores)]
             rows = min(score_options.SHEET_ROWS, rows_of_images.shape[1])
             write_atomically(sheet, labeled_grid_png(rows_of_images[:, :rows].transpose(0, 1).flatten(0, 1), [""] * rows, columns))
+            written_sheet = sheet
         if record:
             score_options.write_into_card(path, "inpainting", measured)
     finally:
         table = _table(scores, network.name, f"{rows_of_images.shape[1]} of {len(pictures):,} {split_name} pictures")
-        print_result(as_json, measured, lines_of(*table, *describe_scores(scores), sheet))
+        print_result(as_json, measured, lines_of(*table, *describe_scores(scores), written_sheet))
 
 
 def _table(scores: list[InpaintScore], extractor: str, pictures: str) -> list[str]:

@@ -231,8 +231,8 @@ def _report_fault(error: BaseException, fault: ResourceError, name: str) -> int:
     """Print one line for memory, disk or files that gave out where no part of the program expected it."""
     if isinstance(fault, ShortageError) and fault.is_memory:
         advice = DEFAULT_ADVICE if isinstance(error, ImportError) else describe_shortage(fault, name).partition("; ")[2]
-        return _say(f"memory: not enough for `mitlgan {name}`; {advice}", fault.exit_code)
-    return _say(f"{getattr(error, 'filename', None) or f'mitlgan {name}'}: {fault}", fault.exit_code)
+        return _say(f"memory: not enough for `{f'mitlgan {name}'.rstrip()}`; {advice}", fault.exit_code)
+    return _say(f"{getattr(error, 'filename', None) or f'mitlgan {name}'.rstrip()}: {fault}", fault.exit_code)
 
 
 def _report_usage(error: Any) -> int:

@@ -176,18 +176,37 @@ def layers_from(layers: list[str] | None, fg: Path | None, bg: Path | None) -> d
         raise UsageError("--layer: names every layer, --fg and --bg are its short form; write --layer fg=ARTIFACT in place of --fg")
     paths: dict[str, Path] = {} if fg is None else {"fg": fg}
     paths |= {} if bg is None else {"bg": bg}
-    for text in layers or ():
-        name, equals, path = text.partition("=")
-        if not equals or not path:
-            raise UsageError(f"--layer {text}: write it as NAME=ARTIFACT, such as sky=runs/pretrain/bg-001")
+    for name, path in named_artifacts(layers or (), "--layer", "sky=runs/pretrain/bg-001").items():
         try:
             check_layer_name(name)
         except UsageError as error:
-            raise UsageError(f"--layer {text}: {error}") from None
-        if name in paths:
-            raise UsageError(f"--layer {text}: {name} is given twice; give each layer a name of its own")
+            raise UsageError(f"--layer {name}={path}: {error}") from None
         paths[name] = Path(path)
     return {name: artifact_path(path) for name, path in paths.items()}
+
+
+def named_artifacts(texts: Iterable[str], option: str, example: str) -> dict[str, str]:
+    """Return artifacts by name, from texts NAME=ARTIFACT.
+
+    Args:
+        texts: As they were typed.
+        option: Option or argument that begins messages.
+        example: One that is written well.
+
+    Raises:
+        UsageError: A name or artifact is missing, since an empty one would mean the current folder, or a name is given twice.
+    """
+    from mitlgan.errors import UsageError
+
+    paths: dict[str, str] = {}
+    for text in texts:
+        name, _, path = text.partition("=")
+        if not name or not path:
+            raise UsageError(f"{option} {text}: write it as NAME=ARTIFACT, such as {example}")
+        if name in paths:
+            raise UsageError(f"{option} {text}: {name} is given twice; give each a name of its own")
+        paths[name] = path
+    return paths
 
 
 def is_given(context: typer.Context, name: str) -> bool:

@@ -31,13 +31,10 @@ def make(
     from mitlgan.artifacts.loaded_artifact import load_artifact
     from mitlgan.data.pack.origin import describe_origin
     from mitlgan.data.splits import DEMO
-    from mitlgan.errors import UsageError
     from mitlgan.study import write_study
 
     out = new_folder(out, "study")
-    paths = dict(text.split("=", 1) for text in arms if "=" in text)
-    if len(paths) < len(arms):
-        raise UsageError("study make: write each arm as NAME=ARTIFACT, each with its own name")
+    paths = options.named_artifacts(arms, "study make", "wgan=runs/pretrain/scene-001")
     loaded = {name: load_artifact(path) for name, path in paths.items()}
     first, artifact = next(iter(loaded.items()))
     recipe = score_options.recipe_with_data(artifact.card, Path(paths[first]), data)

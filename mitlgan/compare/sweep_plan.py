@@ -167,6 +167,10 @@ class _Rules:
 
     def __init__(self, option: str, texts: Sequence[str]) -> None:
         self._option, self._texts, self._used = option, texts, set[str]()
+        for text in texts:
+            _, equals, value = text.partition("=")
+            if equals and not value and not Path(text).exists():  # as a path, it would name the current folder
+                raise UsageError(f"{option} {text}: is empty after the =; write it as PATTERN=VALUE")
 
     def value_for(self, name: str) -> str | None:
         """Return the value of the first rule that matches a recipe; a value without a pattern matches all."""

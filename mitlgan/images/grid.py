@@ -42,7 +42,7 @@ def enlarge(images: Tensor, *, scale: int | None = None, size_px: int | None = N
     """Enlarge images for display; alpha is composited on white.
 
     Args:
-        images: (N, C, H, W) in [-1, 1].
+        images: (N, C, H, W) in [-1, 1], or uint8.
         scale: Whole factor; each pixel keeps its value.
         size_px: Longer side instead of a factor, by bicubic interpolation.
         filter_name: Another filter; see `mitlgan.images.resize.FILTERS`.
@@ -53,7 +53,8 @@ def enlarge(images: Tensor, *, scale: int | None = None, size_px: int | None = N
     Raises:
         UsageError: See `mitlgan.images.resize.PictureSize.target`.
     """
-    return resize_images(to_opaque_rgb(images), PictureSize(scale, size_px, filter_name))
+    floats = to_float(images) if images.dtype == torch.uint8 else images.float()
+    return resize_images(to_opaque_rgb(floats), PictureSize(scale, size_px, filter_name))
 
 
 def repeat_pixels(pixels: Tensor, scale: int) -> Tensor:
@@ -182,7 +183,7 @@ def _grid_picture(images: Tensor, columns: int, size: PictureSize) -> tuple[Imag
     from torchvision.utils import make_grid
 
     cell = cell_size(max(images.shape[2:]), size)
-    cells = resize_images(to_opaque_rgb(to_float(images) if images.dtype == torch.uint8 else images), cell)
+    cells = enlarge(images, scale=cell.scale, size_px=cell.size_px, filter_name=cell.filter)
     gap = 2 * (cell.scale or max(1, round(cells.shape[3] / images.shape[3])))
     return to_picture(make_grid(cells, nrow=columns, padding=gap, pad_value=255)), gap
 

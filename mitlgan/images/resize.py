@@ -73,7 +73,7 @@ def require_scale(scale: int, size_px: int) -> None:
     Raises:
         UsageError: The factor is below 1, or makes more than `MAX_SIZE_PX` of them.
     """
-    require_whole("scale", scale, 1)
+    require_whole("scale", scale, 1, None if scale <= MAX_SIZE_PX else MAX_SIZE_PX)
     if scale * size_px > MAX_SIZE_PX and scale > 1:
         most = f"at most {MAX_SIZE_PX // size_px}" if size_px <= MAX_SIZE_PX else "1"
         raise UsageError(f"scale: {scale} makes {scale * size_px} px of {size_px}, more than {MAX_SIZE_PX} px; give {most}")

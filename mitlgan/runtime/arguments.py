@@ -10,16 +10,16 @@ import functools
 import inspect
 import math
 import operator
+import os
 import re
 import typing
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
+from decimal import Decimal
 from numbers import Real
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
-
-import numpy as np
 
 from mitlgan.errors import MitlganError, UsageError
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 MAX_SHOWN_CHARS = 60
+MAX_LIGHT = 1 + 1 / 255
+"""Largest magnitude of a value that 8 bits round to black or white as they do -1 and 1: rounding errors of floats lie below."""
 TYPE_WORDS: dict[Any, str] = {bool: "True or False", int: "a whole number", float: "a number", str: "a text", Path: "a path", NoneType: "None"}
 """Types for readers; others are called by their names."""
 
@@ -63,20 +65,47 @@ def require_choice(name: str, value: str, choices: Collection[str]) -> None:
         raise UsageError(f"{name}: there is no {value!r}; choose from {', '.join(choices)}")
 
 
-def require_images(name: str, images: Tensor) -> None:
-    """Check that a tensor holds images.
+def require_images(name: str, images: Tensor, *, takes_bytes: bool = False) -> None:
+    """Check that a tensor holds images: floats in [-1, 1], or with `takes_bytes` also uint8. Floats in [0, 1] cannot be told from dim images.
 
     Raises:
-        UsageError: It is not (N, C, H, W) with C = 1, 3 or 4, holds nothing, or values that are not finite; the message begins with the name.
+        UsageError: It is not (N, C, H, W) with C = 1, 3 or 4, holds nothing, numbers of another type, or values that are not finite or not in [-1, 1];
+            the message begins with the name.
     """
     if images.ndim != 4 or images.shape[1] not in (1, 3, 4) or not images.numel():
         raise UsageError(f"{name}: have the shape {tuple(images.shape)}; give at least one image, (N, C, H, W) with C = 1, 3 or 4")
-    if not bool(images.isfinite().all()):
-        raise UsageError(f"{name}: hold values that are not finite; give numbers in [-1, 1]")
+    advice = "floats in [-1, 1]" + (", or uint8 from 0 to 255" if takes_bytes else "")
+    kind = str(images.dtype).removeprefix("torch.")
+    if takes_bytes and kind == "uint8":
+        return
+    if not images.is_floating_point():
+        raise UsageError(f"{name}: are of the type {kind}; give {advice}")
+    low, high = (float(value) for value in images.detach().float().aminmax())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise UsageError(f"{name}: hold values that are not finite; give {advice}")
+    if max(-low, high) > MAX_LIGHT:
+        raise UsageError(f"{name}: hold values from {low:g} to {high:g}; give {advice}")
+
+
+def require_real(name: str, values: Tensor) -> None:
+    """Check that a tensor holds numbers, not truth values or complex ones.
+
+    Raises:
+        UsageError: It does not; the message begins with the name.
+    """
+    kind = str(values.dtype).removeprefix("torch.")
+    if kind == "bool" or values.is_complex():
+        raise UsageError(f"{name}: are of the type {kind}; give floats")
+
+
+def to_plain(value: Any) -> Any:
+    """Return a number, truth value or text of numpy or torch, or an array or tensor of no dimension, as Python's; all else as it is."""
+    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
 
 
 def describe_value(value: object) -> str:
     """Return a value for a message: numbers, texts and short collections as Python writes them, all else by its type."""
+    value = to_plain(value)
     is_plain = isinstance(value, bool | int | float | str | Path | list | tuple | dict | NoneType)
     is_plain = is_plain and not (isinstance(value, int) and abs(value) > 10**40)  # Python refuses to write longer ones
     text = (str(value) if isinstance(value, Path) else repr(value)) if is_plain else type(value).__name__
@@ -141,38 +170,58 @@ def _name_arguments(message: str, words: Mapping[str, str]) -> str:
 
 
 class _OtherTypeError(Exception):
-    """A value is of another type than asked for."""
+    """A value is of another type than asked for, or an element of it is.
+
+    Attributes:
+        place: Where that element is in the value, such as `, fg` or `[0]`; empty for the value itself.
+        reason: What is wrong; empty if only the type says so.
+    """
+
+    def __init__(self, reason: str = "", place: str = "") -> None:
+        super().__init__(place, reason)
+        self.place, self.reason = place, reason
 
 
 def _checked(name: str, value: Any, hint: Any) -> Any:
     """Return an argument as its annotation says, such as an int for numpy's.
 
     Raises:
-        UsageError: It is of another type.
+        UsageError: It or an element of it is of another type, or an empty text; the message names the element.
     """
-    if isinstance(value, str) and not value:  # as a path, it would name the current folder
-        raise UsageError(f"{name}: is empty; give a value, or leave it out")
+    try:
+        return _placed(value, hint, name)
+    except _OtherTypeError as error:
+        raise UsageError(f"{error.place}: {error.reason}") from None
+
+
+def _placed(value: Any, hint: Any, place: str) -> Any:
+    """Return a converted value; an error says where it is."""
     try:
         return _converted(value, hint)
-    except _OtherTypeError:
-        raise UsageError(f"{name}: {describe_value(value)} is not {_in_words(hint)}") from None
+    except _OtherTypeError as error:
+        raise _OtherTypeError(error.reason or f"{describe_value(value)} is not {_in_words(hint)}", place + error.place) from None
 
 
 def _converted(value: Any, hint: Any) -> Any:
-    origin, parts = get_origin(hint), get_args(hint)
+    value, origin, parts = to_plain(value), get_origin(hint), get_args(hint)
+    if hint is Any or hint is object or origin is tuple:
+        return value
+    if isinstance(value, str) and not value:  # as a path, it would name the current folder
+        raise _OtherTypeError("is empty; give a value, or leave it out")
     if origin in (Union, UnionType):
         return _converted_to_one(value, parts)
     if origin is Literal:
         if isinstance(value, str) and value in parts:
             return value
-    elif hint is Any or hint is object or origin is tuple:
-        return value
     elif isinstance(origin, type) and issubclass(origin, Mapping):
         if isinstance(value, Mapping):
-            return {_converted(key, parts[0]): _converted(item, parts[1]) for key, item in value.items()}
+            return {
+                _placed(key, parts[0], f", key {describe_value(key)}"): _placed(item, parts[1], f", {str(key)[:MAX_SHOWN_CHARS]}")
+                for key, item in value.items()
+            }
     elif isinstance(origin, type) and issubclass(origin, Iterable):
-        if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) and getattr(value, "ndim", 1) == 1:  # no image
-            return tuple(_converted(item, parts[0]) for item in value)
+        if _is_series(value, parts[0]):
+            return tuple(_placed(item, parts[0], f"[{index}]") for index, item in enumerate(value))
     elif hint in SCALARS:
         return SCALARS[hint](value)
     elif isinstance(value, hint):
@@ -180,40 +229,61 @@ def _converted(value: Any, hint: Any) -> Any:
     raise _OtherTypeError
 
 
+def _is_series(value: Any, hint: Any) -> bool:
+    """Return whether a value is a list of elements; arrays of several dimensions are only where their rows, which are arrays, can be elements."""
+    if not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping):
+        return False
+    choices = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    rows_are_elements = any(get_origin(one) is None and one is not Any and isinstance(value, one) for one in choices)
+    return getattr(value, "ndim", 1) == 1 or rows_are_elements
+
+
 def _converted_to_one(value: Any, choices: Collection[Any]) -> Any:
+    explained = _OtherTypeError()
     for hint in sorted(choices, key=lambda one: one in (int, float)):  # last, since a tensor of one number is an int, too
         try:
             return _converted(value, hint)
-        except _OtherTypeError:
-            continue
-    raise _OtherTypeError
+        except _OtherTypeError as error:
+            explained = explained if explained.reason else error
+    raise explained
 
 
 def _bool(value: Any) -> bool:
-    if not isinstance(value, bool | np.bool_):
+    if not isinstance(value, bool):
         raise _OtherTypeError
-    return bool(value)
+    return value
 
 
 def _int(value: Any) -> int:
     try:
         if isinstance(value, bool):
             raise _OtherTypeError
-        return operator.index(value)  # also of numpy and torch; 1.5 is refused, not cut to 1
+        return operator.index(value)  # also of torch's tensors of one number; 1.5 is refused, not cut to 1
     except TypeError:
         raise _OtherTypeError from None
 
 
 def _float(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
         raise _OtherTypeError
-    return int(value) if isinstance(value, int) else float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        raise _OtherTypeError("is too large a number") from None
+    except ValueError:  # a signalling NaN of decimal
+        raise _OtherTypeError from None
+    if not math.isfinite(number):
+        raise _OtherTypeError
+    return int(value) if isinstance(value, int) else number
 
 
 def _path(value: Any) -> Path:
-    if not isinstance(value, Path):
+    if not isinstance(value, os.PathLike):
         raise _OtherTypeError
-    return value
+    text = os.fspath(value)
+    if not isinstance(text, str):
+        raise _OtherTypeError
+    return value if isinstance(value, Path) else Path(_converted(text, str))
 
 
 def _text(value: Any) -> str:
@@ -234,7 +304,8 @@ def _in_words(hint: Any) -> str:
     """Return a type for readers, such as "a whole number or None"."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
-        return " or ".join(dict.fromkeys(_in_words(part) for part in parts))
+        *most, last = dict.fromkeys(_in_words(part) for part in parts)
+        return f"{', '.join(most)} or {last}" if most else last
     if origin is Literal:
         return f"one of {', '.join(parts)}"
     if isinstance(origin, type) and issubclass(origin, Mapping):

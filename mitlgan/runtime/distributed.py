@@ -54,14 +54,15 @@ ALONE = World(0, 1, torch.device("cpu"))
 """One process."""
 
 
-def resolve_device(name: str) -> torch.device:
-    """Return the torch device of a `--device` value.
+def resolve_device(name: str | torch.device) -> torch.device:
+    """Return the torch device of a `--device` value, or of torch's own, checked.
 
     Raises:
         UsageError: The device is unknown, or not available on this machine.
     """
-    kind = name.partition(":")[0]
-    if kind not in DEVICES:
+    name = str(name)
+    kind, colon, index = name.partition(":")
+    if kind not in DEVICES or (colon and not (index.isascii() and index.isdecimal())):
         raise UsageError(f"--device {name}: not one of {', '.join(DEVICES)}")
     if kind == "auto":
         kind = name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -73,7 +74,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 @contextmanager
-def join_world(device: str) -> Iterator[World]:
+def join_world(device: str | torch.device) -> Iterator[World]:
     """Join torchrun's other ranks during the context, or stay alone.
 
     Raises:

@@ -60,9 +60,9 @@ def make_folders(path: Path) -> None:
     for folder in reversed(missing):
         try:
             folder.mkdir()
-        except FileExistsError:
+        except FileExistsError as error:
             if not folder.is_dir():
-                raise
+                raise FileExistsError(error.errno, f"{folder} is a file, not a folder", str(folder)) from None
         else:
             note_folder(folder)
 

@@ -2,46 +2,65 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import io
 import math
+import typing
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import typer
-from helpers import images
+from helpers import images, tiny_runs
+from PIL import Image
 
 import mitlgan
 from mitlgan.api import measurements
+from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.cli.main import app
+from mitlgan.editing import Point
 from mitlgan.errors import UsageError
+from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.images.resize import PictureSize
+from mitlgan.networks import CompositionStages, LayerTransform
 from mitlgan.project.make import JOBS
+from mitlgan.recipe import to_toml
+from mitlgan.runtime.arguments import takes_arguments
 from mitlgan.training.run_directory import Run
 
 NAN = math.nan
 IMAGES = torch.zeros(2, 3, 8, 8)
 NO_FLAG = [None, 1, "no"]
 NO_WHOLE = [True, 1.5, "2", NAN]
-NO_NUMBER = [True, "2", NAN, math.inf]
-NO_TEXTS: list[Any] = ["wgan", None, [1], 3]
+NO_NUMBER = [True, "2", NAN, math.inf, 10**400, -(10**400), 1j]
+NO_TEXTS: list[Any] = ["wgan", None, [1], [""], {"a": 1}, 3]
 NO_PATH: list[Any] = [3, "", True]
 NO_SEED = [-1, 2**31, *NO_WHOLE]
-NO_IMAGES = [None, 3, torch.zeros(0, 3, 8, 8), torch.zeros(2, 2, 8, 8), torch.zeros(3, 8, 8), torch.full((1, 3, 8, 8), NAN)]
+NO_IMAGES = [
+    None, 3, torch.zeros(0, 3, 8, 8), torch.zeros(2, 2, 8, 8), torch.zeros(3, 8, 8), torch.full((1, 3, 8, 8), NAN), IMAGES.bool(), IMAGES.long(),
+    IMAGES + 255, IMAGES - 1.1, IMAGES.numpy(), IMAGES + 0j,
+]  # fmt: skip
+NO_SETTINGS = [[1], "a=1", 3, {1: 2}, {"seed": {1}}, {"seed": [b"1"]}]
 NO_DEVICE: list[Any] = ["gpu", "", None, 0]
 
 REFUSED: dict[str, dict[str, list[Any]]] = {
     "pretrain": {
-        "role": ["sky", None], "data": NO_PATH, "recipe": ["nonsense", *NO_PATH], "settings": [[1], "a=1", 3], "start": NO_PATH, "critic": NO_PATH,
+        "role": ["sky", None], "data": NO_PATH, "recipe": ["nonsense", *NO_PATH], "settings": NO_SETTINGS, "start": NO_PATH, "critic": NO_PATH,
         "reuse": NO_FLAG, "out": [None, *NO_PATH], "seed": NO_SEED, "device": NO_DEVICE, "quiet": NO_FLAG,
     },
     "compose": {
-        "layers": ["fg", ["fg"], {"fg": 3}, {1: "a"}], "data": NO_PATH, "recipe": ["nonsense", "recommended/fg-32", *NO_PATH], "settings": [[1], 3],
-        "critic": NO_PATH, "reuse": NO_FLAG, "out": [None, *NO_PATH], "seed": NO_SEED, "device": NO_DEVICE, "quiet": NO_FLAG,
+        "layers": ["fg", ["fg"], {"fg": 3}, {1: "a"}, {"fg": ""}, {"": "a"}], "data": NO_PATH,
+        "recipe": ["nonsense", "recommended/fg-32", *NO_PATH], "settings": NO_SETTINGS, "critic": NO_PATH, "reuse": NO_FLAG,
+        "out": [None, *NO_PATH], "seed": NO_SEED, "device": NO_DEVICE, "quiet": NO_FLAG,
     },
     "make": {
         "photographs": [None, *NO_PATH], "out": NO_PATH, "minutes": [0, -1, 1e6, *NO_NUMBER], "size_px": [31, 48, 128, *NO_WHOLE],
@@ -66,13 +85,15 @@ REFUSED: dict[str, dict[str, list[Any]]] = {
     "animate": {
         "frames": NO_IMAGES, "extension": ["avi", "", None], "fps": [0.99, 121, None, *NO_NUMBER], "scale": [0, 513, None, *NO_WHOLE],
     },
-    "load": {"path": [None, *NO_PATH], "device": NO_DEVICE},
+    "load": {"path": [None, *NO_PATH], "device": ["cpu:x", "cpu:", torch.device("meta"), *NO_DEVICE]},
     "export": {
         "artifact": ["scene", None], "to": ["gif", None], "out": [None, *NO_PATH], "seed": [-1, *NO_WHOLE], "like": NO_PATH, "size": [8, None],
         "has_metadata": NO_FLAG, "licence": ["MIT", "", 3],
     },
     "interpolate": {
-        "artifact": [None, "scene"], "points": [[], [1], 3, [1, -1], [1, 1.5], [1, {"fg": 1}], [1, torch.zeros(3)], [1, "absent.json"], [1, None]],
+        "artifact": [None, "scene"],
+        "points": [[], [1], 3, [1, -1], [1, 1.5], [1, {"fg": 1}], [1, torch.zeros(3)], [1, "absent.json"], [1, None], [1, ""], torch.zeros(5),
+                   torch.zeros(2, 4), torch.zeros(2, 5, dtype=torch.bool)],
         "frames": [1, 10_001, None, *NO_WHOLE], "layers": [[], "fg", ["sky"], [1]], "easing": ["bounce", None], "lerp": NO_FLAG, "loop": NO_FLAG,
         "ping_pong": NO_FLAG, "truncation": [-0.1, 2.1, None, *NO_NUMBER],
     },
@@ -183,9 +204,139 @@ def test_references_to_the_hub_and_absent_devices_are_refused_in_one_line(calls:
     assert mitlgan.load(calls["load"]["path"], "auto").sample([0]).shape[0] == 1
 
 
-def test_numbers_of_other_libraries_are_numbers(calls: dict[str, dict[str, Any]]) -> None:
-    import numpy as np
+class PathOfOther:
+    """A path of another library."""
 
+    def __fspath__(self) -> str:
+        return "a"
+
+
+FORMS: dict[Any, list[tuple[Any, Any]]] = {
+    bool: [(True, True), (np.bool_(True), True), (np.array(True), True), (torch.tensor(False), False)],
+    int: [(2, 2), (np.int64(2), 2), (np.uint8(2), 2), (np.array(2), 2), (torch.tensor(2), 2)],
+    float: [(2, 2), (0.5, 0.5), (np.float32(0.5), 0.5), (np.array(0.5), 0.5), (torch.tensor(0.5), 0.5), (Fraction(1, 2), 0.5), (Decimal("0.5"), 0.5)],
+    str: [("a", "a"), (np.str_("a"), "a")],
+    Path: [(Path("a"), Path("a")), (PathOfOther(), Path("a"))],
+    torch.device: [(torch.device("cpu"), torch.device("cpu"))],
+    NoneType: [(None, None)],
+}
+"""Values of each type that arguments may have, and what arrives."""
+LISTS: dict[Any, tuple[list[Callable[[], Any]], Any]] = {
+    str: ([lambda: ["a"], lambda: ("a",), lambda: {"a"}, lambda: iter("a"), lambda: {"a": 1}.keys(), lambda: np.array(["a"])], ("a",)),
+    Point: ([
+        lambda: [1, 2], lambda: range(1, 3), lambda: np.array([1, 2]), lambda: torch.tensor([1, 2]), lambda: iter([1, 2]), lambda: {1: 0, 2: 0}.keys(),
+        lambda: [np.int8(1), torch.tensor(2)],
+    ], (1, 2)),
+}  # fmt: skip
+"""The same of lists, by the type of their elements."""
+
+
+def _hints() -> Iterator[tuple[str, Any]]:
+    for name in REFUSED:
+        for argument, hint in typing.get_type_hints(_function(name)).items():
+            if argument != "return":
+                yield f"{name}({argument})", hint
+
+
+def _arrives(value: Any, hint: Any) -> Any:
+    """Return what a function of `import mitlgan` receives for an argument with this annotation."""
+
+    def take(value: Any) -> Any:
+        return value
+
+    take.__annotations__["value"] = hint
+    return takes_arguments()(take)(value)
+
+
+@pytest.mark.parametrize(("argument", "hint"), list(_hints()), ids=lambda value: value if isinstance(value, str) else "")
+def test_every_form_of_a_type_arrives(argument: str, hint: Any) -> None:
+    choices = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, UnionType) else (hint,)
+    checked = 0
+    for choice in choices:
+        origin, parts = typing.get_origin(choice), typing.get_args(choice)
+        forms = FORMS.get(choice, [])
+        if origin is typing.Literal:
+            forms = [(np.str_(parts[0]), parts[0])]
+        elif isinstance(origin, type) and issubclass(origin, Mapping):
+            element = next(iter(FORMS.get(part) for part in (typing.get_args(parts[1]) or parts[1:]) if part in FORMS), [(np.int64(2), 2)])
+            forms = [(MappingProxyType({np.str_("fg"): value}), {"fg": expected}) for value, expected in element]
+        elif isinstance(origin, type) and issubclass(origin, Iterable):
+            makers, expected_list = LISTS[parts[0]]
+            forms = [(make(), expected_list) for make in makers]
+        for value, expected in forms:
+            found = _arrives(value, hint)
+            assert (found, type(found)) == (expected, type(expected)) or isinstance(expected, Path), (argument, value)
+            checked += 1
+    assert checked or hint in (torch.Tensor, CompositionStages, LoadedArtifact, PictureSize), argument
+
+
+def test_rows_of_latents_are_points(calls: dict[str, dict[str, Any]]) -> None:
+    scene: LoadedArtifact = calls["mix"]["artifact"]
+    z = scene.latents([1, 2])
+    for points in (z, list(z), z.double(), torch.tensor([1, 2])):
+        assert torch.equal(mitlgan.interpolate(scene, points, frames=3), mitlgan.interpolate(scene, [1, 2], frames=3))  # type: ignore[arg-type]
+    half = mitlgan.interpolate(scene, [1, 2], frames=3, truncation=0.5)
+    for truncation in (torch.tensor(0.5), np.array(0.5), Fraction(1, 2)):
+        assert torch.equal(mitlgan.interpolate(scene, list(z), frames=3, truncation=truncation), half)  # type: ignore[arg-type]
+
+
+def test_devices_of_torch_are_devices(calls: dict[str, dict[str, Any]], packs: dict[str, Path], tmp_path: Path) -> None:
+    cpu = torch.device("cpu")
+    fg = calls["load"]["path"]
+    assert torch.equal(mitlgan.load(fg, cpu).sample([0]), mitlgan.load(fg, "cpu").sample([0]))
+    assert mitlgan.load(fg, "cpu:0").device == torch.device("cpu:0")
+    (tmp_path / "photographs").mkdir()
+    file = tmp_path / "photographs" / "recipe.toml"
+    file.write_text(to_toml(tiny_runs.recipe("bg", packs["bg"])))
+    settings = {"training.batch": np.int64(4), "training.kimg": np.float64(0.008), "critic.widths": np.array([8, 16]), "data.source": packs["bg"]}
+    result = mitlgan.pretrain("bg", recipe=file, settings=settings, out=file.parent, device=cpu, quiet=True)
+    assert result.load(cpu).sample([0]).shape == (1, 3, 8, 8)
+    recipe = read_card(result.artifact).recipe
+    assert (recipe["training"]["batch"], recipe["critic"]["widths"], recipe["data"]["source"]) == (4, [8, 16], str(packs["bg"]))
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda scene: mitlgan.compose({"fg": scene, "bg": "x"}, "demo"), "layers, fg: LoadedArtifact is not a text or a path"),
+    (lambda _: mitlgan.compose({"bg": "", "fg": "x"}, "demo"), "layers, bg: is empty; give a value, or leave it out"),
+    (lambda _: mitlgan.evaluate("x", extractors=["a", ""]), "extractors[1]: is empty; give a value, or leave it out"),
+    (lambda scene: mitlgan.interpolate(scene, [1.5, 2]), "points[0]: 1.5 is not a whole number, a dict, a text, a path or a Tensor"),
+    (lambda scene: mitlgan.interpolate(scene, [1, {"fg": 1.5}]), "points[1], fg: 1.5 is not a whole number"),
+    (lambda scene: mitlgan.mix(scene, 1, 2, weight={"fg": "0.5"}), "weight, fg: '0.5' is not a number"),
+    (lambda scene: mitlgan.mix(scene, 1, 2, weight={"fg": 10**400}), "weight, fg: is too large a number"),
+    (lambda _: mitlgan.pretrain("fg", "demo", settings={1: 2}), "settings, key 1: 1 is not a text"),
+    (lambda _: mitlgan.pretrain("fg", "demo", settings={"training.kimg": {1}}),
+     "settings, training.kimg: set is not a number, a text, True or False, a list, a dict or None"),
+])  # fmt: skip
+def test_a_wrong_element_is_named_by_its_place(call: Callable[[Any], Any], message: str, calls: dict[str, dict[str, Any]]) -> None:
+    with pytest.raises(UsageError) as refused:
+        call(calls["mix"]["artifact"])
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_bytes_are_shown_as_the_floats_that_they_stand_for(channels: int) -> None:
+    pixels = torch.randint(0, 256, (2, channels, 8, 8), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    pixels[:, :3] = pixels[:, :3].minimum(pixels[:, 3:]) if channels == 4 else pixels[:, :3]
+    floats = to_float(pixels)
+    for given in (pixels, floats.double()):
+        assert mitlgan.grid(given) == mitlgan.grid(floats)
+        assert mitlgan.animate(given, ".PNG", scale=2) == mitlgan.animate(floats, "png", scale=2)
+    picture = torch.from_numpy(np.array(Image.open(io.BytesIO(mitlgan.animate(pixels, "png"))).convert("RGB"))).permute(2, 0, 1)
+    on_white = pixels[0, :3].int() + (255 - pixels[0, 3:].int() if channels == 4 else 0)
+    assert torch.equal(picture.int(), on_white.expand(3, -1, -1))
+
+
+@pytest.mark.parametrize("stage", ["output", "fused", "matte", "layers"])
+def test_every_stage_of_a_sheet_is_checked(stage: str) -> None:
+    stages = mitlgan.load("pretrained/modern-32").layers([0])
+    value = getattr(stages, stage)
+    for broken in (lambda image: to_uint8(image), lambda image: image > 0, lambda image: image + NAN, lambda image: image + 255):
+        other = {name: broken(image) for name, image in value.items()} if isinstance(value, dict) else broken(value)
+        with pytest.raises(UsageError, match=r"^stages: "):
+            mitlgan.sheet(dataclasses.replace(stages, **{stage: other}))
+
+
+def test_numbers_of_other_libraries_are_numbers(calls: dict[str, dict[str, Any]]) -> None:
     assert mitlgan.grid(IMAGES, columns=np.int64(2)) == mitlgan.grid(IMAGES, columns=2)
     assert mitlgan.animate(IMAGES, ".webp", fps=np.float32(12)) == mitlgan.animate(IMAGES, "webp", fps=12)
     scene: LoadedArtifact = calls["mix"]["artifact"]
@@ -195,19 +346,81 @@ def test_numbers_of_other_libraries_are_numbers(calls: dict[str, dict[str, Any]]
         assert mitlgan.grid(torch.zeros(2, channels, 8, 8))[1:4] == b"PNG"
 
 
-@pytest.mark.parametrize("seeds", [None, 5, "12", [True], [1.5], [-1], [], {"fg": 3}, {"fg": [0], "bg": [0, 1]}, {"sky": [0]}])
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        None,
+        5,
+        np.int64(5),
+        np.array(5),
+        torch.tensor(5),
+        np.zeros((1, 2), int),
+        b"12",
+        "12",
+        [True],
+        [1.5],
+        [-1],
+        [],
+        {"fg": 3},
+        {"fg": [0], "bg": [0, 1]},
+        {"sky": [0]},
+    ],
+)
 def test_seeds_that_are_none(seeds: Any, calls: dict[str, dict[str, Any]]) -> None:
     for method in (calls["mix"]["artifact"].sample, calls["mix"]["artifact"].layers):
         with pytest.raises(UsageError, match=r"^seed"):
             method(seeds)
 
 
+@pytest.mark.parametrize("seeds", [(0, 1), range(2), np.arange(2), torch.arange(2), (seed for seed in (0, 1)), {0: 1, 1: 1}.keys(), [np.array(0), 1]])
+def test_seeds_of_many_forms(seeds: Any, calls: dict[str, dict[str, Any]]) -> None:
+    scene: LoadedArtifact = calls["mix"]["artifact"]
+    by_layer = {"fg": [0, 1], "bg": (seed for seed in (0, 1))}
+    expected = scene.sample([0, 1])
+    assert torch.equal(scene.sample(seeds), expected)
+    assert torch.equal(scene.sample(by_layer), expected)  # type: ignore[arg-type]
+
+
+def test_transforms_of_many_forms() -> None:
+    scene = mitlgan.load("pretrained/modern-32")
+    expected = scene.sample([0], {"fg": (0.5, 0.25, 0.0, True)})
+    numbers = (0.5, 0.25, 0.0, 1.0)
+    mirrored: list[Any] = [True, 1, np.bool_(True), np.array(True), torch.tensor(True)]
+    forms: list[Any] = [(*numbers[:3], flag) for flag in mirrored] + [list(numbers), np.array(numbers), torch.tensor(numbers)]
+    for form in [*forms, tuple(np.float32(number) for number in numbers), LayerTransform(*(torch.tensor([value]) for value in (0.5, 0.25, 0.0, -1.0)))]:
+        assert torch.equal(scene.sample([0], {"fg": form}), expected), form
+    for other in (
+        [1],
+        "fg",
+        {"fg": "abc"},
+        {"fg": (0.5, 0)},
+        {"fg": (0.5, 0, 0, "no")},
+        {"fg": (NAN, 0, 0)},
+        {"fg": LayerTransform(0.5, 0.0, 0.0, 1.0)},
+    ):  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match=r"^transforms: "):
+            scene.sample([0], other)  # type: ignore[arg-type]
+
+
 def test_latents_that_are_none(calls: dict[str, dict[str, Any]]) -> None:
     scene: LoadedArtifact = calls["mix"]["artifact"]
-    for z in (None, torch.zeros(2, 3), torch.zeros(5), torch.full((1, 5), NAN), torch.tensor([[0, 0, 0, 0, math.inf]])):
+    for z in (
+        None,
+        torch.zeros(2, 3),
+        torch.zeros(5),
+        torch.zeros(1, 5).bool(),
+        torch.zeros(1, 5) + 0j,
+        torch.zeros(1, 5).double() + 1e300,
+        torch.full((1, 5), NAN),
+        torch.tensor([[0, 0, 0, 0, math.inf]]),
+    ):
         for method in (scene.images_from_latents, scene.layers_from_latents):
             with pytest.raises(UsageError, match=r"^latents: "):
                 method(z)  # type: ignore[arg-type]
+    z = scene.latents([0, 1]).round()
+    for other in (z.double(), z.half(), z.long()):
+        assert torch.equal(scene.images_from_latents(other), scene.images_from_latents(z))
+        assert torch.equal(mitlgan.mix(scene, other[0], other[1:]).stages.output, mitlgan.mix(scene, z[0], z[1]).stages.output)
 
 
 def test_export_names_the_size(calls: dict[str, dict[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -148,6 +149,49 @@ def test_what_is_wrong_is_one_line_with_its_exit_code(arguments: tuple[str, ...]
     assert list(folder.iterdir()) == []  # nothing half-written
 
 
+EMPTY: dict[tuple[str, ...], tuple[int, str]] = {
+    ("study", "make", "a=", "--each", "2"): (2, "study make a=: write it as NAME=ARTIFACT, such as wgan=runs/pretrain/scene-001"),
+    ("study", "make", "=RUN", "--each", "2"): (2, "study make =RUN: write it as NAME=ARTIFACT"),
+    ("study", "make", "RUN", "--each", "2"): (2, "study make RUN: write it as NAME=ARTIFACT"),
+    ("study", "make", "a=RUN", "a=RUN", "--each", "2"): (2, "study make a=RUN: a is given twice; give each a name of its own"),
+    ("compose", "--layer", "fg=", "--layer", "bg=RUN"): (2, "--layer fg=: write it as NAME=ARTIFACT"),
+    ("compose", "--layer", "=RUN"): (2, "--layer =RUN: write it as NAME=ARTIFACT"),
+    ("train", "thesis-32/compose", "--layer", "fg="): (2, "--layer fg=: write it as NAME=ARTIFACT"),
+    ("compare", "--layer", "fg="): (2, "--layer fg=: write it as NAME=ARTIFACT"),
+    ("compare", "--domain", "x=a,,c"): (2, "--domain x=a,,c: write it as NAME=FG,BG,SCENE"),
+    ("compare", "--domain", "x=a, ,c"): (2, "--domain x=a, ,c: write it as NAME=FG,BG,SCENE"),
+    ("compare", "--domain", "x=bg=,fg=a,c"): (2, "--domain x=bg=,fg=a,c: bg has no pictures"),
+    ("compare", "--trials", "wgan="): (2, "--trials wgan=: write it as ARM=N"),
+    ("sweep", "classic/akel-01", "--data", "akel*="): (2, "--data akel*=: is empty after the =; write it as PATTERN=VALUE"),
+    ("sweep", "classic/akel-01", "--data", "="): (2, "--data =: is empty after the =; write it as PATTERN=VALUE"),
+    ("sweep", "classic/akel-01", "--scale", "akel*="): (2, "--scale akel*=: is empty after the =; write it as PATTERN=VALUE"),
+    ("sweep", "classic/akel-01", "--vary", "data.source="): (2, "--vary data.source=: write it as key=value,value"),
+    ("pretrain", "fg", "--set", "data.source="): (3, "--data: is empty; name a folder of pictures"),
+    ("sample", "RUN", "--lock", "fg="): (2, "--lock fg=: write it as LAYER=SEED"),
+    ("sample", "RUN", "--transform", "fg="): (2, "--transform fg=: write it as LAYER=SCALE,X,Y"),
+    ("mix", "RUN", "1", "2", "--weight", "fg="): (2, "--weight fg=: write it as W or LAYER=W"),
+    ("sample", "@best"): (4, "@best: no such artifact"),
+}
+"""What stands on one side of an equals sign only; as a path, it would name the current folder."""
+
+
+@pytest.mark.parametrize("arguments", EMPTY, ids=" ".join)
+def test_an_empty_part_does_not_mean_the_current_folder(
+    arguments: tuple[str, ...], command: Command, folder: Path, pretrained: dict[str, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = shutil.copytree(pretrained["fg"].path, folder / "RUN")
+    (run / "RUN").symlink_to(run)
+    monkeypatch.chdir(run)
+    before = sorted(run.iterdir())
+    code, beginning = EMPTY[arguments]
+    done = command(*arguments)
+    assert (done.code, done.out) == (code, "")
+    assert done.err.startswith(beginning), done.err
+    assert done.err.count("\n") == 1
+    assert sorted(run.iterdir()) == before
+    assert [path.name for path in folder.iterdir()] == ["RUN"]
+
+
 PATHS = {
     "sample": ("sample", "PATH"), "out": ("sample", "FG", "-n", "1", "--out", "PATH"), "grid": ("grid", "SCENE", "--out", "PATH/grid.png"),
     "resume": ("resume", "PATH"), "report": ("report", "PATH"), "make": ("make", "PATH"), "describe": ("describe", "PATH"), "train": ("train", "PATH"),
@@ -176,6 +220,16 @@ def test_a_path_that_no_disk_takes_is_one_line(key: str, path: str, command: Com
     assert path.split("/")[0][:20] in lines[-1]
     assert "bug" not in lines[-1]
     assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--help"], "mitlgan: no space left on device; free some space, and run the same command again\n"),
+    (["sample", "--help"], "mitlgan sample: no space left on device; free some space, and run the same command again\n"),
+])  # fmt: skip
+def test_help_that_cannot_be_printed_names_the_command_and_what_lacks(arguments: list[str], message: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "mitlgan", *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (5, message)
 
 
 @pytest.mark.parametrize("group", [[], ["pretrain"], ["runs"], ["recipes"], ["data"]])

@@ -78,6 +78,22 @@ def test_a_picture_that_cannot_be_written_is_refused_before_it_is_measured(name:
     assert done.err.splitlines()[-1].startswith(f"{folder}/file: cannot be written")
 
 
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_that_cannot_be_written_in_the_end_is_not_named_as_a_result(
+    name: str, run: Callable[..., Any], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *_: Any, **__: Any) -> None:
+        raise UnwritableError(f"{path}: cannot be written (why)")
+
+    (folder / "file").mkdir()
+    monkeypatch.setattr("mitlgan.runtime.files.write_atomically", refuse)
+    done = run(PICTURES[name], measures=True)
+    assert done.code == 5
+    assert done.err.splitlines()[-1].startswith("file/a.png: cannot be written (why)")
+    assert "efficientnet-lite0" in done.out
+    assert "a.png" not in done.out
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_figures_are_told_though_the_card_cannot_be_written_in_the_end(name: str, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path, figures: dict[str, Any]) -> None:

@@ -276,6 +276,17 @@ def test_whatever_the_disk_says_is_one_line(tmp_path: Path, number: int) -> None
     assert caught.value.exit_code == 5
 
 
+def test_a_file_in_place_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("absent")
+    for path, place in (("file", "file"), ("file/a/b", "file"), ("link/a", "link")):
+        with pytest.raises(ResourceError) as caught:
+            ensure_folder(tmp_path / path)
+        reason = f"{tmp_path}/{place} is a file, not a folder"
+        assert str(caught.value) == f"{tmp_path}/{path}: cannot be written ({reason}); choose another folder with --out"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "link"]
+
+
 def test_other_errors_pass(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), translate_disk_errors(tmp_path):
         raise ZeroDivisionError

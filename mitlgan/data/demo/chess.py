@@ -6,6 +6,7 @@ of (seed, index).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,9 @@ from PIL import Image, ImageDraw
 
 from mitlgan.data.build.journal import open_journal
 from mitlgan.data.build.parallel import in_order
+from mitlgan.data.decode.image_file import UnreadableImageError, decode
 from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
+from mitlgan.errors import DataError
 from mitlgan.images.encode import encode_dataset_png
 from mitlgan.runtime.files import ensure_folder, write_atomically, write_json
 from mitlgan.runtime.json_files import read_json
@@ -184,6 +187,7 @@ def write_chess(out: Path, count: int, size_px: int, seed: int = 0, progress: Pr
 
     Raises:
         UsageError: The folder holds other work or other files.
+        DataError: A file under the name of a picture is none of this size.
         ResourceError: The folder cannot be written.
     """
     settings = {"count": count, "size_px": size_px, "seed": seed}
@@ -191,12 +195,13 @@ def write_chess(out: Path, count: int, size_px: int, seed: int = 0, progress: Pr
 
     def work(index: int) -> None:
         files = _files(out, index)
-        if all(path.exists() for path in files):  # of a stopped call
+        missing = [path for path in files if not _is_drawn(path, size_px)]
+        if not missing:  # a stopped call drew them
             return
         layers, scene = draw_position(index, size_px, seed), draw_position(count + index, size_px, seed)
         pictures = (layers.near, layers.far, layers.board, scene.scene, scene.matte)
         for path, picture in zip(files, pictures, strict=True):
-            if not path.exists():
+            if path in missing:
                 write_atomically(path, encode_dataset_png(picture))
 
     header = {"work": "chess", "version": VERSION, "settings": settings}
@@ -213,6 +218,24 @@ def _check_new(out: Path, option: str, made_by: Mapping[str, object]) -> None:
     """Refuse a folder of other things; earlier versions kept no journal, but named their work at its end."""
     if read_json(out / MANIFEST).get("made_by") != made_by:
         require_empty_folder(out, option)
+
+
+def _is_drawn(path: Path, size_px: int) -> bool:
+    """Return whether a picture is there already.
+
+    Raises:
+        DataError: Another file has its name: pictures are written at once or not at all, so that no stopped call left it.
+    """
+    if not os.path.lexists(path):
+        return False
+    try:
+        picture = decode(path, keep_alpha=True)
+        reason = "" if (picture.width, picture.height) == (size_px, size_px) else f"{picture.width} x {picture.height} px"
+    except UnreadableImageError as error:
+        reason = str(error)
+    if reason:
+        raise DataError(f"{path}: has the name of a picture of {size_px} px, but is none ({reason}); remove it, and run the same command again")
+    return True
 
 
 def _files(out: Path, index: int) -> list[Path]:

@@ -12,7 +12,7 @@ from mitlgan.data.build.journal import JOURNAL_FILE
 from mitlgan.data.demo import chess
 from mitlgan.data.demo.chess import FOLDERS, HEIGHTS, draw_piece, draw_position, write_chess
 from mitlgan.data.open import open_data
-from mitlgan.errors import UsageError
+from mitlgan.errors import DataError, UsageError
 
 
 def test_a_scene_is_its_layers_over_each_other() -> None:
@@ -72,6 +72,31 @@ def test_stopped_it_goes_on_and_finished_it_draws_nothing_twice(tmp_path: Path, 
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
     monkeypatch.setattr(chess, "draw_position", lambda *_: pytest.fail("drawn again"))
     write_chess(tmp_path / "cut", 4, 16)
+
+
+@pytest.mark.parametrize("name", ["fg/00000.png", "far/00001.png", "bg/00001.png", "scene/00000.png", "scene/00001.matte.png"])
+@pytest.mark.parametrize("kind", ["text", "cut", "size", "empty", "folder", "link"])
+def test_another_file_under_the_name_of_a_picture_is_refused(tmp_path: Path, name: str, kind: str) -> None:
+    write_chess(tmp_path, 2, 16)
+    path = tmp_path / name
+    assert path.is_file()
+    before = path.read_bytes()
+    path.unlink()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "link":
+        path.symlink_to(tmp_path / "absent.png")
+    elif kind == "size":
+        Image.new("RGB", (15, 16)).save(path)
+    else:
+        path.write_bytes({"text": b"hi\n", "cut": before[: len(before) // 2], "empty": b""}[kind])
+    with pytest.raises(
+        DataError, match=rf"^{path}: has the name of a picture of 16 px, but is none \(.+\); remove it, and run the same command again$"
+    ):
+        write_chess(tmp_path, 2, 16)
+    path.rmdir() if kind == "folder" else path.unlink()
+    write_chess(tmp_path, 2, 16)
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("settings", [(5, 16, 0), (4, 24, 0), (4, 16, 1)])

@@ -298,7 +298,7 @@ def test_names_with_control_characters_are_escaped(command: Command, folder: Pat
 
 
 def test_torchruns_other_ranks_say_nothing(command: Command, folder: Path, packs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mitlgan.stages.pretrain.pretrain", lambda recipe, environment, start, critic: Run(folder))
+    monkeypatch.setattr("mitlgan.stages.pretrain.pretrain", lambda recipe, environment, **starts: Run(folder))
     monkeypatch.setattr("mitlgan.runtime.distributed.join_world", lambda device: _world(tiny_runs.run_context(folder, rank=1, size=2)))
     done = command("pretrain", "fg", "--json")
     assert (done.code, done.out) == (0, "")

@@ -88,10 +88,11 @@ def iteration_of(recipe: Recipe) -> Iteration:
     """Return the cost of an iteration of a recipe with a generator."""
     if recipe.generator is None:
         raise SystemExit("RECIPE: give one with a [generator]")
+    kimg = recipe.training.kimg
     generator, critic = networks.build_generator(recipe.generator, recipe.size_px), networks.build_critic(recipe.critic, recipe.size_px)
     norms = [module for module in generator.modules() if isinstance(module, _BatchNorm)]
     return Iteration(
-        macs_per_image=1e9 * training_macs(recipe, {}, recipe.training.kimg) / recipe.training.kimg, critic_steps=objectives.build(recipe.objective).critic_steps,
+        macs_per_image=1e9 * training_macs(recipe, {}, kimg) / kimg, critic_steps=objectives.build(recipe.objective).critic_steps,
         critic_bytes=_size_bytes(critic), generator_bytes=_size_bytes(generator), norms=len(norms),
         norm_bytes=BYTES_PER_NUMBER * sum(norm.num_features for norm in norms),
     )  # fmt: skip

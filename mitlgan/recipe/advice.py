@@ -47,9 +47,10 @@ def _family_advice(generator: AnyGenerator, critic: AnyCritic) -> str | None:
     if len(set(is_dense.values())) == 1:
         return None
     dense, other = ("generator", "critic") if is_dense["generator"] else ("critic", "generator")
+    doubt = "; at full length such a pair, `classic/akel-09`, led his rows on digits here" if dense == "generator" else ""
     return (
         f"advice: the {dense} is dense and the {other} convolutional; where one has convolutions the other should, too (Akel 2022, section 4.7): "
-        f'change {dense}.kind, or take {other}.kind = "mlp"'
+        f'change {dense}.kind, or take {other}.kind = "mlp"{doubt}'
     )
 
 

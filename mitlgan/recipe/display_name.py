@@ -127,7 +127,7 @@ def _networks_before(recipe: Recipe, other: Recipe, *, is_critic_new: bool) -> d
     Args:
         recipe: Of a training that went on from an artifact.
         other: The shipped recipe.
-        is_critic_new: Whether its critic began anew, so that it is the user's but for the channels of the artifact's images.
+        is_critic_new: Whether its critic was a new one, so that it is the user's but for the channels of the artifact's images.
     """
     grows = _is_grown(recipe.generator, other.generator)
     if grows and (is_critic_new or hasattr(recipe.critic, "parent")):

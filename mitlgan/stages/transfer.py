@@ -87,7 +87,7 @@ def with_transfer(
 
 
 def _with_new_critic(recipe: Recipe, reason: str, settings: Collection[str], say: Say) -> Recipe:
-    """Return a recipe whose [transfer] is worked out, and whose critic begins anew.
+    """Return a recipe whose [transfer] is worked out, and whose critic is a new one.
 
     Args:
         recipe: With the generator that it goes on from.

@@ -160,6 +160,8 @@ def execute(wanted: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch, ca
             line += " " + shlex.join(SHORT)
         if line.split()[1] == "evaluate":
             line += " --threads 1"
+        if line.split()[1] == "embed":
+            line += " --starts 64 --restarts 1 --max-attempts 1 --steps 10 --polish-steps 5"
         line = line.replace("--seconds 10", "--seconds 1")
         code = run(line, monkeypatch)
         assert code == 0, f"{command}: {capsys.readouterr().err}"

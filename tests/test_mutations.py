@@ -1,6 +1,6 @@
 """Mutated files, from fixed seeds: each is read as what it was, or refused in one line; no traceback, no hang, nothing wrong accepted in silence.
 
-Artifacts, cards, checkpoints, recipes, latent files and records in pictures are mutated by the tests of their readers. A tenth runs each time, all
+Artifacts, cards, checkpoints, recipes, latent files and records in pictures are mutated by the tests of their readers. A part runs each time, all
 of them by `pytest -m slow`.
 """
 

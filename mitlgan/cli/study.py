@@ -70,7 +70,7 @@ def score(
     scores = score_answers(key, answers)
     values = scores.as_json()
     if scores.repeated:
-        log(f"files left out: {scores.repeated}, each with a later one of the same participant")
+        log(f"files left out: {scores.repeated}; of several files of one participant, that which was saved last counts")
     if sheet is not None:
         values["sheet"] = str(write_study_sheet(sheet, scores, read_pictures(page or key.parent / "study.html", key)))
     lines = [f"{'arm':<24}{'realness':>10}{'95 % interval':>18}{'answers':>10}"]

@@ -27,7 +27,7 @@ class StudyScore:
         pictures: Realness of each picture, with its arm and source, in the study's order.
         participants: Number of those who answered.
         split: Split of the real pictures; empty if the key does not name it.
-        repeated: Number of files left out, since a later one is of the same participant.
+        repeated: Number of files left out, since the same participant saved one later, or one that has all its answers.
     """
 
     arms: dict[str, RealnessShare]
@@ -41,28 +41,49 @@ class StudyScore:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class _Answers:
+    """A file that a participant saved.
+
+    Attributes:
+        participant: Who answered.
+        saved_ms: When it was saved, in milliseconds since 1970; None in files of an earlier version.
+        choices: The answers by picture: True means "real".
+    """
+
+    path: Path
+    participant: str
+    saved_ms: int | None
+    choices: Mapping[int, bool]
+
+
 def score_answers(key: Path, answers: Sequence[Path]) -> StudyScore:
     """Score a study from its key and its participants' files.
 
     Args:
         key: `key.json` of the study.
-        answers: One file per participant, of which the last counts if there are several; if a file answers a picture twice, the last answer counts.
+        answers: One file per participant, of which the one saved last counts if there are several; if a file answers a picture twice, the last answer
+            counts.
 
     Raises:
-        DataError: A file is not what it should be, or belongs to another study.
+        DataError: A file is not what it should be, or belongs to another study; or two files of one participant differ, and which was saved last is
+            unknown.
     """
     study = _read_json(key)
     items = study.get("items")
     if not isinstance(items, list) or not all(isinstance(item, dict) and {"arm", "source"} <= item.keys() for item in items):
         raise DataError(f"{key}: not a study's key; `mitlgan study make` writes key.json")
-    by_participant = dict(_read_answers(path, str(study.get("study")), len(items)) for path in answers)
-    by_item = [[choices[index] for choices in by_participant.values() if index in choices] for index in range(len(items))]
+    by_participant: dict[str, _Answers] = {}
+    for path in answers:
+        one = _read_answers(path, str(study.get("study")), len(items))
+        by_participant[one.participant] = _saved_last(by_participant.get(one.participant, one), one)
+    by_item = [[one.choices[index] for one in by_participant.values() if index in one.choices] for index in range(len(items))]
     by_arm: dict[str, list[bool]] = {}
     for item, choices in zip(items, by_item, strict=True):
         by_arm.setdefault(str(item["arm"]), []).extend(choices)
     pictures = [{**item, **asdict(realness_share(choices))} for item, choices in zip(items, by_item, strict=True)]
     arms = {name: realness_share(choices) for name, choices in sorted(by_arm.items())}
-    participants = sum(bool(choices) for choices in by_participant.values())
+    participants = sum(bool(one.choices) for one in by_participant.values())
     return StudyScore(arms, pictures, participants, str(study.get("split", "")), len(answers) - len(by_participant))
 
 
@@ -85,8 +106,8 @@ def read_pictures(page: Path, key: Path) -> list[str]:
     return [str(uri) for uri in uris]
 
 
-def _read_answers(path: Path, study: str, count: int) -> tuple[str, Mapping[int, bool]]:
-    """Return who answered, of a page of an earlier version the file itself, and the answers by item: True means "real"."""
+def _read_answers(path: Path, study: str, count: int) -> _Answers:
+    """Return the answers of a file; who answered is, on a page of an earlier version, the file itself."""
     content = _read_json(path)
     if content.get("study") != study:
         raise DataError(f"{path}: answers of another study ({str(content.get('study'))[:40]!r}, not {study!r})")
@@ -97,8 +118,25 @@ def _read_answers(path: Path, study: str, count: int) -> tuple[str, Mapping[int,
         if type(index) is not int or not isinstance(real, bool) or not 0 <= index < count:
             raise DataError(f"{path}: not a study's answers; the study's page saves them")
         choices[index] = real
-    participant = content.get("participant")
-    return participant if isinstance(participant, str) and participant else str(path.resolve()), choices
+    participant, saved_ms = content.get("participant"), content.get("saved_ms")
+    known = participant if isinstance(participant, str) and participant else str(path.resolve())
+    return _Answers(path, known, saved_ms if type(saved_ms) is int else None, choices)
+
+
+def _saved_last(first: _Answers, second: _Answers) -> _Answers:
+    """Return which of two files of one participant counts.
+
+    Raises:
+        DataError: They differ, and which was saved last is unknown.
+    """
+    if first.saved_ms is not None and second.saved_ms is not None and first.saved_ms != second.saved_ms:
+        return max(first, second, key=lambda one: one.saved_ms or 0)
+    for whole, part in ((first, second), (second, first)):
+        if part.choices.items() <= whole.choices.items():
+            return whole
+    raise DataError(
+        f"{first.path} and {second.path}: other answers of the same participant, and no time tells which was saved last; give that one alone"
+    )
 
 
 def _read_json(path: Path) -> dict[str, Any]:

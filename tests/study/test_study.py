@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import itertools
 import json
 import re
 from collections import Counter
@@ -124,16 +125,60 @@ def test_each_participant_counts_once(tmp_path: Path, real: ImagePack) -> None:
     """A page saves its participant; whoever saves twice, or a file that is named twice, is one."""
     made = write_study(tmp_path, {"dark": Dark()}, real, each=2)
     page = made.page.read_text()
-    assert "JSON.stringify({ schema_version: 1, study, participant, answers }" in page
+    assert "JSON.stringify({ schema_version: 1, study, participant, saved_ms: Date.now(), answers }" in page
     assert "let participant = " in page
     study = json.loads(made.key.read_text())["study"]
-    first = answered(tmp_path / "1.json", study, [{"item": 0, "real": True}], participant="ab")
-    again = answered(tmp_path / "2.json", study, [{"item": 0, "real": False}, {"item": 1, "real": True}], participant="ab")
+    first = answered(tmp_path / "1.json", study, [{"item": 0, "real": True}], participant="ab", saved_ms=1)
+    again = answered(tmp_path / "2.json", study, [{"item": 0, "real": False}, {"item": 1, "real": True}], participant="ab", saved_ms=2)
     other = answered(tmp_path / "3.json", study, [{"item": 0, "real": True}])  # of an earlier version's page
     silent = answered(tmp_path / "4.json", study, [], participant="cd")
     score = score_answers(made.key, [first, again, other, other, silent])
     assert (score.participants, score.repeated) == (2, 2)
     assert [(picture["real"], picture["answers"]) for picture in score.pictures] == [(1, 2), (1, 1), (0, 0), (0, 0)]
+
+
+YES, NO = {"item": 0, "real": True}, {"item": 0, "real": False}
+MORE = [NO, {"item": 1, "real": True}]
+
+
+@pytest.mark.parametrize(
+    ("saves", "counted"),
+    [
+        ({"answers-ab.json": ([YES], 10), "answers-ab (1).json": ([NO], 20)}, [NO]),
+        ({"answers-ab.json": (MORE, 10), "answers-ab (1).json": ([YES], 20), "answers-ab (2).json": ([NO], 30)}, [NO]),
+        ({"answers-ab.json": ([YES], 20), "answers-ab (1).json": (MORE, 10)}, [YES]),
+        ({"answers-ab.json": ([NO], None), "answers-ab (1).json": (MORE, None)}, MORE),  # of an earlier version's page: one goes on from the other
+        ({"answers-ab.json": ([], None), "answers-ab (1).json": ([YES], 10)}, [YES]),
+        ({"answers-ab.json": ([YES], None), "copy.json": ([YES], None)}, [YES]),
+    ],
+)
+def test_of_several_files_of_a_participant_the_one_saved_last_counts_in_whatever_order(
+    tmp_path: Path, real: ImagePack, saves: dict[str, tuple[list[Any], int | None]], counted: list[dict[str, Any]]
+) -> None:
+    made = write_study(tmp_path / "study", {"dark": Dark()}, real, each=2)
+    study = json.loads(made.key.read_text())["study"]
+    files = [
+        answered(tmp_path / name, study, said, participant="ab", **({} if saved_ms is None else {"saved_ms": saved_ms}))
+        for name, (said, saved_ms) in saves.items()
+    ]
+    for order in itertools.permutations(files):
+        score = score_answers(made.key, order)
+        assert (score.participants, score.repeated) == (1, len(files) - 1)
+        assert {index: picture["real"] for index, picture in enumerate(score.pictures) if picture["answers"]} == {
+            row["item"]: int(row["real"]) for row in counted
+        }
+
+
+@pytest.mark.parametrize("times", [(None, None), (None, 5), (5, 5)])
+def test_files_of_a_participant_that_differ_without_a_time_are_refused(tmp_path: Path, real: ImagePack, times: tuple[int | None, int | None]) -> None:
+    made = write_study(tmp_path / "study", {"dark": Dark()}, real, each=2)
+    study = json.loads(made.key.read_text())["study"]
+    files = [
+        answered(tmp_path / f"{number}.json", study, [said], participant="ab", **({} if saved_ms is None else {"saved_ms": saved_ms}))
+        for number, (said, saved_ms) in enumerate(zip((YES, NO), times, strict=True))
+    ]
+    with pytest.raises(DataError, match=r"0\.json and .*1\.json: other answers of the same participant"):
+        score_answers(made.key, files)
 
 
 @pytest.mark.parametrize("said", [[{"item": 99, "real": True}], [{"item": True, "real": True}], [{"item": 0, "real": 1}], ["x"], [{}], "x", None])

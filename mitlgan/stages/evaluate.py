@@ -7,21 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mitlgan.artifacts.card import Card
 from mitlgan.artifacts.load_save import check_card, record_metrics
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, artifact_path, load_artifact
 from mitlgan.artifacts.picture_sets import sets_of_card
 from mitlgan.artifacts.project_pictures import with_own_pictures
-from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.pack.image_pack import BACKDROP, ImagePack
 from mitlgan.data.recipe_data import note_demo_data, open_recipe_data
 from mitlgan.data.sources.split_folders import TRAIN, correct_split
 from mitlgan.data.splits import choose_evaluation_split, find_splits, held_out_training_warning
-from mitlgan.errors import UsageError
+from mitlgan.errors import UsageError, to_one_line
+from mitlgan.images.pixels import to_float
 from mitlgan.metrics import protocol as evaluation
+from mitlgan.metrics.layer_swap import MIN_PLAIN_SHARE, find_backdrop
 from mitlgan.metrics.open_extractors import open_extractors, open_recipe_extractors, require_independent
 from mitlgan.recipe import Recipe, parse_recipe, with_data_source
 from mitlgan.runtime.distributed import ALONE, World
 from mitlgan.runtime.progress import Say, ignore_message
+
+GROUND_PICTURES = 256
+"""Pictures, spread over the set, by whose borders their ground is told."""
 
 
 @dataclass(frozen=True)
@@ -152,4 +159,21 @@ def open_real_pictures(recipe: Recipe, card: Card | None, split: str | None, def
         say(f"warning: {source}: the network was trained on these very pictures, so they count as {true}, not as {name}")
     if card is not None and true != TRAIN and (sentence := held_out_training_warning(source, recipe.role, card.data)):
         say(sentence)
+    if card is not None and (sentence := _ground_note(card, pictures, to_one_line(source))):
+        say(sentence)
     return pictures, true
+
+
+def _ground_note(card: Card, pictures: ImagePack, source: str) -> str:
+    """Return what is to be said if an artifact's pictures are transparent and the real ones have another ground than that on which they are laid."""
+    if card.image_channels != 4 or pictures.fourth_channel == "alpha":
+        return ""
+    some = pictures.batch(np.linspace(0, len(pictures) - 1, min(len(pictures), GROUND_PICTURES), dtype=np.int64))
+    color, share = find_backdrop(to_float(some).numpy())
+    if color == BACKDROP and share >= MIN_PLAIN_SHARE:
+        return ""
+    ground = f"most of them stand before {color}" if share >= MIN_PLAIN_SHARE else "they do not stand before one colour"
+    return (
+        f"note: the artifact's pictures are transparent and are laid on white; those of {source} have no transparency, and {ground}: "
+        "the figures compare the grounds as well as the objects"
+    )

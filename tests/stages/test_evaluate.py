@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import tiny_runs
 from PIL import Image
@@ -13,7 +14,7 @@ from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.load_save import load_network, save_network
 from mitlgan.errors import UsageError
 from mitlgan.networks.feature_networks import mobilenet_v2
-from mitlgan.recipe import as_dict, parse_recipe, with_overrides
+from mitlgan.recipe import as_dict, parse_recipe, shipped_folder, with_overrides
 from mitlgan.stages.evaluate import evaluate_artifact
 
 FIRST, SECOND = "efficientnet-lite0@32", "mobilenet-v2@32"
@@ -61,6 +62,38 @@ def test_real_pictures_stand_before_the_colour_that_the_generator_learned(artifa
         assert measured.real.batch([0])[0, :, 0, 0].tolist() == list(colored.data.backdrop)
         distances.append(measured.figures["frechet"]["value"])
     assert abs(distances[0] - distances[1]) > 1  # the same samples, other real pictures
+
+
+@pytest.mark.parametrize(
+    ("ground", "mode", "expected"),
+    [
+        ((255, 255, 255), "RGB", ""),
+        ((250, 252, 251), "RGB", ""),  # a photograph's white
+        ((0, 0, 0), "RGB", "most of them stand before (0, 0, 0): the figures compare the grounds as well as the objects"),
+        (None, "RGB", "they do not stand before one colour: the figures"),
+        ((0, 0, 0), "RGBA", ""),  # laid on white, as the samples are
+    ],
+)
+def test_the_ground_of_opaque_pictures_is_told_if_samples_are_laid_on_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ground: tuple[int, int, int] | None, mode: str, expected: str
+) -> None:
+    monkeypatch.setenv("MITLGAN_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "objects").mkdir()
+    noise = np.random.default_rng(0)
+    for number in range(6):
+        picture = Image.fromarray(noise.integers(0, 256, (32, 32, 3), dtype=np.uint8)).convert(mode)
+        if ground is not None:
+            around = Image.new(mode, (32, 32), (*ground, 0) if mode == "RGBA" else ground)
+            around.paste(picture.crop((8, 8, 20, 20)), (8, 8 + number))
+            picture = around
+        picture.save(tmp_path / "objects" / f"{number}.png")
+    lines: list[str] = []
+    for name in ("modern-fg-32", "modern-bg-32"):
+        path = shipped_folder("pretrained") / name
+        evaluate_artifact(path, data=str(tmp_path / "objects"), split="train", samples=4, extractors=[FIRST], say=lines.append)
+    notes = [line for line in lines if "the artifact's pictures are transparent" in line]
+    assert len(notes) == bool(expected), "of the foregrounds alone"
+    assert all(expected in note for note in notes)
 
 
 def test_the_first_extractor_is_never_left_out(artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe, load_recipe, with_data_source, with_overrides
+from mitlgan.recipe import Recipe, inner_keys, load_recipe, with_data_source, with_overrides
 from mitlgan.recipe.schema.recipe import MAX_SEED
 from mitlgan.runtime.arguments import describe_value, require_whole, to_plain
 from mitlgan.runtime.distributed import join_world
@@ -41,8 +41,8 @@ def _write_run_files(run: Run) -> None:
 
 
 def dotted_keys(settings: Settings | None) -> list[str]:
-    """Return the keys of settings as `--set` has them."""
-    return [key.replace("__", ".") for key in settings or {}]
+    """Return the keys of settings as `--set` has them, those in tables too."""
+    return [inner for key, value in (settings or {}).items() for inner in inner_keys(key.replace("__", "."), value)]
 
 
 def resolve_recipe(name: StrPath, data: StrPath | None, settings: Settings | None, seed: int | None) -> Recipe:

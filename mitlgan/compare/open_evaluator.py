@@ -15,7 +15,7 @@ from mitlgan.metrics.extractors.names import OFFLINE_EXTRACTOR, SECOND_EXTRACTOR
 from mitlgan.metrics.open_extractors import open_extractors, open_recipe_extractors
 from mitlgan.metrics.protocol import EvalProtocol
 from mitlgan.networks.feature_networks.mobilenet_v2 import mobilenet_weights
-from mitlgan.recipe import Recipe
+from mitlgan.recipe import Recipe, setting_keys
 from mitlgan.stages.context import RunContext
 
 
@@ -33,7 +33,7 @@ def open_evaluator(plan: ComparisonPlan, recipe: Recipe, context: RunContext, ta
         DataError: There are fewer than two images to measure against.
     """
     source, device, say = recipe.data.source, str(context.world.device), context.reporter.say
-    is_requested = any(text.partition("=")[0].strip() == "evaluation.split" for text in plan.settings)
+    is_requested = any("evaluation.split" in setting_keys(text) for text in plan.settings)
     notes: list[str] = []
     split = choose_evaluation_split(source, recipe.role, recipe.evaluation.split if is_requested else None, recipe.evaluation.split, notes.append)
     real, training = open_recipe_data(recipe, split, say=say), open_recipe_data(recipe)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mitlgan.errors import UsageError
-from mitlgan.recipe.load import find_recipe, load_recipe, with_overrides
+from mitlgan.recipe.load import find_recipe, is_within_table, load_recipe, with_overrides
 from mitlgan.recipe.schema.generators import REACHABLE_PX, ParentedGeneratorRecipe, ThesisGeneratorRecipe
 from mitlgan.recipe.schema.recipe import Recipe
 from mitlgan.runtime.shipped_files import shipped_folder, shipped_recipe_names
@@ -100,12 +100,16 @@ def composition_settings(settings: Sequence[str]) -> list[str]:
 
 def generator_settings(settings: Sequence[str]) -> list[str]:
     """Return the settings of a generator, which only the pretraining of a layer has."""
-    return [text for text in settings if text.startswith("generator.")]
+    return [text for text in settings if _is_of(text, "generator")]
 
 
 def layer_settings(settings: Sequence[str]) -> list[str]:
     """Return the settings that the pretraining of a layer has: all but those of the composer."""
-    return [text for text in settings if not text.startswith("composer.")]
+    return [text for text in settings if not _is_of(text, "composer")]
+
+
+def _is_of(setting: str, table: str) -> bool:
+    return is_within_table(setting.partition("=")[0].strip(), table)
 
 
 def belonging_recipe(role: str, composition: Recipe, name: str | None = None) -> tuple[str, Sequence[str]]:

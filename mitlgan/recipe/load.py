@@ -148,16 +148,42 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def setting_keys(setting: str) -> list[str]:
+    """Return the dotted keys that a setting has: its own, and those in a table that it sets (`a={b=1}`: `a`, `a.b`).
+
+    Args:
+        setting: `a.b=v`, or a key alone.
+    """
+    key, equals, raw = setting.partition("=")
+    return inner_keys(key.strip(), _parse_value(raw) if equals else None)
+
+
+def inner_keys(key: str, value: object) -> list[str]:
+    """Return a dotted key and, if its value is a table, the dotted keys in it."""
+    inner = value.items() if isinstance(value, Mapping) else ()
+    return [key, *(inner_key for name, item in inner for inner_key in inner_keys(f"{key}.{name}", item))]
+
+
+def is_within_table(key: str, table: str) -> bool:
+    """Return whether a dotted key is a table's or a table's own name."""
+    return key == table or key.startswith(f"{table}.")
+
+
+def _parse_value(raw: str) -> Any:
+    """Return the value of a setting: TOML, else a text."""
+    try:
+        parsed = tomllib.loads(f"value = {raw.strip()}")
+        return parsed["value"] if len(parsed) == 1 else raw  # a line break could smuggle in a second key
+    except UNREADABLE:
+        return raw.strip()
+
+
 def _override(values: dict[str, Any], setting: str) -> None:
     key, equals, raw = setting.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
         raise UsageError(f"--set {setting}: write it as key=value, such as training.kimg=50")
-    try:
-        parsed = tomllib.loads(f"value = {raw.strip()}")
-        value: Any = parsed["value"] if len(parsed) == 1 else raw  # a line break could smuggle in a second key
-    except UNREADABLE:
-        value = raw.strip()
+    value = _parse_value(raw)
     node: Any = values
     for part in parts[:-1]:
         node = node.setdefault(part, {})

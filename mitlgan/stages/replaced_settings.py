@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe, diff_recipes
+from mitlgan.recipe import Recipe, diff_recipes, is_within_table, setting_keys
 from mitlgan.recipe.display_name import MAX_CHANGES, shipped_of_name
 from mitlgan.runtime.progress import Say
 
@@ -30,7 +30,7 @@ def report_replaced(before: Recipe, after: Recipe, deciders: Mapping[str, str], 
     owners = {key: decider for key in differences for decider in _deciders_of(key, deciders)}
     for setting in _keys(settings):
         for key, decider in owners.items():
-            if _is_within(key, setting):
+            if is_within_table(key, setting):
                 value = differences[key][1]
                 fact = f"has no {key}" if value is None else f"{key} is {json.dumps(value, ensure_ascii=False)}"
                 raise UsageError(f"--set {setting}: {decider} decides, and {fact}; leave it out")
@@ -47,7 +47,7 @@ def refuse_unused_setting(key: str, reason: str, settings: Collection[str]) -> N
     """Refuse a key that has no effect, if the user set it.
 
     Args:
-        key: Dotted.
+        key: Dotted; it may have been set in a table, too.
         reason: Why it has none.
         settings: As of `report_replaced`.
 
@@ -69,7 +69,7 @@ def refuse_unused_settings(settings: Collection[str], reason: str) -> None:
 
 def _deciders_of(key: str, deciders: Mapping[str, str]) -> Iterator[str]:
     """Yield what decides a key: at most one."""
-    yield from [decider for name, decider in deciders.items() if _is_within(key, name)][:1]
+    yield from [decider for name, decider in deciders.items() if is_within_table(key, name)][:1]
 
 
 def _without_implied(keys: Sequence[str]) -> list[str]:
@@ -79,9 +79,5 @@ def _without_implied(keys: Sequence[str]) -> list[str]:
 
 
 def _keys(settings: Collection[str]) -> list[str]:
-    return [setting.partition("=")[0].strip() for setting in settings]
-
-
-def _is_within(key: str, table: str) -> bool:
-    """Whether a dotted key is a table's or a table's own name."""
-    return key == table or key.startswith(f"{table}.")
+    """Return the dotted keys that the user set, those in tables too."""
+    return [key for setting in settings for key in setting_keys(setting)]

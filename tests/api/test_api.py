@@ -196,3 +196,10 @@ def test_pictures_are_whole_files() -> None:
     with pytest.raises(UsageError, match="fps"):
         mitlgan.animate(frames, fps=0)
     assert mitlgan.grid(frames, columns=3)[:4] == b"\x89PNG"
+
+
+def test_settings_in_a_table_that_have_no_effect_are_refused(tmp_path: Path) -> None:
+    settings = {"transfer": {"new_critic_first_kimg": 9.0, "freeze": 1}}
+    with pytest.raises(UsageError, match=r"transfer\.new_critic_first_kimg: has no effect"):
+        mitlgan.pretrain("fg", recipe="few/fg-32", start="pretrained/modern-fg-wide-32", settings=settings, out=tmp_path, quiet=True, reuse=True)
+    assert not list(tmp_path.iterdir())

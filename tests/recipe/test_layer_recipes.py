@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mitlgan.recipe import load_layer_recipe, load_recipe, shipped_recipe_names
+from mitlgan.recipe import composition_settings, generator_settings, load_layer_recipe, load_recipe, shipped_recipe_names
+from mitlgan.recipe.layer_recipes import layer_settings
 
 COMPOSITIONS = [name for name in shipped_recipe_names() if load_recipe(name).composer is not None]
 
@@ -41,3 +42,21 @@ def test_the_thesis_layers_at_another_size() -> None:
     composition = load_recipe("thesis/compose", ["size_px=64"])
     recipe = load_layer_recipe("fg", composition, "thesis/compose", None, ["size_px=64", "training.kimg=3"])
     assert (recipe.size_px, recipe.generator.widths, recipe.training.kimg) == (64, (96, 48, 24, 12), 3)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("setting", "of_generator", "of_composer"),
+    [
+        ("generator.width=4", True, False),
+        (" generator.width = 4", True, False),
+        ("generator={width=4}", True, False),
+        ("generator_optimiser.learning_rate=1e-3", False, False),
+        ("composer={}", False, True),
+        ("composer.placement.mattes=scenes", False, True),
+        ("training.kimg=3", False, False),
+    ],
+)
+def test_settings_go_where_their_table_is(setting: str, of_generator: bool, of_composer: bool) -> None:
+    assert generator_settings([setting]) == [setting] * of_generator
+    assert composition_settings([setting]) == [setting] * (not of_generator)
+    assert layer_settings([setting]) == [setting] * (not of_composer)

@@ -17,7 +17,18 @@ from hypothesis import strategies as st
 
 from mitlgan import recipe as recipes
 from mitlgan.errors import UsageError
-from mitlgan.recipe import DensenetTranslatorRecipe, Recipe, as_dict, find_recipe, load, load_recipe, parse_recipe, to_toml, with_overrides
+from mitlgan.recipe import (
+    DensenetTranslatorRecipe,
+    Recipe,
+    as_dict,
+    find_recipe,
+    load,
+    load_recipe,
+    parse_recipe,
+    setting_keys,
+    to_toml,
+    with_overrides,
+)
 from mitlgan.recipe.messages import all_keys
 
 VALID = """\
@@ -711,3 +722,18 @@ def test_a_contradiction_names_the_setting_that_made_it(name: str, changes: list
     with pytest.raises(UsageError) as caught:
         load_recipe(name, changes)
     assert str(caught.value).startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("setting", "keys"),
+    [
+        ("training.kimg=3", ["training.kimg"]),
+        (" seed = 3", ["seed"]),
+        ("transfer={freeze=3, new_critic_first_kimg=9}", ["transfer", "transfer.freeze", "transfer.new_critic_first_kimg"]),
+        ("critic={parent={kernel=3}}", ["critic", "critic.parent", "critic.parent.kernel"]),
+        ("transfer.freeze", ["transfer.freeze"]),
+        ("name={not toml", ["name"]),
+    ],
+)
+def test_a_table_that_is_set_has_all_its_keys(setting: str, keys: list[str]) -> None:
+    assert setting_keys(setting) == keys

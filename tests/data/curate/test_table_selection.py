@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mitlgan.data.curate.delimited_table import DelimitedTable
 from mitlgan.data.curate.row_filter import Condition
-from mitlgan.data.curate.table_selection import Selection, parse_aggregates, select_pictures, select_rows
+from mitlgan.data.curate.table_selection import Selection, select_pictures, select_rows
 from mitlgan.errors import DataError, UsageError
 
 ROW: dict[str, Any] = {"rating": 4.5, "reviews": 12, "name": "Blue shoe", "price": "12.50", "none": None, "gap": "NaN"}
@@ -191,11 +191,6 @@ def test_separators_and_tabs(tmp_path: Path) -> None:
         assert list(select_rows(Selection(tmp_path / name, where="n == 3"))) == [{"image": "a.png", "n": "3"}]
 
 
-def test_aggregates_are_read() -> None:
-    assert [(one.name, one.function, one.column) for one in parse_aggregates(" a = mean( b ) ,c=count()")] == [("a", "mean", "b"), ("c", "count", "")]
-    assert parse_aggregates("") == []
-
-
 NUMBERS = ["1", "2.0", "4,5", "x", "", "nan", "-3"]
 
 
@@ -239,7 +234,10 @@ def test_cells_that_are_no_numbers_are_said(tmp_path: Path) -> None:
     selection = Selection(tmp_path / "a.csv", tmp_path / "b.csv", "k", "stars=mean(stars), n_stars=count()")
     rows = list(select_rows(selection, lines.append))
     assert [(row["stars"], row["n_stars"]) for row in rows] == [(4.0, 2.0), (None, 3.0), (2.0, 1.0), (None, 0.0)]
-    assert lines == [f"--join {tmp_path / 'b.csv'}: rows with no number as stars: 2, such as 'good'; they do not count there"]
+    assert lines == [
+        f"--join {tmp_path / 'b.csv'}: rows with no number as stars: 2, such as 'good'; they do not count there",
+        f"--join {tmp_path / 'b.csv'}: rows of {tmp_path / 'a.csv'} that have no partner in it: 1 of 4",
+    ]
 
 
 @pytest.mark.parametrize(

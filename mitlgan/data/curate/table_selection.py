@@ -12,7 +12,7 @@ from mitlgan.data.curate.row_filter import Condition
 from mitlgan.data.curate.table_rows import has_header, read_rows, require_columns
 from mitlgan.data.sources.entry import file_entries
 from mitlgan.data.sources.image_source import ImageSource
-from mitlgan.errors import DataError, UsageError
+from mitlgan.errors import DataError, UsageError, to_one_line
 from mitlgan.runtime.addresses import split_address
 
 
@@ -86,19 +86,25 @@ def select_rows(selection: Selection, say: Callable[[str], None] = lambda line: 
 def select_pictures(selection: Selection, folder: Path) -> ImageSource:
     """Return the chosen pictures of a folder.
 
+    A name that is the last part of several addresses is left out, and said, if only some of their rows are chosen.
+
     Raises:
         DataError: No picture is chosen, or a row names a picture outside the folder.
     """
-    names: dict[str, None] = {}
+    names: dict[str, set[str]] = {}  # each with the addresses that mean it
     remarks: list[str] = []
     nameless = 0
     for row in select_rows(selection, remarks.append):
         value = str(row.get(selection.image) or "").strip()
-        if value:
-            names[_safe_path(value, selection.metadata)] = None
-        nameless += not value
+        name = _local_name(value)
+        if name:
+            _refuse_outside(name, value, selection.metadata)
+            names.setdefault(name, set()).add(_place(value))
+        nameless += not name
     if nameless:
         remarks.append(f"--image-column {selection.image}: chosen rows that name no picture: {nameless:,}")
+    if selection.where or selection.join:
+        remarks += _leave_out_ambiguous(names, selection)
     if not names:
         reasons = f" ({'; '.join(remarks)})" if remarks else ""
         if not selection.where:
@@ -108,11 +114,41 @@ def select_pictures(selection: Selection, folder: Path) -> ImageSource:
     return source.subset(source.entries, remarks=remarks)
 
 
-def _safe_path(value: str, metadata: Path) -> str:
-    """Return a relative path that stays in the pictures' folder."""
+def _leave_out_ambiguous(names: dict[str, set[str]], selection: Selection) -> list[str]:
+    """Remove the names that only addresses mean, and rows with another that are not chosen; return what to say of them."""
+    uncertain = {name: places for name, places in names.items() if "" not in places}  # a path means its file
+    if not uncertain:
+        return []
+    left_out: dict[str, str] = {}
+    for row in read_rows(selection.metadata, "--metadata"):
+        value = str(row.get(selection.image) or "").strip()
+        name = _local_name(value)
+        if name in uncertain and _place(value) not in uncertain[name]:
+            left_out.setdefault(name, value)
+    if not left_out:
+        return []
+    for name in left_out:
+        del names[name]
+    name, value = next(iter(left_out.items()))
+    reason = "pictures left out because a row that is not chosen means the same file by another address"
+    example = f"{len(left_out):,}, such as {name[:80]!r} by {value[:200]!r}"
+    return [to_one_line(f"--image-column {selection.image}: {reason}: {example}; give a column with the path of each picture's own file")]
+
+
+def _place(value: str) -> str:
+    """Return the host and path of an address, which tell its picture from others; empty for a path."""
+    parts = split_address(value)
+    return f"{parts.netloc}{parts.path}" if "://" in value else ""
+
+
+def _local_name(value: str) -> str:
+    """Return a path relative to the pictures' folder: of an address, its last part; empty if there is none."""
     if "://" in value:
         return PurePosixPath(split_address(value).path).name
-    name = PurePosixPath(value.replace("\\", "/"))
-    if name.is_absolute() or ".." in name.parts:
+    return PurePosixPath(value.replace("\\", "/")).as_posix() if value else ""
+
+
+def _refuse_outside(name: str, value: str, metadata: Path) -> None:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
         raise DataError(f"--metadata {metadata}: the path {value[:200]!r} leaves the pictures' folder; make it relative to the folder")
-    return name.as_posix()

@@ -14,6 +14,9 @@ from simpleeval import EvalWithCompoundTypes
 from mitlgan.errors import UsageError, to_one_line
 
 MAX_LENGTH = 2000
+FLOAT_WHOLE_LIMIT = 2.0**53
+"""From here on a float leaves out digits of whole numbers, which JSON gives with all of them."""
+_WHOLE = re.compile(r"\s*[-+]?\d{1,4000}\s*")  # more digits are beyond what int() takes
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+\s*")
 
 
@@ -37,15 +40,11 @@ def _number(value: Any) -> float | None:
     """Return a number, or text that is one; None for anything else, and for `nan`, which stands for an absent value."""
     if isinstance(value, int | float):
         return None if _is_absent(value) else value
-    for kind in (int, float):  # a whole number with all of its digits, as JSON gives it
-        try:
-            number = kind(value)
-        except ValueError:
-            continue
-        except TypeError:
-            return None
-        return None if _is_absent(number) else number
-    return None
+    try:
+        number = float(value)
+        return None if _is_absent(number) else number if abs(number) < FLOAT_WHOLE_LIMIT or not _WHOLE.fullmatch(value) else int(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _truth(value: Any) -> bool:

@@ -161,3 +161,11 @@ def test_numbers_compare_as_numbers_in_each_form(left: float, right: float, sign
             assert Condition(f"a {sign} {right}")(row) is expected
         if sign[0] in "<>":
             assert Condition(f"a {sign} '{right}'")(row) is expected
+
+
+@pytest.mark.parametrize(
+    ("value", "holds"), [("9" * 5000, True), ("-" + "9" * 400, False), (10**400, True), ("1e400", True), ("-inf", False), (" 70 ", True)]
+)
+def test_numbers_beyond_all_floats_are_compared(value: Any, holds: bool) -> None:
+    for text in ("a > 5", "5 < a", "a >= '5'", "not a < 5", "a + 1 > 5", "a > b"):
+        assert Condition(text)({"a": value, "b": "5"}) is holds, text

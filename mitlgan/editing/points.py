@@ -51,7 +51,7 @@ def parse_latent(artifact: LoadedArtifact, text: str, option: str) -> Tensor:
         option: Option that begins error messages.
 
     Raises:
-        UsageError: The text is none of these.
+        UsageError: The text is none of these, or gives a layer twice.
         ArtifactError: A latent file cannot be read or does not fit.
     """
     dims = artifact.card.latent_dims
@@ -59,7 +59,12 @@ def parse_latent(artifact: LoadedArtifact, text: str, option: str) -> Tensor:
         if re.fullmatch(r"\d+", text):
             return artifact.latents([int(text[:40])])[0]
         if re.fullmatch(r"\w+=\d+(,\w+=\d+)*", text):
-            return artifact.latents({name: [int(seed[:40])] for name, seed in (part.split("=") for part in text.split(","))})[0]
+            seeds: dict[str, list[int]] = {}
+            for name, seed in (part.split("=") for part in text.split(",")):
+                if name in seeds:
+                    raise UsageError(f"{name} is given twice; give each layer one seed, such as {_example(dims)}")
+                seeds[name] = [int(seed[:40])]
+            return artifact.latents(seeds)[0]
     except UsageError as error:
         raise UsageError(f"{option} {text}: {error}") from None
     if not text or not _exists(Path(text)):

@@ -17,7 +17,7 @@ from helpers import images
 from mitlgan import recipe
 from mitlgan.data.curate.exclude_list import read_names
 from mitlgan.data.curate.fetch import read_urls
-from mitlgan.data.curate.table_selection import read_rows
+from mitlgan.data.curate.table_rows import read_rows
 from mitlgan.data.readers.celeba import read_attributes
 from mitlgan.data.readers.products import ReviewLimits, choose_products
 from mitlgan.data.sources.image_source import open_source

@@ -24,7 +24,7 @@ from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
 from mitlgan.data.sources.image_source import ImageSource, open_source, output_stem, refuse_output_inside
 from mitlgan.data.splits import training_source
-from mitlgan.errors import DataError, translate_resource_faults
+from mitlgan.errors import DataError, UsageError, translate_resource_faults
 from mitlgan.images.encode import encode_dataset_png
 from mitlgan.images.pixels import to_uint8
 from mitlgan.runtime.files import translate_disk_errors, write_atomically
@@ -57,6 +57,10 @@ class AugmentSettings:
     shear_degrees: float = 6.0
     distortion: float = 0.03
 
+    def changes(self) -> bool:
+        """Whether any copy can differ from its original."""
+        return self.mirror or self.flip or any((self.degrees, self.shear_degrees, self.distortion))
+
 
 @dataclass(frozen=True)
 class Warp:
@@ -86,9 +90,14 @@ def augment_pictures(
 
     Raises:
         DataError: There is no readable picture.
-        UsageError: The folder holds other work or other files.
+        UsageError: No copy would differ from its original, or the folder holds other work or other files.
         ResourceError: The folder cannot be written.
     """
+    if settings.factor > 1 and not settings.changes():
+        raise UsageError(
+            f"--factor {settings.factor}: all copies would be the same as their original; "
+            "allow --mirror or --flip, or raise --degrees, --shear or --distortion, or give --factor 1"
+        )
     source, part = training_source(open_source(spec))
     refuse_output_inside(source, out)
     if part:

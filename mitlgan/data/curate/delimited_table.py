@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mitlgan.errors import DataError
+from mitlgan.errors import DataError, to_one_line
 
 MAX_CELL_LINES = 1000
 """Lines of one cell, at most; a quote that is open for longer was never closed."""
@@ -29,12 +29,14 @@ class DelimitedTable:
         self._lines, self._waiting = itertools.chain([header], lines), deque[str]()
         self._number, self._label = 0, label
         self._names: list[str] = []
+        self._repeated: dict[str, list[int]] = {}  # the places of each name that the header has more than once
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield each row as an object; cells that are missing at its end are absent, as spreadsheets leave them out.
 
         Raises:
-            DataError: A row has more cells than the header, or a quote is not closed; the message names the line.
+            DataError: A row has more cells than the header, or different cells in two columns of one name, or a quote is not closed; the message
+                names the line.
         """
         while (line := self._next_line()) is not None:
             number = self._number
@@ -43,12 +45,26 @@ class DelimitedTable:
             cells = self._read_record(line, number)
             if not self._names:
                 self._names = cells
+                places: dict[str, list[int]] = {}
+                for place, name in enumerate(cells):
+                    places.setdefault(name, []).append(place)
+                self._repeated = {name: own for name, own in places.items() if len(own) > 1 and name.strip()}
                 continue
             if any(cell.strip() for cell in cells[len(self._names) :]):
                 sign = "a tab" if self._delimiter == "\t" else f'"{self._delimiter}"'
                 counts = f"line {number} has {len(cells)} cells, and the header {len(self._names)}"
                 raise DataError(f"{self._label}: {counts}; a cell that contains {sign} needs quotes around it")
+            if self._repeated:
+                self._check_repeated(cells, number)
             yield dict(zip(self._names, cells, strict=False))
+
+    def _check_repeated(self, cells: Sequence[str], number: int) -> None:
+        """Refuse different cells in columns of one name: which of them is meant cannot be known."""
+        for name, places in self._repeated.items():
+            values = list(dict.fromkeys(cells[place] if place < len(cells) else "" for place in places))
+            if len(values) > 1:
+                both = f"{values[0][:40]!r} and {values[1][:40]!r}"
+                raise DataError(to_one_line(f"{self._label}: line {number} has {both} in two columns of the name {name!r}; rename one or take it out"))
 
     def _next_line(self) -> str | None:
         line = self._waiting.popleft() if self._waiting else next(self._lines, None)

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from mitlgan.data.build.journal import open_journal
 from mitlgan.data.build.parallel import in_order
-from mitlgan.data.curate.table_selection import read_rows
+from mitlgan.data.curate.table_rows import read_rows
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, read_file
 from mitlgan.data.sources.formats import HEAD_BYTES, detect_suffix
 from mitlgan.data.sources.image_source import safe_name

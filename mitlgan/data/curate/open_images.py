@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mitlgan.data.curate.table_selection import read_rows
+from mitlgan.data.curate.table_rows import read_rows
 from mitlgan.errors import DataError, UsageError
 from mitlgan.runtime.files import write_atomically
 from mitlgan.runtime.text_files import read_text

@@ -14,29 +14,65 @@ from simpleeval import EvalWithCompoundTypes
 from mitlgan.errors import UsageError, to_one_line
 
 MAX_LENGTH = 2000
+FLOAT_WHOLE_LIMIT = 2.0**53
+"""From here on a float leaves out digits of whole numbers, which JSON gives with all of them."""
+_WHOLE = re.compile(r"\s*[-+]?\d{1,4000}\s*")  # more digits are beyond what int() takes
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+\s*")
 
 
 Comparison = Callable[[Any, Any], bool]
 
 
+class _Text(str):
+    """Text that is meant as text even if it is a number: quoted in a condition, or the result of `lower` or `text`."""
+
+    __slots__ = ()
+
+
+_TRUTHS = {"true": True, "false": False}
+
+
+def _is_absent(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and value != value)
+
+
 def _number(value: Any) -> float | None:
     """Return a number, or text that is one; None for anything else, and for `nan`, which stands for an absent value."""
-    if not isinstance(value, (int, float)):
-        try:
-            value = float(value)
-        except (TypeError, ValueError):
-            return None
-    return None if value != value else value
+    if isinstance(value, int | float):
+        return None if _is_absent(value) else value
+    try:
+        number = float(value)
+        return None if _is_absent(number) else number if abs(number) < FLOAT_WHOLE_LIMIT or not _WHOLE.fullmatch(value) else int(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _truth(value: Any) -> bool:
+    """Whether a value counts as true: text that is a number or `false` as these do, since the cells of a CSV are text; an absent value does not."""
+    if isinstance(value, str) and not isinstance(value, _Text):
+        number = _number(value)
+        return _TRUTHS.get(value.strip().lower(), bool(value)) if number is None else bool(number)
+    return not _is_absent(value) and bool(value)
+
+
+def _are_numbers(left: Any, right: Any, is_order: bool) -> bool:
+    """Whether two values are compared as numbers; see `Condition`."""
+    if not (isinstance(left, str) and isinstance(right, str)):
+        return isinstance(left, int | float) != isinstance(right, int | float)
+    texts = isinstance(left, _Text) + isinstance(right, _Text)
+    if is_order:
+        return texts < 2 and (_number(left) is not None or _number(right) is not None)
+    return not texts and _number(left) is not None and _number(right) is not None
 
 
 def _make_comparison(operation: Comparison, say_text: Callable[[str], None]) -> Comparison:
-    """Return a comparison that is false for absent or incomparable values; text is compared with numbers as one.
+    """Return a comparison of values, among which text may be a number; of absent or incomparable values, only `==` and `!=` can hold.
 
     Args:
         operation: Compares two values of one kind.
         say_text: Receives the text that is compared with a number and is none.
     """
+    is_order = operation not in (operator.eq, operator.ne)
 
     def number(value: Any) -> float | None:
         result = _number(value)
@@ -44,10 +80,17 @@ def _make_comparison(operation: Comparison, say_text: Callable[[str], None]) -> 
             say_text(value)
         return result
 
+    def like(value: Any, other: Any) -> Any:
+        """Return the truth value that a text is the word for, if the other side is one."""
+        return _TRUTHS.get(value.strip().lower(), value) if isinstance(other, bool) and isinstance(value, str) else value
+
     def compare(left: Any, right: Any) -> bool:
-        if isinstance(left, int | float) != isinstance(right, int | float):
+        left, right = like(left, right), like(right, left)
+        if _are_numbers(left, right, is_order):
             left, right = number(left), number(right)
-        if (left is None or right is None) and operation not in (operator.eq, operator.ne):
+            if left is None or right is None:
+                return operation is operator.ne
+        if is_order and (left is None or right is None):
             return False
         try:
             return bool(operation(left, right))
@@ -61,11 +104,18 @@ def _make_membership(among: bool) -> Comparison:
     """Return `in` or `not in`: each value of a list is compared as by `==`, and text is searched in text; false for an absent value."""
     equal = _make_comparison(operator.eq, lambda text: None)  # a list may hold both kinds
 
+    def contains(values: Any, value: Any) -> bool:
+        if isinstance(values, list | tuple):
+            return any(equal(value, one) for one in values)
+        if isinstance(values, str | int | float) and isinstance(value, str | int | float):
+            return str(value) in str(values)  # a number is searched as its text, which it is in a CSV
+        return value in values
+
     def compare(left: Any, right: Any) -> bool:
-        if left is None or right is None:
+        if _is_absent(left) or _is_absent(right):
             return False
         try:
-            return among == (any(equal(left, value) for value in right) if isinstance(right, list | tuple) else left in right)
+            return among == contains(right, left)
         except TypeError:
             return False
 
@@ -92,16 +142,16 @@ _ARITHMETIC: dict[type[ast.AST], Callable[..., float]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv, ast.USub: operator.neg, ast.UAdd: operator.pos,
 }  # fmt: skip
 _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
-    ast.Not: operator.not_,
+    ast.Not: lambda value: not _truth(value),
     ast.In: _make_membership(True),
     ast.NotIn: _make_membership(False),
     **{kind: _make_operation(operation) for kind, operation in _ARITHMETIC.items()},
 }
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
-    "lower": lambda value: str(value).lower(),
-    "length": lambda value: len(str(value)),
+    "lower": lambda value: None if _is_absent(value) else _Text(str(value).lower()),
+    "length": lambda value: None if _is_absent(value) else len(str(value)),
     "number": _number,
-    "text": str,
+    "text": lambda value: None if _is_absent(value) else _Text(value),
 }
 _PARTS = (ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Compare, ast.BinOp, ast.Name, ast.Load, ast.Constant, ast.Tuple, ast.List, ast.Call,
           *_OPERATORS, *_COMPARISONS)  # fmt: skip
@@ -111,7 +161,14 @@ class Condition:
     """A condition on a row.
 
     Names are columns. Allowed are `and`, `or`, `not`, comparisons, `in`, `+ - * /`, numbers, quoted text, lists, and the functions lower, length,
-    number and text. A comparison with an absent or incomparable value is false; text is converted to a number if it is compared with one.
+    number and text.
+
+    A table gives the same rows as CSV, whose cells are all text, and as JSON lines. Two values are compared as numbers if one is a number; by
+    `<`, `<=`, `>` and `>=` also if one is text that is a number; by `==`, `!=` and `in` also if both are, and neither is quoted: `asin == '007'`
+    compares text. What `lower` and `text` return counts as quoted, and two such values are compared as text: `text(date) < '2020'`.
+
+    A comparison by `<`, `<=`, `>`, `>=`, `in` or `not in` with an absent or incomparable value is false. An absent value equals `None` and other
+    absent ones only. Functions of absent values, and arithmetic with them, are absent. An empty cell of a CSV is empty text.
 
     Attributes:
         names: The columns that it reads.
@@ -138,12 +195,24 @@ class Condition:
             raise UsageError(f'{self._label}: no condition ({reason}); write for instance "rating >= 4.0 and reviews >= 12"') from None
         for part in ast.walk(self._tree):
             self._check(part)
+            if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                part.value = _Text(part.value)
         self.names = {part.id for part in ast.walk(self._tree) if isinstance(part, ast.Name)} - _FUNCTIONS.keys()
         if columns is not None:
             self.require_columns(columns)
         self.text_rows, self.text_example, self._row_text = 0, "", ""
         comparisons = {kind: _make_comparison(operation, self._note_text) for kind, operation in _COMPARISONS.items()}
         self._text, self._evaluator = text, EvalWithCompoundTypes(operators={**_OPERATORS, **comparisons}, functions=_FUNCTIONS)
+        self._evaluator.nodes[ast.BoolOp] = self._evaluate_junction
+
+    def _evaluate_junction(self, node: ast.BoolOp) -> Any:
+        """Return the value of `and` or `or` that decides."""
+        value: Any = None
+        for part in node.values:
+            value = self._evaluator.eval(self._text, previously_parsed=part)
+            if _truth(value) == isinstance(node.op, ast.Or):
+                break
+        return value
 
     def _note_text(self, text: str) -> None:
         self._row_text = self._row_text or text
@@ -174,7 +243,8 @@ class Condition:
         if not self.text_rows:
             return ""
         example = self.text_example[:40]
-        advice = "; write decimals with a point" if _DECIMAL_COMMA.fullmatch(example) else ""
+        advice = "; text(COLUMN) is compared as text" if any(isinstance(getattr(part, "value", None), _Text) for part in ast.walk(self._tree)) else ""
+        advice = "; write decimals with a point" if _DECIMAL_COMMA.fullmatch(example) else advice
         return to_one_line(f"{self._label}: rows with text in place of a number: {self.text_rows:,}, such as {example!r}; it equals none{advice}")
 
     def __call__(self, row: Mapping[str, Any]) -> bool:
@@ -182,7 +252,7 @@ class Condition:
         self._evaluator.names = lambda node: row.get(node.id)
         self._row_text = ""
         try:
-            holds = bool(self._evaluator.eval(self._text, previously_parsed=self._tree))
+            holds = _truth(self._evaluator.eval(self._text, previously_parsed=self._tree))
         except RecursionError:
             raise UsageError(f"{self._label}: too deeply nested") from None
         if self._row_text:

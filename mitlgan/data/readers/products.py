@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mitlgan.data.curate.fetch import read_keys
-from mitlgan.data.curate.table_selection import parse_object
+from mitlgan.data.curate.table_rows import parse_object
 from mitlgan.data.decode.image_file import UnreadableImageError, read_file
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.readers.common import decode_files, sha256, write_pack

@@ -6,6 +6,7 @@ import math
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -239,3 +240,23 @@ def test_a_file_of_ones_own_in_the_place_of_a_copy_is_not_written_over(tmp_path:
     (tmp_path / "cut" / last).unlink()
     augment_pictures(place, tmp_path / "cut", AugmentSettings())
     assert content(tmp_path / "cut") == content(tmp_path / "whole")
+
+
+SAME: dict[str, Any] = {"mirror": False, "flip": False, "degrees": 0, "shear_degrees": 0, "distortion": 0}
+
+
+@pytest.mark.parametrize("change", [{}, {"mirror": True}, {"flip": True}, {"degrees": 10}, {"shear_degrees": 6}, {"distortion": 0.03}, {"factor": 1}])
+def test_copies_that_cannot_differ_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    place = tmp_path / "in"
+    place.mkdir()
+    Image.effect_noise((16, 16), 80).convert("RGB").save(place / "a.png")
+    settings = AugmentSettings(**{**SAME, "factor": 8, **change})
+    if change:
+        augment_pictures(place, tmp_path / "out", settings)
+        contents = {path.read_bytes() for path in (tmp_path / "out").glob("*.png")}
+        assert (len(contents) > 1) == (settings.factor > 1)
+        return
+    with pytest.raises(UsageError, match=r"--factor 8: all copies would be the same as their original; .* or give --factor 1") as caught:
+        augment_pictures(place, tmp_path / "out", settings)
+    assert caught.value.exit_code == 2
+    assert not (tmp_path / "out").exists()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mitlgan.data.curate.delimited_table import DelimitedTable
 from mitlgan.data.curate.row_filter import Condition
-from mitlgan.data.curate.table_selection import Selection, parse_aggregates, select_pictures, select_rows
+from mitlgan.data.curate.table_selection import Selection, select_pictures, select_rows
 from mitlgan.errors import DataError, UsageError
 
 ROW: dict[str, Any] = {"rating": 4.5, "reviews": 12, "name": "Blue shoe", "price": "12.50", "none": None, "gap": "NaN"}
@@ -191,11 +191,6 @@ def test_separators_and_tabs(tmp_path: Path) -> None:
         assert list(select_rows(Selection(tmp_path / name, where="n == 3"))) == [{"image": "a.png", "n": "3"}]
 
 
-def test_aggregates_are_read() -> None:
-    assert [(one.name, one.function, one.column) for one in parse_aggregates(" a = mean( b ) ,c=count()")] == [("a", "mean", "b"), ("c", "count", "")]
-    assert parse_aggregates("") == []
-
-
 NUMBERS = ["1", "2.0", "4,5", "x", "", "nan", "-3"]
 
 
@@ -239,7 +234,10 @@ def test_cells_that_are_no_numbers_are_said(tmp_path: Path) -> None:
     selection = Selection(tmp_path / "a.csv", tmp_path / "b.csv", "k", "stars=mean(stars), n_stars=count()")
     rows = list(select_rows(selection, lines.append))
     assert [(row["stars"], row["n_stars"]) for row in rows] == [(4.0, 2.0), (None, 3.0), (2.0, 1.0), (None, 0.0)]
-    assert lines == [f"--join {tmp_path / 'b.csv'}: rows with no number as stars: 2, such as 'good'; they do not count there"]
+    assert lines == [
+        f"--join {tmp_path / 'b.csv'}: rows with no number as stars: 2, such as 'good'; they do not count there",
+        f"--join {tmp_path / 'b.csv'}: rows of {tmp_path / 'a.csv'} that have no partner in it: 1 of 4",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -302,3 +300,63 @@ def test_quotes_in_a_table_with_tabs_are_characters(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text("image\ttitle\n" + "".join(f"{index}.png\t{title}\n" for index, title in enumerate(rows)) + "9.png\n")
     chosen = [row.get("title") for row in select_rows(Selection(tmp_path / "a.tsv"))]
     assert chosen == ['5" disc', '"5 inch', 'whole "cell"', "", '"', None]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "both"),
+    [
+        ("image,r,r\na.png,1,9\n", 2, "'1' and '9' in two columns of the name 'r'"),
+        ("image,r,n,r\na.png,1,0,1\nb.png,1,0,2\n", 3, "'1' and '2' in two columns of the name 'r'"),
+        ("image,r,r\na.png,1\n", 2, "'1' and '' in two columns of the name 'r'"),
+        ("image,image,r\na.png,b.png,1\n", 2, "'a.png' and 'b.png' in two columns of the name 'image'"),
+    ],
+)
+def test_different_cells_of_one_column_are_refused(tmp_path: Path, text: str, line: int, both: str) -> None:
+    for name, content in (("a.csv", text), ("a.tsv", text.replace(",", "\t"))):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(DataError, match=f"--metadata {tmp_path / name}: line {line} has {both}; rename one or take it out"):
+            list(select_rows(Selection(tmp_path / name)))
+
+
+def test_columns_without_names_and_the_same_cells_twice_are_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("image,r,,r,\na.png,1,x,1,y\n")
+    assert [row["r"] for row in select_rows(Selection(tmp_path / "a.csv", where="r == 1"))] == ["1"]
+
+
+ONE, TWO, OTHER = "http://a/1/img.png", "http://a/2/img.png", "http://a/1/two.png"
+
+
+@pytest.mark.parametrize(
+    ("rows", "chosen", "left_out"),
+    [
+        ([(ONE, 1), (TWO, 9), (OTHER, 9)], ["two.png"], 1),
+        ([(ONE, 9), (TWO, 1), (OTHER, 9)], ["two.png"], 1),
+        ([(ONE, 9), ("img.png", 1), (OTHER, 9)], ["two.png"], 1),
+        ([(ONE, 9), ("http://b/1/img.png", 1), (OTHER, 9)], ["two.png"], 1),
+        ([(ONE, 9), (TWO, 9), (OTHER, 1)], ["img.png"], 0),
+        ([(ONE, 1), ("img.png", 9), (OTHER, 1)], ["img.png"], 0),
+        ([(ONE, 9), ("img.png", 9), (TWO, 1)], ["img.png"], 0),
+        ([(ONE, 9), (ONE, 1), (f"{ONE}?w=3", 1), (f"https{ONE[4:]}#x", 1)], ["img.png"], 0),
+        ([(ONE, 9), ("1/img.png", 1), ("../img.png", 1)], ["img.png"], 0),
+    ],
+)
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_file_that_several_addresses_mean_is_not_guessed(
+    tmp_path: Path, form: str, rows: list[tuple[str, int]], chosen: list[str], left_out: int
+) -> None:
+    lines = ["image,r", *(f"{image},{r}" for image, r in rows)] if form == "csv" else [json.dumps({"image": image, "r": r}) for image, r in rows]
+    path = tmp_path / f"a.{form}"
+    path.write_text("\n".join(lines))
+    source = select_pictures(Selection(path, where="r > 5"), tmp_path)
+    assert [entry.name for entry in source.entries] == chosen
+    said = "means the same file by another address: 1, such as 'img.png' by"
+    assert [said in remark for remark in source.leftovers.remarks] == [True] * left_out
+    everything = select_pictures(Selection(path, where="image != '../img.png'"), tmp_path)
+    assert not everything.leftovers.remarks  # where all rows are chosen, the file is
+
+
+def test_an_address_without_a_file_name_names_no_picture(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("image\nhttp://a/\nhttp://[::1/a.png\nb.png\n")
+    source = select_pictures(Selection(tmp_path / "a.csv"), tmp_path)
+    assert [entry.name for entry in source.entries] == ["b.png"]
+    assert source.leftovers.remarks == ("--image-column image: chosen rows that name no picture: 2",)

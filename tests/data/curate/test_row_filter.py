@@ -1,0 +1,171 @@
+"""Conditions mean the same on the text of a CSV and on the numbers of JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import json
+import operator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mitlgan.data.curate.row_filter import Condition
+from mitlgan.data.curate.table_selection import Selection, select_pictures, select_rows
+
+COLUMNS = ("image", "width", "height", "rating", "code", "title", "sold", "note")
+ROWS: list[tuple[Any, ...]] = [
+    ("0.png", 1000, 900, 10, "007", "a long title", True, "x"),
+    ("1.png", 90, 100, 9, "7", "100", False, "10"),
+    ("2.png", 120, 80, 4.5, "A7", "Non-stick", True),  # its note is absent
+    ("3.png", 80, 120, -3, "70", "", False, ""),
+    ("4.png", 1000, 96, 0, "9007199254740993", "None", True, "0"),
+    ("5.png", 96, 1000, 9007199254740993, "9007199254740992", "false", False, "nan"),
+]
+CONDITIONS = {
+    "width > height": [0, 2, 4],
+    "width >= height": [0, 2, 4],
+    "width < height": [1, 3, 5],
+    "not width <= height": [0, 2, 4],
+    "height < width < 1000": [2],
+    "width == 1000": [0, 4],
+    "width == height + 20 - 0 * rating or height == 96": [4],
+    "width - height == 40": [2],
+    "width != height": [0, 1, 2, 3, 4, 5],
+    "rating >= '5'": [0, 1, 5],
+    "rating > '9.5'": [0, 5],
+    "'9.5' < rating": [0, 5],
+    "rating <= '-3'": [3],
+    "rating == 9007199254740992": [],
+    "rating == 9007199254740993": [5],
+    "code == rating": [],
+    "code == 7": [0, 1],
+    "code == '007'": [0],
+    "code == '7'": [1],
+    "code != '7'": [0, 2, 3, 4, 5],
+    "code in ('7', '70')": [1, 3],
+    "code in (7, 70)": [0, 1, 3],
+    "code in (width, '7')": [1],
+    "code < 70": [0, 1],
+    "code < 'B'": [2],
+    "text(code) < 'B'": [0, 1, 2, 3, 4, 5],
+    "text(code) < '7'": [0],
+    "title == title": [0, 1, 2, 3, 4, 5],
+    "title < height": [],
+    "title >= height": [1],
+    "title > 'N'": [0, 2, 4, 5],
+    "length(title) > 3": [0, 2, 4, 5],
+    "length(width) == 4": [0, 4],
+    "'non' in lower(title)": [2, 4],
+    "'0' in width": [0, 1, 2, 3, 4],
+    "0 in width": [0, 1, 2, 3, 4],
+    "'0' not in width": [5],
+    "sold": [0, 2, 4],
+    "not sold": [1, 3, 5],
+    "sold and width > height": [0, 2, 4],
+    "sold == True": [0, 2, 4],
+    "sold != True": [1, 3, 5],
+    "sold in (False, None)": [1, 3, 5],
+    "rating": [0, 1, 2, 3, 5],
+    "not rating": [4],
+    "not (rating or sold)": [],
+    "(rating or 5) == 5": [4],
+    "title": [0, 1, 2, 4],
+    "note": [0, 1, 5],
+    "note == None": [2],
+    "note != 'x'": [1, 2, 3, 4, 5],
+    "note > 5": [1],
+    "not note > 5": [0, 2, 3, 4, 5],
+    "length(note) < 3": [0, 1, 3, 4],
+    "'x' not in note": [1, 3, 4, 5],
+    "'x' not in lower(note)": [1, 3, 4, 5],
+    "text(note) == 'None'": [],
+    "text(note) in ('None', 'x')": [0],
+    "length(note) == None": [2],
+    "lower(note) == None or number(note) == 10": [1, 2],
+    "number(note) >= 0": [1, 4],
+    "note + 1 == 11": [1],
+}
+
+
+@pytest.fixture(scope="module")
+def forms(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The same table as CSV, with tabs, and as JSON lines."""
+    folder = tmp_path_factory.mktemp("tables")
+    for name, delimiter in {"a.csv": ",", "a.tsv": "\t"}.items():
+        with (folder / name).open("w", newline="") as file:
+            csv.writer(file, delimiter=delimiter).writerows([COLUMNS, *ROWS])
+    with (folder / "a.jsonl").open("w") as file:
+        file.writelines(json.dumps(dict(zip(COLUMNS, row, strict=False))) + "\n" for row in ROWS)
+    return [folder / name for name in ("a.csv", "a.tsv", "a.jsonl")]
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_a_condition_chooses_the_same_rows_of_each_form(forms: list[Path], condition: str) -> None:
+    chosen = {path.name: [int(row["image"][0]) for row in select_rows(Selection(path, where=condition))] for path in forms}
+    assert chosen == dict.fromkeys(chosen, CONDITIONS[condition])
+
+
+def test_the_pictures_are_those_of_the_condition(forms: list[Path]) -> None:
+    for path in forms:
+        source = select_pictures(Selection(path, where="width > height"), path.parent)
+        assert [entry.name for entry in source.entries] == ["0.png", "2.png", "4.png"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("code < 70", "rows with text in place of a number: 1, such as 'A7'; it equals none"),
+        ("code < rating", "rows with text in place of a number: 1, such as 'A7'; it equals none"),
+        ("code < '70'", "rows with text in place of a number: 1, such as 'A7'; it equals none; text(COLUMN) is compared as text"),
+        ("code == '70'", ""),
+        ("code == title", ""),
+        ("text(code) < '70'", ""),
+        ("width < height", ""),
+    ],
+)
+def test_text_among_numbers_is_said_once(forms: list[Path], condition: str, said: str) -> None:
+    for path in forms:
+        lines: list[str] = []
+        list(select_rows(Selection(path, where=condition), lines.append))
+        assert lines == ([f"--where {condition!r}: {said}"] if said else []), path.name
+
+
+ABSENT: list[dict[str, Any]] = [{}, {"title": None}, {"title": float("nan")}]
+
+
+@pytest.mark.parametrize("row", ABSENT)
+@pytest.mark.parametrize(
+    "value", ["title", "lower(title)", "text(title)", "length(title)", "number(title)", "length(lower(title))", "title + 1", "-title"]
+)
+def test_what_comes_of_an_absent_value_is_absent(row: dict[str, Any], value: str) -> None:
+    false = [f"{value} {sign} {other}" for sign in ("<", "<=", ">", ">=", "==") for other in ("3", "'m'", "''", "'None'", "'nan'", "0")]
+    false += [f"{value} in ('None', 'nan', 4, 3)", f"{value} not in (1, 'x')", f"'n' in {value}", f"'x' not in {value}", value]
+    assert not [condition for condition in false if Condition(condition)(row)]
+    true = [f"not {value}", f"{value} != 3", f"({value} or 5) == 5", f"not {value} > 3"]
+    assert all(Condition(condition)(row) for condition in true)
+
+
+SIGNS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne}
+
+
+@given(st.integers() | st.floats(allow_nan=False), st.integers() | st.floats(allow_nan=False), st.sampled_from(list(SIGNS)))
+def test_numbers_compare_as_numbers_in_each_form(left: float, right: float, sign: str) -> None:
+    """Whole numbers with all of their digits; both columns, or one and a number in the condition, as numbers or as their text."""
+    expected = SIGNS[sign](left, right)
+    for row in ({"a": left, "b": right}, {"a": str(left), "b": str(right)}, {"a": left, "b": str(right)}, {"a": str(left), "b": right}):
+        assert Condition(f"a {sign} b")(row) is expected
+        if "e" not in str(right) and "inf" not in str(right):
+            assert Condition(f"a {sign} {right}")(row) is expected
+        if sign[0] in "<>":
+            assert Condition(f"a {sign} '{right}'")(row) is expected
+
+
+@pytest.mark.parametrize(
+    ("value", "holds"), [("9" * 5000, True), ("-" + "9" * 400, False), (10**400, True), ("1e400", True), ("-inf", False), (" 70 ", True)]
+)
+def test_numbers_beyond_all_floats_are_compared(value: Any, holds: bool) -> None:
+    for text in ("a > 5", "5 < a", "a >= '5'", "not a < 5", "a + 1 > 5", "a > b"):
+        assert Condition(text)({"a": value, "b": "5"}) is holds, text

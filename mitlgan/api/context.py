@@ -11,7 +11,7 @@ import torch
 from mitlgan.errors import UsageError
 from mitlgan.recipe import Recipe, inner_keys, load_recipe, with_data_source, with_overrides
 from mitlgan.recipe.schema.recipe import MAX_SEED
-from mitlgan.runtime.arguments import describe_value, require_whole, to_plain
+from mitlgan.runtime.arguments import REAL_NUMBERS, as_annotated, describe_value, require_whole, to_plain
 from mitlgan.runtime.distributed import join_world
 from mitlgan.runtime.progress import Reporter, SilentReporter, make_reporter
 from mitlgan.stages.context import RunContext
@@ -70,4 +70,6 @@ def _setting(key: str, value: object) -> object:
         return str(value)
     if isinstance(value, bool | int | float | str | None):
         return value
+    if isinstance(value, REAL_NUMBERS):
+        return as_annotated(f"settings, {key}", value, float)
     raise UsageError(f"settings, {key}: {describe_value(value)} is not a number, a text, True or False, a list, a dict or None")

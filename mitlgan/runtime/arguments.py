@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+REAL_NUMBERS = (Real, Decimal)
+"""Types of real numbers; those of decimal stand apart from the others."""
 MAX_SHOWN_CHARS = 60
 MAX_LIGHT = 1 + 1 / 255
 """Largest magnitude of a value that 8 bits round to black or white as they do -1 and 1: rounding errors of floats lie below."""
@@ -134,7 +136,7 @@ def takes_arguments(
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             bound = signature.bind(*args, **_with_current_names(kwargs, old_names or {}))
             for name, value in bound.arguments.items():
-                bound.arguments[name] = _checked(name, value, types().get(name, Any))  # `self` has none
+                bound.arguments[name] = as_annotated(name, value, types().get(name, Any))  # `self` has none
             try:
                 return function(*bound.args, **bound.kwargs)
             except MitlganError as error:
@@ -182,7 +184,7 @@ class _OtherTypeError(Exception):
         self.place, self.reason = place, reason
 
 
-def _checked(name: str, value: Any, hint: Any) -> Any:
+def as_annotated(name: str, value: Any, hint: Any) -> Any:
     """Return an argument as its annotation says, such as an int for numpy's.
 
     Raises:
@@ -264,7 +266,7 @@ def _int(value: Any) -> int:
 
 
 def _float(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
+    if isinstance(value, bool) or not isinstance(value, REAL_NUMBERS):
         raise _OtherTypeError
     try:
         number = float(value)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from mitlgan.errors import ArtifactError, ResourceError, UsageError
 from mitlgan.runtime.randomness import BatchShare
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+MAX_INDEX = 127
+"""Highest number of a device that torch can hold; it counts on from -128."""
 TIMEOUT_S = 120
 
 
@@ -62,14 +65,19 @@ def resolve_device(name: str | torch.device) -> torch.device:
     """
     name = str(name)
     kind, colon, index = name.partition(":")
-    if kind not in DEVICES or (colon and not (index.isascii() and index.isdecimal())):
+    if kind not in DEVICES or (colon and not re.fullmatch("0|[1-9][0-9]*", index)):
         raise UsageError(f"--device {name}: not one of {', '.join(DEVICES)}")
+    if kind == "auto" and colon:
+        raise UsageError(f"--device {name}: auto takes no number; use --device auto, or a kind with a number, such as cuda:0")
     if kind == "auto":
         kind = name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if kind == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"--device {name}: torch sees no CUDA device here; use --device cpu")
     if kind == "mps" and not torch.backends.mps.is_available():
         raise UsageError(f"--device {name}: torch sees no Apple GPU here; use --device cpu")
+    highest = {"cuda": torch.cuda.device_count() - 1, "mps": 0}.get(kind, MAX_INDEX)
+    if colon and (len(index) > len(str(MAX_INDEX)) or int(index) > highest):
+        raise UsageError(f"--device {name}: its number is too high; use --device {kind}, or one up to {kind}:{highest}")
     return torch.device(name)
 
 

@@ -86,11 +86,12 @@ class Run:
         return with_own_pictures(self.recorded_recipe(), self.path, self._read_sets, say)
 
     def _read_sets(self) -> Sequence[PictureSet]:
-        """Read which pictures the run was trained on; none if nothing says it."""
+        """Read which pictures the run was trained on; none if nothing says it. A checkpoint may be of a longer training than the artifact beside it."""
         from mitlgan.artifacts.card import read_card
         from mitlgan.artifacts.picture_sets import sets_of_card
 
-        trained = self.artifact_file or next(iter(list_files(self.path / "checkpoints", "[0-9]*.safetensors", root=self.path)[::-1]), None)
+        checkpoints = [] if self.is_finished else list_files(self.path / "checkpoints", "[0-9]*.safetensors", root=self.path)
+        trained = checkpoints[-1] if checkpoints else self.artifact_file
         return () if trained is None else sets_of_card(read_card(trained).data)
 
     def recorded_recipe(self) -> Recipe:

@@ -24,6 +24,7 @@ from PIL import Image
 
 import mitlgan
 from mitlgan.api import measurements
+from mitlgan.api.context import resolve_recipe
 from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.cli.main import app
@@ -295,6 +296,14 @@ def test_devices_of_torch_are_devices(calls: dict[str, dict[str, Any]], packs: d
     assert (recipe["training"]["batch"], recipe["critic"]["widths"], recipe["data"]["source"]) == (4, [8, 16], str(packs["bg"]))
 
 
+@pytest.mark.parametrize("value", [*(value for value, number in FORMS[float] if number == 0.5), np.longdouble(0.5)], ids=str)
+def test_settings_take_every_number_that_arguments_take(value: Any) -> None:
+    for settings in ({"training.kimg": value, "training.keep_kimg": [value]}, {"training": {"kimg": value, "keep_kimg": (value,)}}):
+        training = resolve_recipe("recommended/fg-32", None, settings, None).training
+        assert (training.kimg, training.keep_kimg) == (0.5, (0.5,))
+        assert type(training.kimg) is float
+
+
 @pytest.mark.parametrize(("call", "message"), [
     (lambda scene: mitlgan.compose({"fg": scene, "bg": "x"}, "demo"), "layers, fg: LoadedArtifact is not a text or a path"),
     (lambda _: mitlgan.compose({"bg": "", "fg": "x"}, "demo"), "layers, bg: is empty; give a value, or leave it out"),
@@ -306,6 +315,8 @@ def test_devices_of_torch_are_devices(calls: dict[str, dict[str, Any]], packs: d
     (lambda _: mitlgan.pretrain("fg", "demo", settings={1: 2}), "settings, key 1: 1 is not a text"),
     (lambda _: mitlgan.pretrain("fg", "demo", settings={"training.kimg": {1}}),
      "settings, training.kimg: set is not a number, a text, True or False, a list, a dict or None"),
+    (lambda _: mitlgan.pretrain("fg", "demo", settings={"training.kimg": Fraction(10**400)}), "settings, training.kimg: is too large a number"),
+    (lambda _: mitlgan.pretrain("fg", "demo", settings={"training": {"kimg": Decimal("sNaN")}}), "settings, training.kimg: Decimal is not a number"),
 ])  # fmt: skip
 def test_a_wrong_element_is_named_by_its_place(call: Callable[[Any], Any], message: str, calls: dict[str, dict[str, Any]]) -> None:
     with pytest.raises(UsageError) as refused:

@@ -175,6 +175,19 @@ def test_a_run_on_what_has_the_old_place_of_a_project_now_keeps_its_pictures(old
     assert _train(later, new).load_recipe().data.source == str(later)
 
 
+def test_a_run_that_was_killed_while_it_was_made_longer_is_known_by_the_pictures_of_its_checkpoint(old: Path, tmp_path: Path) -> None:
+    _plan(old, [old])
+    run, shorter = _run(old), tmp_path / "generator.safetensors"
+    shutil.copy(run.path / "generator.safetensors", shorter)
+    images.smooth(99, (8, 8)).save(old / "layers" / "bg" / "0000.png")
+    resume(run.path, tiny_runs.run_context(tmp_path), more_kimg=MORE_KIMG)
+    shutil.copy(shorter, run.path / "generator.safetensors")
+    run.write_status({**run.read_status(), "state": "running"})
+    old.rename(tmp_path / "new")
+    assert not _run(tmp_path / "new").is_finished
+    assert _source(tmp_path / "new") == str(tmp_path / "new" / "layers" / "bg")
+
+
 def test_a_stopped_run_is_known_by_its_checkpoint_and_one_without_any_is_not(old: Path, tmp_path: Path) -> None:
     new = tmp_path / "new"
     _plan(old, [old])

@@ -65,6 +65,38 @@ def test_an_absent_device_is_refused_with_one_that_is_there(monkeypatch: pytest.
     assert resolve_device("auto") == torch.device("cpu")
 
 
+@pytest.mark.parametrize(("name", "message"), [
+    ("cpu:128", "cpu:128: its number is too high; use --device cpu, or one up to cpu:127"),
+    ("cpu:99999", "cpu:99999: its number is too high; use --device cpu, or one up to cpu:127"),
+    ("cpu:" + "9" * 40, "cpu:9{40}: its number is too high"),
+    ("cuda:2", "cuda:2: its number is too high; use --device cuda, or one up to cuda:1"),
+    ("cuda:256", "cuda:256: its number is too high; use --device cuda, or one up to cuda:1"),
+    ("mps:1", "mps:1: its number is too high; use --device mps, or one up to mps:0"),
+    ("auto:3", "auto:3: auto takes no number; use --device auto, or a kind with a number, such as cuda:0"),
+    ("cpu:00", "cpu:00: not one of auto, cpu, cuda, mps"),
+    ("cuda:01", "cuda:01: not one of auto, cpu, cuda, mps"),
+    ("cpu:-1", "cpu:-1: not one of auto, cpu, cuda, mps"),
+    ("cpu:\u0661", "cpu:\u0661: not one of auto, cpu, cuda, mps"),
+])  # fmt: skip
+def test_a_device_whose_number_cannot_be_is_refused(name: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _pretend_gpus(monkeypatch)
+    with pytest.raises(UsageError, match=f"^--device {message}"):
+        resolve_device(name)
+
+
+@pytest.mark.parametrize("name", ["cpu", "cpu:0", "cpu:127", "cuda", "cuda:0", "cuda:1", "mps", "mps:0"])
+def test_a_device_whose_number_can_be_is_torch_s(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _pretend_gpus(monkeypatch)
+    assert str(resolve_device(name)) == name
+
+
+def _pretend_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two CUDA devices and an Apple GPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+
+
 def test_alone_there_is_nothing_to_share(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WORLD_SIZE", "RANK"):
         monkeypatch.delenv(name, raising=False)

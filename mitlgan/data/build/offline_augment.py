@@ -31,7 +31,7 @@ from mitlgan.runtime.files import translate_disk_errors, write_atomically
 from mitlgan.runtime.output_folders import write_unless_other
 from mitlgan.runtime.progress import ProgressCallback, Say, ignore_message, ignore_progress
 
-VERSION = 3  # raise it when the same pictures and settings make other files
+VERSION = 4  # raise it when the same pictures and settings make other files
 STREAM_ID = 0xA06  # separates this stream of random numbers from others of the same seed
 
 

@@ -92,7 +92,7 @@ def read_deep_numbers(content: bytes, formats: tuple[str, ...]) -> tuple[NDArray
         formats: Names of its formats.
 
     Returns:
-        (H, W) grey, or the first colour, not turned upright; None if it has eight bits or fewer, or black is its highest number.
+        (H, W) grey, or the brightest colour, not turned upright; None if it has eight bits or fewer, or black is its highest number.
     """
     with Image.open(io.BytesIO(content), formats=formats) as picture:
         depth = read_bit_depth(picture, content)
@@ -101,7 +101,7 @@ def read_deep_numbers(content: bytes, formats: tuple[str, ...]) -> tuple[NDArray
             return None
         picture.load()
         numbers = np.asarray(picture).astype(np.int64)
-        return (numbers * 256 + _low_bytes(content))[..., 0] if is_deep_rgb else numbers, _white(depth)
+        return (numbers * 256 + _low_bytes(content)).max(axis=2) if is_deep_rgb else numbers, _white(depth)
 
 
 def _white(depth: BitDepth) -> int:

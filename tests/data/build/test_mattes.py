@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -39,11 +41,11 @@ def see_through(*levels: int) -> Image.Image:
     return picture
 
 
-def _bordered(kind: type, label: int, white: int, size: int = 64) -> Image.Image:
-    """A class as Pascal VOC marks it: a square of its number in a border of white."""
+def _bordered(kind: type, label: int, white: int, size: int = 64, border: int = 0) -> Image.Image:
+    """A class as Pascal VOC marks it: a square of its number in a border of white, of 1 px in 64 if no other is given."""
     numbers = np.zeros((size, size), kind)
     numbers[size // 4 : -size // 4, size // 4 : -size // 4] = white
-    inner = size // 4 + max(1, size // 64)
+    inner = size // 4 + (border or max(1, size // 64))
     numbers[inner:-inner, inner:-inner] = label
     return Image.fromarray(numbers)
 
@@ -64,6 +66,14 @@ def _shadowed(kind: type, shadow: int, white: int, share: float = 0.24) -> Image
     return Image.fromarray(numbers)
 
 
+def _predicted(highest: int, kind: type = np.uint16) -> Image.Image:
+    """A disc as a network predicts it: a soft edge, and 99.5 to 100 % inside."""
+    rows, columns = np.mgrid[:128, :128]
+    opacities = np.clip((50 - np.hypot(rows - 64, columns - 64)) / 6, 0, 1) * highest
+    noise = np.random.default_rng(0).integers(0, highest // 200 + 2, opacities.shape)
+    return Image.fromarray(np.where(opacities > 0, np.clip(opacities - noise, 0, highest), 0).astype(kind))
+
+
 def _soft_disc(core: int) -> Image.Image:
     """A flat disc with a soft edge, in 16 bits."""
     rows, columns = np.mgrid[:64, :64]
@@ -79,6 +89,13 @@ DEEP_LABELS = {
     "a class with borders": (_bordered(np.uint8, 17, 255), 17),
     "a class with borders in 16 bits": (_bordered(np.uint16, 17, 65535), 17),
     "a class with borders, large": (_bordered(np.uint8, 17, 255, 375), 17),
+    "a class with borders, small": (_bordered(np.uint8, 15, 255, 96, 2), 15),
+    "a class with broad borders": (_bordered(np.uint8, 15, 255, 160, 5), 15),
+    "a class with broad borders in 16 bits": (_bordered(np.uint16, 15 * 257, 65535, 160, 5), 15 * 257),
+    "a class with solid white": (_shadowed(np.uint8, 1, 255), 1),
+    "a class with solid white in 16 bits": (_shadowed(np.uint16, 17, 65535), 17),
+    "two classes with solid white": (_street(np.uint8, (0, 1, 15), 255), 15),
+    "two classes with solid white in 16 bits": (_street(np.uint16, (0, 1, 24001), 65535), 24001),
     "classes with solid white": (_street(np.uint8, (0, 1, 8, 11), 255), 11),
     "classes with solid white in 16 bits": (_street(np.uint16, (0, 1, 8, 11), 65535), 11),
     "numbers above a byte with borders": (_bordered(np.uint16, 300, 65535), 300),
@@ -86,14 +103,24 @@ DEEP_LABELS = {
     "one object": (Image.fromarray(plane(0, 24001, kind=np.uint16)), 24001),
     "an object with borders": (_bordered(np.uint16, 24001, 65535), 24001),
     "objects with solid white": (_street(np.uint16, (7, 23, 24001, 24002, 26000), 65535), 26000),
+    "an object of a whole percent beside another": (_street(np.uint16, (0, 19660, 24001, 24001), 0), 24001),
+    "bytes in 16 bits": (Image.fromarray(plane(0, 255, kind=np.uint16)), 255),
+    **{f"{bits} bits in 16": (_predicted(2**bits - 1), 2**bits - 1) for bits in (8, 10, 12, 13)},
 }
 SHADOWED = {
     "a shadow in 8 bits": _shadowed(np.uint8, 30, 255),
     "a shadow in 16 bits": _shadowed(np.uint16, 30 * 257, 65535),
     "a shadow of any level in 16 bits": _shadowed(np.uint16, 20001, 65535),
     "a small object with a shadow": _shadowed(np.uint8, 30, 255, 0.05),
-    "a background that is not quite black": _shadowed(np.uint8, 1, 255),
-    "a background that is not quite black in 16 bits": _shadowed(np.uint16, 17, 65535),
+    "a shadow that is just seen": _shadowed(np.uint8, 8, 255),
+    "a shadow that is just seen in 16 bits": _shadowed(np.uint16, 8 * 257, 65535),
+    "a background that is not quite black": _shadowed(np.uint8, 1, 255, 0.4),
+    "glass": Image.fromarray(plane(0, 19660, kind=np.uint16)),
+    "glass, rounded up": Image.fromarray(plane(0, 19661, kind=np.uint16)),
+    "glass with a soft edge": _soft_disc(19660),
+    "glass of two kinds, and a little white": Image.fromarray(plane(*[19660] * 4, *[45874] * 4, 65535, 0, kind=np.uint16)),
+    "as predicted": _predicted(65535),
+    "as predicted, of half its opacity": _predicted(32767),
     "an object of half its opacity": Image.fromarray(plane(0, 32768, kind=np.uint16)),
     "levels of bytes": Image.fromarray(plane(0, 90 * 257, 120 * 257, kind=np.uint16)),
     "a soft edge around a faint core": _soft_disc(24001),
@@ -107,7 +134,6 @@ LABELS = {
     "classes": Image.fromarray(plane(0, 3, 20, 7)),
     "classes with borders of 255": Image.fromarray(plane(0, 3, 3, 3, 20, 20, 255, 7, 7, 0)),
     "many classes": Image.fromarray(plane(*range(34))),
-    "bytes in 16 bits": Image.fromarray(plane(0, 255, kind=np.uint16)),
 }
 MATTES = {
     "black and white": (Image.fromarray(plane(0, 255)), 255),
@@ -140,7 +166,8 @@ def test_labels_are_no_matte(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", DEEP_LABELS)
 def test_numbers_of_classes_and_objects_are_judged_as_in_their_file(tmp_path: Path, kind: str, form: str) -> None:
     matte, highest = DEEP_LABELS[kind]
-    with pytest.raises(UnreadableImageError, match=rf"^its matte 'a\.matte\.png' looks like labels 0\.\.{highest}; scale it to 0\.\.255"):
+    scale = "; scale it to 0..255: the object white" if matte.mode == "L" else ", where white is 65535; scale it to 0..65535: the object white"
+    with pytest.raises(UnreadableImageError, match=f"^its matte 'a\\.matte\\.png' looks like labels 0\\.\\.{highest}{re.escape(scale)}"):
         decoded(tmp_path, matte, form)
 
 
@@ -152,13 +179,26 @@ def test_a_matte_may_have_flat_areas_of_any_level(tmp_path: Path, kind: str, for
     assert np.abs(np.asarray(decoded(tmp_path, SHADOWED[kind], form)) - levels * 255 / white).max() <= 0.51
 
 
+@pytest.mark.parametrize(("shadow", "white", "highest"), [(1, 1, 1), (1, 255, 1), (30, 255, 0)])
+def test_a_large_mask_costs_little(tmp_path: Path, shadow: int, white: int, highest: int) -> None:
+    numbers = np.zeros((2000, 2660), np.uint8)
+    numbers[300:1700, 300:2300] = shadow
+    numbers[500:900, 500:1200] = white
+    Image.fromarray(numbers).save(tmp_path / "a.matte.png")
+    picture = decode_bytes(images.encoded(Image.new("RGB", (2660, 2000)), "PNG"), keep_alpha=False)
+    began = time.process_time()
+    with pytest.raises(UnreadableImageError, match=rf"labels 0\.\.{highest};") if highest else nullcontext():
+        decode_matte(file_entry(str(tmp_path / "a.matte.png"), "in/a.matte.png"), picture)
+    assert time.process_time() - began < 2  # seconds; an erosion by windows takes more than 10
+
+
 def test_sixteen_bits_in_three_equal_colours_are_judged_by_their_numbers(tmp_path: Path) -> None:
     size = (64, 64)
     images.smooth(0, size).save(tmp_path / "a.png")
     picture = decode_bytes((tmp_path / "a.png").read_bytes(), keep_alpha=False)
     for matte, is_matte in ((_bordered(np.uint16, 17, 65535), False), (_shadowed(np.uint16, 30 * 257, 65535), True)):
         (tmp_path / "a.matte.png").write_bytes(_deep_rgb(matte))
-        with nullcontext() if is_matte else pytest.raises(UnreadableImageError, match=r"labels 0\.\.17;"):
+        with nullcontext() if is_matte else pytest.raises(UnreadableImageError, match=r"labels 0\.\.17, where white is 65535; scale it to 0\.\.65535"):
             assert decode_matte(file_entry(str(tmp_path / "a.matte.png"), "in/a.matte.png"), picture).getextrema() == (0, 255)
 
 

@@ -46,14 +46,18 @@ class _Plan(BaseModel):
 def with_own_pictures(recipe: Recipe, path: Path, read_sets: Callable[[], Sequence[PictureSet]], say: Say = ignore_message) -> Recipe:
     """Return a recipe of a project's run with the pictures of the project that the run is in now; any other recipe unchanged.
 
-    They are taken only if the recipe names a place where the project was before, as its plan says, or where the same plan or nothing is now, and if the
-    project holds the pictures that the run was trained on, by their hash.
+    The hash of what the run was trained on decides, not what lies where the recipe says. Where the project was before, its own pictures come first,
+    elsewhere those that are there. If neither are the trained ones, the project's are taken where it was or may have been: they were edited, as in a
+    project that stays in its place.
 
     Args:
         recipe: As a run, a checkpoint or a card records it.
         path: The run, or a file in it.
         read_sets: Reads which pictures the run was trained on; called only if they may be the project's.
-        say: Receives that the project was moved, or copied, since then.
+        say: Receives that the project was moved, or copied, since then, or that another place still has the trained pictures.
+
+    Raises:
+        ResourceError: Pictures cannot be read for a fault of the machine.
     """
     source = Path(recipe.data.source)
     if not source.is_absolute() or source.parent.name != LAYERS:
@@ -61,12 +65,13 @@ def with_own_pictures(recipe: Recipe, path: Path, read_sets: Callable[[], Sequen
     project, plan = _project_around(path.resolve())
     if project is None or plan is None or not (own := project / LAYERS / source.name).is_dir() or source.resolve() == own:
         return recipe
-    if not _was_place_of(source.parent.parent, plan) and _is_there(source):
-        return recipe
     moved, sets = with_overrides(recipe, data__source=str(own)), _read(read_sets)
     if not sets:
         return recipe
-    if not _has_pictures(moved, sets[-1]):
+    was_here, trained = _was_place_of(source.parent.parent, plan), sets[-1]
+    if not was_here and (_has_pictures(recipe, trained) or not (_has_pictures(moved, trained) or _may_have_been_place_of(source, plan))):
+        return recipe
+    if was_here and not _has_pictures(moved, trained) and _has_pictures(recipe, trained):
         say(f"{own}: holds other pictures than {path} was trained on, so those of {source} are still its own")
         return recipe
     say(f"{project}: was moved or copied: its pictures are those of {own}, no longer {source}")
@@ -93,6 +98,11 @@ def _was_place_of(folder: Path, plan: _Plan) -> bool:
     return str(folder) in plan.places or (not plan.places and plan.is_copy_of(_read_plan(folder)))
 
 
+def _may_have_been_place_of(source: Path, plan: _Plan) -> bool:
+    """Whether a project that does not say where it was may have left this place: nothing is there now, or another project."""
+    return not plan.places and (not _is_there(source) or _read_plan(source.parent.parent) is not None)
+
+
 def _is_there(source: Path) -> bool:
     with suppress(OSError):  # such as in a folder that may not be read
         return source.exists()
@@ -107,7 +117,7 @@ def _read(read_sets: Callable[[], Sequence[PictureSet]]) -> Sequence[PictureSet]
 
 def _has_pictures(recipe: Recipe, trained: PictureSet) -> bool:
     """Whether a recipe names the pictures that its training was shown last, at one of its sizes."""
-    with suppress(DataError):
+    with suppress(DataError, PermissionError):  # the old place may be another user's now
         pack = open_recipe_data(recipe)
         return any(reduced_pack(pack, step.size_px).content_sha256 == trained.content_sha256 for step in ladder_steps(recipe))
     return False

@@ -28,7 +28,7 @@ from mitlgan.recipe import (
     with_overrides,
     with_parent_recipes,
 )
-from mitlgan.runtime.progress import Say
+from mitlgan.runtime.progress import Say, ignore_message
 from mitlgan.stages.compose import DEFAULT_COMPOSITION_RECIPE
 from mitlgan.stages.default_layers import resolve_layers
 from mitlgan.stages.replaced_settings import refuse_unused_settings
@@ -81,12 +81,13 @@ class DomainSetup:
         }
 
 
-def resolve_domains(plan: ComparisonPlan, root: Path) -> list[DomainSetup]:
+def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message) -> list[DomainSetup]:
     """Return the domains of a plan; nothing is trained here.
 
     Args:
         plan: The request.
         root: Where finished runs are looked up.
+        say: Receives that the project of the composition was moved; see `Run.load_recipe`.
 
     Raises:
         UsageError: There is nothing to compose, options contradict each other, or a setting has no effect.
@@ -103,10 +104,10 @@ def resolve_domains(plan: ComparisonPlan, root: Path) -> list[DomainSetup]:
     if not plan.trains_compositions:
         if run is None:
             raise UsageError(f"--composed: no finished composition under {root}; run `mitlgan compose` first")
-        return [DomainSetup("", run.load_recipe(), {}, {}, run)]
+        return [DomainSetup("", run.load_recipe(say), {}, {}, run)]
     if plan.baseline_run is not None:
         raise UsageError("--baseline-run: here every arm is trained from scratch for the same budgets; leave it out")
-    recipe = _compose_recipe(plan) if plan.recipe or run is None else load_recipe(run.recipe_file, plan.settings, root=run.path)
+    recipe = _compose_recipe(plan) if plan.recipe or run is None else _recipe_of_run(run, plan, say)
     if plan.data is not None:
         recipe = with_overrides(recipe, data__source=_data_source(plan.data))
     layers = {name: artifact_path(path) for name, path in plan.layers.items()}
@@ -164,6 +165,14 @@ def _composition_run(plan: ComparisonPlan, root: Path) -> Run | None:
         return None
     finished = [run for run in run_directory.list_runs(root, "compose") if run.artifact_file is not None]
     return finished[-1] if finished else None
+
+
+def _recipe_of_run(run: Run, plan: ComparisonPlan, say: Say) -> Recipe:
+    """Return a composition's recipe with the plan's settings, and with the pictures of its project as that is now unless the plan names others."""
+    recipe = load_recipe(run.recipe_file, plan.settings, root=run.path)
+    if plan.data is not None or recipe.data.source != run.recorded_recipe().data.source:
+        return recipe
+    return with_overrides(recipe, data__source=run.load_recipe(say).data.source)
 
 
 def _compose_recipe(plan: ComparisonPlan) -> Recipe:

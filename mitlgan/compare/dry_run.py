@@ -70,7 +70,7 @@ def estimate_comparison(plan: ComparisonPlan, context: RunContext) -> WorkEstima
     for baseline in plan.baselines:
         check_baseline_name(baseline)
     estimator, steps, measuring_s = Estimator(context.world, context.reporter.say), list[list[TrainingEstimate]](), 0.0
-    setups = resolve_domains(plan, context.root)
+    setups = resolve_domains(plan, context.root, context.reporter.say)
     check_pictures(setups, context.reporter.say)
     for setup in setups:
         if plan.trains_compositions and not plan.domains:

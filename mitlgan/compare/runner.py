@@ -76,7 +76,7 @@ def run_comparison(plan: ComparisonPlan, context: RunContext) -> ComparisonResul
         raise UsageError("torchrun: compare works in one process; only its trainings (`pretrain scene`, `compose`) take several")
     for baseline in plan.baselines:
         check_baseline_name(baseline)
-    setups = resolve_domains(plan, context.root)
+    setups = resolve_domains(plan, context.root, context.reporter.say)
     check_pictures(setups, context.reporter.say)
     if plan.trains_compositions and not plan.domains:
         note_demo_data(setups[0].recipe, plan.data, context.reporter.say)

@@ -113,7 +113,7 @@ def _with_transfer(recipe: Recipe, other: Recipe) -> Recipe:
     if is_critic_new:
         transfer["new_critic_first_kimg"] = training.critic_first_kimg
         training = training.model_copy(update={"critic_first_kimg": other.training.critic_first_kimg})
-    elif recipe.critic_start is not None or recipe.critic.kind != "projected":  # of which nothing can be frozen
+    elif recipe.critic.kind != "projected":  # of which nothing can be frozen
         transfer["freeze"] = 0 if recipe.critic_start is None else recipe.critic_start.freeze
     networks = _networks_before(recipe, other, is_critic_new=is_critic_new)
     with suppress(UsageError):  # networks of other sizes do not fit the rest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from mitlgan.artifacts.loaded_artifact import LoadedArtifact, artifact_path, loa
 from mitlgan.artifacts.picture_sets import sets_of_card
 from mitlgan.artifacts.project_pictures import with_own_pictures
 from mitlgan.data.pack.image_pack import BACKDROP, ImagePack
+from mitlgan.data.pack.reduced import reduced_pack
 from mitlgan.data.recipe_data import note_demo_data, open_recipe_data
 from mitlgan.data.sources.split_folders import TRAIN, correct_split
 from mitlgan.data.splits import choose_evaluation_split, find_splits, held_out_training_warning
-from mitlgan.errors import UsageError, to_one_line
+from mitlgan.errors import ArtifactError, UsageError, to_one_line
 from mitlgan.images.pixels import to_float
 from mitlgan.metrics import protocol as evaluation
 from mitlgan.metrics.layer_swap import MIN_PLAIN_SHARE, find_backdrop
@@ -26,6 +28,7 @@ from mitlgan.metrics.open_extractors import open_extractors, open_recipe_extract
 from mitlgan.recipe import Recipe, parse_recipe, with_data_source
 from mitlgan.runtime.distributed import ALONE, World
 from mitlgan.runtime.progress import Say, ignore_message
+from mitlgan.stages.resume import warn_if_data_differs
 
 GROUND_PICTURES = 256
 """Pictures, spread over the set, by whose borders their ground is told."""
@@ -97,6 +100,8 @@ def evaluate_artifact(
     recipe = recipe_of_card(loaded.card, path, data, say)
     names = _judges(loaded.card, extractors, recipe)
     real, split_name = open_real_pictures(recipe, loaded.card, split, recipe.evaluation.split, say)
+    if data is None and split_name == TRAIN:
+        _warn_if_changed(recipe, loaded.card, real, say)
     count = recipe.evaluation.samples if samples is None else samples
     protocol = evaluation.EvalProtocol(names[0], count, split_name, resize, seed, extrapolate)
     if len(real) < protocol.samples:
@@ -116,6 +121,13 @@ def recipe_of_card(card: Card, path: Path, data: str | None, say: Say) -> Recipe
         recipe = with_own_pictures(recipe, path, lambda: sets_of_card(card.data), say)
     note_demo_data(recipe, data, say)
     return with_data_source(recipe, data)
+
+
+def _warn_if_changed(recipe: Recipe, card: Card, pictures: ImagePack, say: Say) -> None:
+    """Warn if the training pictures that a recipe names are no longer those that its artifact was trained on."""
+    with suppress(ArtifactError):  # a card that does not say it
+        if sets := sets_of_card(card.data):
+            warn_if_data_differs(recipe, reduced_pack(pictures, card.size_px), sets, say)
 
 
 def _judges(card: Card, extractors: Sequence[str], recipe: Recipe) -> Sequence[str]:

@@ -74,7 +74,8 @@ def load_initial_critic(path: Path | None, recipe: Recipe, say: Say) -> dict[str
     networks.require_critic_weights(recipe.critic)
     if path is None:
         if recipe.critic_start is not None:
-            raise UsageError("critic_start.freeze: a new critic must train; name the run that it begins with by --critic, or remove it")
+            what = "a new critic must train" if recipe.critic_start.freeze else "its critic goes on from a trained one"
+            raise UsageError(f"critic_start.freeze: {what}; name the run that it begins with by --critic, or remove it")
         return {}
     trained, size_px, tensors = load_trained_critic(path, say)
     if isinstance(recipe.critic, GrownCriticRecipe) and (trained, size_px) == (recipe.critic.parent, recipe.critic.parent_px):

@@ -36,7 +36,7 @@ def make_setup(
     critic = networks.build_critic(recipe.critic, recipe.size_px)
     objective = objectives.build(recipe.objective)
     objectives.check_critic(recipe.objective, critic)
-    if recipe.critic_start is not None:
+    if recipe.critic_start is not None and recipe.critic_start.freeze:
         critic.freeze_first_blocks(recipe.critic_start.freeze)
     header = {"layers": {name: as_dict(card) for name, card in layers.items()}, **({"parent": dict(parent)} if parent else {})}
     if (frozen := critic_network_card(recipe.critic)) is not None:

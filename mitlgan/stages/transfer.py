@@ -79,7 +79,8 @@ def with_transfer(
             freeze = 0
         elif freeze > (most := freezable_convolutions(trained, recipe.size_px)):
             raise UsageError(f"transfer.freeze is {freeze}, but the critic of {source} has {most} convolutions; add --set transfer.freeze={most}")
-    frozen = {"critic_start": {"freeze": freeze}} if freeze else {}
+    is_as_a_new_one = recipe.training.critic_first_kimg is not None  # it learns alone first: the recipe must say that it went on
+    frozen = {"critic_start": {"freeze": freeze}} if freeze or is_as_a_new_one else {}
     changed = with_overrides(recipe, **trained_critic, **frozen, transfer=None)
     report_replaced(recipe, changed, {"critic": f"the critic of {source if critic is None else f'--critic {critic}'}"}, settings, say)
     say(f"its critic goes on from {source}" + (f"; frozen convolutions: {freeze}" if freeze else ""))

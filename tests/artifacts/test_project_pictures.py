@@ -11,11 +11,16 @@ from typing import Any
 import pytest
 from helpers import images, tiny_runs
 
+from mitlgan.artifacts import project_pictures
+from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.known_artifacts import PLAN_FILE
 from mitlgan.artifacts.safetensors_io import read_tensors, write_tensors
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import DataError
+from mitlgan.project.make import _earlier_places
 from mitlgan.recipe import Recipe, with_data_source
-from mitlgan.stages.evaluate import evaluate_artifact
+from mitlgan.runtime.progress import ignore_message
+from mitlgan.stages.evaluate import evaluate_artifact, recipe_of_card
 from mitlgan.stages.existing_runs import find_matching_run
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import resume
@@ -146,24 +151,112 @@ def test_a_copy_whose_old_place_has_another_project_now_is_not_known_by_its_plan
     assert _source(tmp_path / "new") == str(old / "layers" / "bg")
 
 
+MOVED, OTHERS = "was moved or copied: its pictures are those of", "holds other pictures than"
+# What the old place holds; whether the plan names it; whether a cut of the project was removed: whose pictures are taken, and what is said.
+CASES = {
+    ("nothing", True, False): ("new", MOVED), ("nothing", True, True): ("new", MOVED),
+    ("nothing", False, False): ("new", MOVED), ("nothing", False, True): ("new", MOVED),
+    ("the original", True, False): ("new", MOVED), ("the original", True, True): ("old", OTHERS),
+    ("the original", False, False): ("new", MOVED), ("the original", False, True): ("old", OTHERS),
+    ("the original, edited", True, False): ("new", MOVED), ("the original, edited", True, True): ("new", MOVED),
+    ("the original, edited", False, False): ("new", MOVED), ("the original, edited", False, True): ("new", MOVED),
+    ("another project", True, False): ("new", MOVED), ("another project", True, True): ("new", MOVED),
+    ("another project", False, False): ("new", MOVED), ("another project", False, True): ("new", MOVED),
+    ("another project with these pictures", True, False): ("new", MOVED), ("another project with these pictures", True, True): ("old", OTHERS),
+    ("another project with these pictures", False, False): ("old", ""), ("another project with these pictures", False, True): ("old", ""),
+    ("other pictures", True, False): ("new", MOVED), ("other pictures", True, True): ("new", MOVED),
+    ("other pictures", False, False): ("new", MOVED), ("other pictures", False, True): ("old", ""),
+    ("these pictures", True, False): ("new", MOVED), ("these pictures", True, True): ("old", OTHERS),
+    ("these pictures", False, False): ("old", ""), ("these pictures", False, True): ("old", ""),
+}  # fmt: skip
+
+
+def _change_place(old: Path, now: str) -> None:
+    """Make a project's folder what a case calls it."""
+    if now == "nothing":
+        shutil.rmtree(old)
+        return
+    if now in ("another project", "other pictures"):
+        _split(old, first=70)
+    if now == "the original, edited":
+        (old / "layers" / "bg" / "0001.png").unlink()
+    if now.startswith("another project"):
+        _plan(old, [old], listing_sha256="c" * 64)
+    if now in ("other pictures", "these pictures"):
+        (old / PLAN_FILE).unlink()
+
+
+@pytest.mark.parametrize(("now", "has_record", "is_edited"), CASES, ids=str)
+def test_the_hash_decides_whose_pictures_are_taken(now: str, has_record: bool, is_edited: bool, old: Path, tmp_path: Path) -> None:
+    new, (taken, saying) = tmp_path / "new", CASES[now, has_record, is_edited]
+    _plan(old, [old] if has_record else [])
+    shutil.copytree(old, new)
+    _change_place(old, now)
+    if is_edited:
+        (new / "layers" / "bg" / "0000.png").unlink()
+    artifact, pictures = _run(new).artifact_file, str(tmp_path / taken / "layers" / "bg")
+    assert artifact is not None
+    lines = list[list[str]]([[], [], []])
+    assert _run(new).load_recipe(lines[0].append).data.source == pictures
+    assert recipe_of_card(read_card(artifact), artifact, None, lines[1].append).data.source == pictures
+    assert find_matching_run(new / "runs", _recipe(new / "layers" / "bg")) == (_run(new) if taken == "new" else None)
+    assert _earlier_places(new, ignore_message) == ([str(old)] if taken == "new" else [])
+    artifact.unlink()  # now it was stopped
+    assert _run(new).load_recipe(lines[2].append).data.source == pictures
+    assert [len(said) for said in lines] == [int(saying != "")] * 3
+    assert all(saying in line for said in lines for line in said)
+
+
+def test_an_old_place_that_may_not_be_read_now_has_no_pictures_of_a_run(old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _plan(old)
+    old.rename(tmp_path / "new")
+    pictures, open_pictures = _split(old), project_pictures.open_recipe_data
+
+    def refuse(recipe: Recipe) -> ImagePack:
+        if recipe.data.source == str(pictures):
+            raise PermissionError(13, "Permission denied", str(pictures))
+        return open_pictures(recipe)
+
+    assert _source(tmp_path / "new") == str(pictures)
+    monkeypatch.setattr(project_pictures, "open_recipe_data", refuse)
+    assert _source(tmp_path / "new") == str(tmp_path / "new" / "layers" / "bg")
+
+
 @pytest.mark.parametrize("is_moved", [True, False])
-def test_pictures_are_taken_only_if_they_are_those_of_the_training(is_moved: bool, old: Path, tmp_path: Path) -> None:
-    new = tmp_path / "new"
+def test_edited_pictures_are_gone_on_with_wherever_the_project_is(is_moved: bool, old: Path, tmp_path: Path) -> None:
+    project = tmp_path / "new" if is_moved else old
     _plan(old, [old])
-    old.rename(new) if is_moved else shutil.copytree(old, new)
-    images.smooth(99, (8, 8)).save(new / "layers" / "bg" / "0000.png")
+    old.rename(project)
+    pictures = project / "layers" / "bg"
+    (pictures / "0000.png").unlink()
+    assert find_matching_run(project / "runs", _recipe(pictures)) == _run(project)
     said: list[str] = []
-    assert _run(new).load_recipe(said.append).data.source == str(old / "layers" / "bg")
-    (note,) = said
-    assert note.startswith(f"{new / 'layers' / 'bg'}: holds other pictures than {_run(new).path} was trained on")
-    assert find_matching_run(new / "runs", _recipe(new / "layers" / "bg")) is None
-    before = _run(new).recipe_file.read_bytes()
-    if is_moved:
-        with pytest.raises(DataError, match="old/layers/bg"):
-            resume(_run(new).path, tiny_runs.run_context(tmp_path), more_kimg=MORE_KIMG)
-    else:
-        resume(_run(new).path, tiny_runs.run_context(tmp_path))
-    assert _run(new).recipe_file.read_bytes() == before
+    assert len(evaluate_artifact(_run(project).path, samples=4, say=said.append).real) == 11
+    warnings = [line for line in said if line.startswith(f"warning: {pictures}: the pictures changed since this run began: 12 (")]
+    assert (len(warnings), len([line for line in said if MOVED in line])) == (1, int(is_moved))
+    context = tiny_runs.run_context(tmp_path)
+    resume(_run(project).path, context, more_kimg=MORE_KIMG)
+    assert f"warning: {pictures}: the pictures changed since this run began: 12 (" in tiny_runs.said(context)
+    assert _run(project).recorded_recipe().data.source == str(pictures)
+
+
+def test_pictures_of_a_measurement_that_are_those_of_the_training_or_of_the_user_give_no_warning(old: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    for data in (None, str(_split(tmp_path / "other", first=50))):
+        evaluate_artifact(_run(old).path, data=data, samples=4, say=said.append)
+    assert "changed" not in "\n".join(said)
+
+
+def test_a_run_on_pictures_elsewhere_that_are_gone_is_not_gone_on_with_on_those_of_its_project(tmp_path: Path) -> None:
+    project, other = tmp_path / "project", _split(tmp_path / "other", first=50)
+    _split(project)
+    _plan(project, [project])
+    run = _train(other, project)
+    before = run.recipe_file.read_bytes()
+    shutil.rmtree(tmp_path / "other")
+    with pytest.raises(DataError, match="other/layers/bg"):
+        resume(run.path, tiny_runs.run_context(tmp_path), more_kimg=MORE_KIMG)
+    assert run.recipe_file.read_bytes() == before
 
 
 def test_a_run_on_what_has_the_old_place_of_a_project_now_keeps_its_pictures(old: Path, tmp_path: Path) -> None:

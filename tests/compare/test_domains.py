@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers import tiny_runs
+from helpers import images, tiny_runs
 
 from mitlgan.artifacts import loaded_artifact
+from mitlgan.artifacts.known_artifacts import PLAN_FILE
 from mitlgan.compare.domains import DomainSetup, check_pictures, resolve_domains
 from mitlgan.compare.layer_chains import LayerChain
 from mitlgan.compare.plan import ComparisonPlan, DomainSpec, parse_domain
 from mitlgan.errors import ArtifactError, DataError, UsageError
 from mitlgan.recipe import load_recipe, shipped_folder, with_overrides
 from mitlgan.runtime.progress import ignore_message
+from mitlgan.training.run_directory import Run
 
 
 def resolved(plan: ComparisonPlan, root: Path) -> DomainSetup:
@@ -111,3 +115,26 @@ def test_artifacts_of_another_role_or_size_are_refused_before_any_training(tmp_p
             resolve_domains(plan, tmp_path)
         assert str(caught.value).startswith(tuple(message.format(path) for path in (fg, bg)))
     assert list(resolved(replace(of_32, layers={"bg": bg, "a": fg}), tmp_path).layers) == ["bg", "a"]  # other names take any role
+
+
+def test_a_composition_of_a_moved_project_has_the_pictures_of_its_project_in_a_comparison(
+    composed: Run, packs: dict[str, Path], tmp_path: Path
+) -> None:
+    project = tmp_path / "new"
+    before, now = tmp_path / "old" / "layers" / "scene", images.fill(project / "layers" / "scene", 4, size=(8, 8))
+    plan = {"request": {}, "listing_sha256": "", "count": 4, "family": "few", "size_px": 32, "lengths_kimg": {}, "places": [str(tmp_path / "old")]}
+    (project / PLAN_FILE).write_text(json.dumps({"schema_version": 2, **plan}))
+    run = Run(Path(shutil.copytree(composed.path, project / "runs" / "compose" / composed.path.name)))
+    run.recipe_file.write_text(run.recipe_file.read_text().replace(str(packs["scene"]), str(before)))
+    named, elsewhere = f"data.source={tmp_path / 'mine'}", tmp_path / "elsewhere"
+    for options, source in (
+        (ComparisonPlan(composed=run.path), now),
+        (ComparisonPlan(composed=run.path, budgets=(1.0,)), now),
+        (ComparisonPlan(composed=run.path, budgets=(1.0,), settings=(named,)), tmp_path / "mine"),
+        (ComparisonPlan(composed=run.path, budgets=(1.0,), data=str(elsewhere)), elsewhere),
+    ):
+        said: list[str] = []
+        (setup,) = resolve_domains(options, tmp_path, said.append)
+        assert setup.recipe.data.source == str(source)
+        expected = [f"{project}: was moved or copied: its pictures are those of {now}, no longer {before}"]
+        assert said == (expected if source == now else [])

@@ -114,6 +114,22 @@ def test_a_changed_setting_shows(name: str, settings: list[str], shown: str) -> 
         ),
         # a kept critic may learn alone first, too
         ("few/fg-32", "modern-fg-wide-32", ["training.critic_first_kimg=3"], "few-fg, changed: training.critic_first_kimg=3.0"),
+        (
+            "few/fg-32",
+            "modern-fg-wide-32",
+            ["transfer.freeze=0", "training.critic_first_kimg=3"],
+            "few-fg, changed: training.critic_first_kimg=3.0, transfer.freeze=0",
+        ),
+        (
+            "few/fg-64",
+            "modern-fg-wide-32",
+            [
+                "critic={kind = 'grown', image_channels = 4, parent_px = 32, parent = {image_channels = 4}}",
+                "transfer.freeze=0",
+                "training.critic_first_kimg=3",
+            ],
+            "few-fg-64, changed: critic.kind=grown, training.critic_first_kimg=3.0, transfer.freeze=0",
+        ),
     ],
 )
 def test_what_came_with_the_artifact_that_is_gone_on_from_was_not_changed_by_the_user(name: str, start: str, settings: list[str], shown: str) -> None:
@@ -121,6 +137,12 @@ def test_what_came_with_the_artifact_that_is_gone_on_from_was_not_changed_by_the
     begun, _ = with_start(recipe, artifact_path(f"pretrained/{start}"), None, lambda _: None)
     assert display_name(begun) == shown
     assert display_name_of(as_dict(begun)) == shown
+
+
+def test_nothing_of_a_kept_projected_critic_that_learned_alone_first_counts_as_thawed() -> None:
+    few = load_recipe("few/fg-32", ["training.critic_first_kimg=3"])
+    begun = with_overrides(few, transfer=None, critic={"kind": "projected", "image_channels": 4}, critic_start={"freeze": 0})
+    assert display_name(begun) == "few-fg, changed: training.critic_first_kimg=3.0"
 
 
 def test_a_card_of_another_version_keeps_its_name() -> None:

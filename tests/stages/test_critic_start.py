@@ -111,6 +111,8 @@ def test_another_critic_is_refused(
         compose(recipe(packs), layers, environment, critic=tmp_path)
     with pytest.raises(UsageError, match=r"^critic_start\.freeze: .*--critic"):
         compose(recipe(packs, critic_start={"freeze": 1}), layers, environment)
+    with pytest.raises(UsageError, match=r"^critic_start\.freeze: its critic goes on from a trained one; .*--critic"):
+        compose(recipe(packs, critic_start={"freeze": 0}), layers, environment)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "recipe.toml").write_text(wgan.recipe_file.read_text())
     with pytest.raises(ArtifactError, match=r"^--critic .*has no checkpoint"):

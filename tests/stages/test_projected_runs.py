@@ -113,6 +113,9 @@ def test_a_transfer_goes_on_with_it_as_it_is(run: Run, packs: dict[str, Path]) -
     assert critic == run.path / "critic" / "critic.safetensors"
     assert (chosen.critic, chosen.critic_start) == (recipe(packs).critic, None)
     assert lines == [f"the critic of {critic} decides in place of the recipe's critic.kind", f"its critic goes on from {critic}"]
+    alone, _ = with_transfer(with_overrides(few, training__critic_first_kimg=0.008), artifact_of(run), None, lines.append)
+    assert alone.critic_start is not None  # else it would look like a new critic, which learns alone first
+    assert alone.critic_start.freeze == 0
     with pytest.raises(UsageError, match=f"^--set transfer.freeze: has no effect, since what the critic of {critic} looks through is frozen anyway;"):
         with_transfer(few, artifact_of(run), None, lines.append, ["transfer.freeze=1"])
     with pytest.raises(UsageError, match=f'evaluation.extractor = "{LITE0}@32" cannot judge'):

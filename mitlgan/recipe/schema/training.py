@@ -119,10 +119,10 @@ class CriticStartRecipe(RecipeTable):
     """A critic that starts with another run's weights (`--critic RUN`).
 
     Attributes:
-        freeze: Number of its first convolutions that are frozen (Mo et al. 2020, "Freeze the discriminator").
+        freeze: Number of its first convolutions that are frozen (Mo et al. 2020, "Freeze the discriminator"); 0 freezes none.
     """
 
-    freeze: Annotated[int, Field(ge=1, le=64)]
+    freeze: Annotated[int, Field(ge=0, le=64)]
 
 
 class TransferRecipe(RecipeTable):

@@ -30,8 +30,8 @@ from mitlgan.data.layers.holdout import (
     Photograph,
     SplitAssignment,
     assign_splits,
-    augmented_families,
     describe_splits,
+    find_families,
 )
 from mitlgan.data.pack.cache import remove_abandoned_temporaries
 from mitlgan.data.pack.image_pack import PREPARED_PACK, FourthChannel, ImagePack
@@ -49,7 +49,7 @@ from mitlgan.runtime.signals import StopSignals
 if TYPE_CHECKING:
     from mitlgan.data.curate.reference_sets import ReferenceSet
 
-VERSION = 6  # raise it when the same pictures and settings make other pixels or records
+VERSION = 7  # raise it when the same pictures and settings make other pixels or records
 PIXEL_FILE = ".prepared.npy"  # the rows so far; it becomes the pack, or is copied
 PAGE_FILE = "sheet.html"  # next to the pack
 DEDUPE = ("exact", "near", "none")
@@ -257,7 +257,7 @@ class _Preparation:
         names = [line["name"] for line in lines]
         hashes = [value for line in lines if (value := hash_from_json(line))]
         splits = [self.kept.split_of.get(name, "") for name in names]
-        photographs = [Photograph(*values) for values in zip(hashes, splits, augmented_families(self.source.spec, names), strict=True)]
+        photographs = [Photograph(*values) for values in zip(hashes, splits, find_families(self.source.spec, names), strict=True)]
         assignment = assign_splits(photographs, HoldoutSize.parse(self.settings.holdout))
         return SplitAssignment(assignment.splits, self.kept.annotate(assignment.note))
 

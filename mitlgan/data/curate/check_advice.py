@@ -17,7 +17,8 @@ from mitlgan.data.sources.split_folders import TRAIN
 from mitlgan.runtime.files import sibling_path
 
 if TYPE_CHECKING:
-    from mitlgan.data.curate.check import DuplicatePair, SetReport
+    from mitlgan.data.curate.check import SetReport
+    from mitlgan.data.curate.duplicates import Duplicates, File
 
 Sentence = tuple[str, bool]
 MIN_PICTURES = 500  # fewer are memorised
@@ -97,16 +98,15 @@ def _advise_on_objects(report: SetReport) -> Iterator[Sentence]:
             yield f"{report.name}: {count:,} of {total:,} foregrounds {words}; to set them aside: {command}", count > 0.03 * total
 
 
-def advise_on_pairs(sets: list[SetReport], pairs: list[DuplicatePair]) -> list[Sentence]:
+def advise_on_duplicates(sets: list[SetReport], duplicates: Duplicates) -> list[Sentence]:
     """Return the sentences about duplicates: within a set, in training and held-out pictures, or in two sets.
 
     What `data split` made of one photograph may be in `fg`, `bg` and `scene`, as long as it is in the same split of each.
     """
     reports = {report.name: report for report in sets}
     outputs = {report.name: find_split_output(Path(report.name)) for report in sets}
-    others = [pair for pair in pairs if not _is_same_photograph(pair, outputs)]
     sentences = _advise_on_siblings(sets, outputs)
-    for (one, other), kinds in _count_by_sets(others).items():
+    for (one, other), kinds in duplicates.count_by_sets(lambda file: _photograph(file, outputs)).items():
         first, second = reports[one], reports[other]
         counted = " and ".join(f"{number:,} {'equal' if exact else 'look-alike'}" for exact, number in sorted(kinds.items(), reverse=True))
         total = sum(kinds.values())
@@ -124,13 +124,12 @@ def advise_on_pairs(sets: list[SetReport], pairs: list[DuplicatePair]) -> list[S
     return sentences
 
 
-def _is_same_photograph(pair: DuplicatePair, outputs: dict[str, SplitOutput | None]) -> bool:
-    """Whether `data split` made both files of a pair from one photograph."""
-    first, second = outputs[pair.first_set], outputs[pair.second_set]
-    if first is None or second is None or first.out != second.out:
-        return False
-    one = first.photograph(Path(pair.first_set), pair.first)
-    return one is not None and one == second.photograph(Path(pair.second_set), pair.second)
+def _photograph(file: File, outputs: dict[str, SplitOutput | None]) -> tuple[Path, str] | None:
+    """Return of which photograph `data split` made a file, and where it wrote; None if it did not make it."""
+    name, picture = file
+    output = outputs[name]
+    photograph = None if output is None else output.photograph(Path(name), picture)
+    return None if output is None or photograph is None else (output.out, photograph)
 
 
 def _advise_on_siblings(sets: list[SetReport], outputs: dict[str, SplitOutput | None]) -> list[Sentence]:
@@ -150,14 +149,6 @@ def _advise_on_siblings(sets: list[SetReport], outputs: dict[str, SplitOutput | 
             command = f"mitlgan data split {shlex.quote(output.source or 'PHOTOS')} --out {shlex.quote(str(output.out))}"
             sentences.append((f"{first.name} and {second.name}: {words}; to put every file back where it belongs: {command}", True))
     return sentences
-
-
-def _count_by_sets(pairs: list[DuplicatePair]) -> dict[tuple[str, str], Counter[bool]]:
-    """Return the number of equal and of look-alike pairs for each two sets."""
-    counts: dict[tuple[str, str], Counter[bool]] = defaultdict(Counter)
-    for pair in pairs:
-        counts[pair.first_set, pair.second_set][pair.exact] += 1
-    return counts
 
 
 def _prepare(report: SetReport, options: str = "", *, size_px: int = 0) -> str:

@@ -13,6 +13,7 @@ from mitlgan.data.sources.formats import IMAGE_SUFFIXES, detect_suffix, is_known
 from mitlgan.data.sources.leftovers import LeftoverFile, Leftovers
 from mitlgan.data.sources.mask_files import match_masks
 from mitlgan.data.sources.mask_twins import describe_twins, find_twins, match_twin_masks
+from mitlgan.runtime.output_folders import OTHER_PROGRAMS_FOLDERS
 
 MATTE_SUFFIX = ".matte.png"
 """NAME.matte.png is the matte of NAME.png (or .jpg, ...) in the same folder; other endings of pictures work for mattes, too."""
@@ -127,8 +128,8 @@ def is_matte_name(name: str) -> bool:
 
 
 def is_hidden_name(name: str) -> bool:
-    """Whether a file or folder is hidden, or added by another system (`.thumbnails/`, `._picture.jpg`, `__MACOSX/`)."""
-    return name.startswith(".") or name == "__MACOSX"
+    """Whether a file or folder is hidden, or added by another system (`.thumbnails/`, `._picture.jpg`, `__MACOSX/`, `@eaDir/`)."""
+    return name.startswith(".") or name in OTHER_PROGRAMS_FOLDERS
 
 
 def index_mattes(names: Sequence[str]) -> dict[str, str]:

@@ -286,7 +286,7 @@ def _ordered(parts: Mapping[str, SplitPart]) -> dict[str, SplitPart]:
 
 def _visible_folders(folder: Path) -> list[Path]:
     with suppress(OSError):
-        return sorted(inner for inner in folder.iterdir() if inner.is_dir() and not inner.name.startswith("."))
+        return sorted(inner for inner in folder.iterdir() if inner.is_dir() and not is_hidden_name(inner.name))
     return []
 
 

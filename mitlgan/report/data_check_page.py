@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mitlgan.data.curate.check import CheckResult, DuplicatePair, SetReport, summarize_set
+from mitlgan.data.curate.check import CheckResult, SetReport, summarize_set
+from mitlgan.data.curate.duplicates import DuplicatePair
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.even_sample import evenly_spaced
@@ -41,7 +42,7 @@ def write_check_page(path: Path, result: CheckResult) -> Path:
         lead = f"{len(report.pictures):,} pictures; {len(cells)} are shown, sampled evenly." if cells else f"{len(report.pictures):,} pictures."
         sections.append(SheetSection(report.name, lead, cells, charts))
     if result.pairs:
-        lead = f"{len(result.pairs):,} pairs within and across the sets; {min(len(result.pairs), MAX_PAIRS)} are shown."
+        lead = f"{result.pair_count:,} pairs within and across the sets; {min(len(result.pairs), MAX_PAIRS)} are shown."
         sections.insert(0, SheetSection("Pictures that occur twice", lead, _pair_cells(result.pairs[:MAX_PAIRS], result.sets), explained=True))
     facts = [Fact(text, bad) for text, bad in sorted(result.verdict, key=lambda entry: not entry[1])]
     names = ", ".join(report.name for report in result.sets)

@@ -10,12 +10,16 @@ from mitlgan.runtime.files import ensure_folder, translate_disk_errors, write_at
 
 OTHER_PROGRAMS_FILES = ("Thumbs.db", "desktop.ini")
 """What file managers put into any folder, next to hidden files."""
+OTHER_PROGRAMS_FOLDERS = (
+    "__MACOSX", "@eaDir", "#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "$RECYCLE.BIN", "System Volume Information", "lost+found",
+)  # fmt: skip
+"""In which systems and network drives keep thumbnails, deleted files and parts of files, next to hidden folders."""
 
 
 def find_visible_file(folder: Path) -> Path | None:
     """Return a file or link in a folder, or in a folder inside it, as a person sees it; None if there is none, or no such folder.
 
-    Hidden files and those of file managers (`.DS_Store`, `.gitkeep`, `Thumbs.db`) do not count, nor do empty folders.
+    Hidden files and those of other programs (`.DS_Store`, `.gitkeep`, `Thumbs.db`, `@eaDir/`) do not count, nor do empty folders.
 
     Raises:
         ResourceError: The folder cannot be read.
@@ -24,7 +28,7 @@ def find_visible_file(folder: Path) -> Path | None:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name) if folder.is_dir() else []
     inner = []
     for entry in entries:
-        if entry.name.startswith(".") or entry.name in OTHER_PROGRAMS_FILES:
+        if entry.name.startswith(".") or entry.name in OTHER_PROGRAMS_FILES + OTHER_PROGRAMS_FOLDERS:
             continue
         if not entry.is_dir(follow_symlinks=False):
             return folder / entry.name

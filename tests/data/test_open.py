@@ -187,8 +187,9 @@ def test_a_hostile_name_in_an_error_is_one_line(tmp_path: Path, monkeypatch: pyt
 
 def test_hidden_files_are_left_alone(tmp_path: Path) -> None:
     place = images.fill(tmp_path / "in", 2)
-    for hidden in ("._0000.png", ".thumbnails/a.png", "__MACOSX/b.png"):
-        (place / hidden).parent.mkdir(exist_ok=True)
+    inside = ("@eaDir/0000.png/SYNOPHOTO_THUMB_XL.jpg", "#recycle/c.png", "@Recycle/d.png", "$RECYCLE.BIN/e.png", "lost+found/f.png")
+    for hidden in ("._0000.png", ".thumbnails/a.png", "__MACOSX/b.png", *inside):
+        (place / hidden).parent.mkdir(exist_ok=True, parents=True)
         (place / hidden).write_bytes(b"junk")
     assert [path.name for path in list_pictures(place)] == ["0000.png", "0001.png"]
 

@@ -15,7 +15,7 @@ from mitlgan.runtime.output_folders import find_visible_file, require_empty_fold
     ("names", "visible"),
     [
         ([], None),
-        ([".lock", ".DS_Store", "Thumbs.db", "desktop.ini", "fg/.gitkeep", ".git/config", "a/b/c/"], None),
+        ([".lock", ".DS_Store", "Thumbs.db", "desktop.ini", "fg/.gitkeep", "fg/@eaDir/a.png/b.jpg", ".git/config", "a/b/c/"], None),
         (["b.png", "a/z.png"], "b.png"),
         (["a/", "b.png"], "b.png"),
         (["a/.hidden", "a/b/deep.txt"], "a/b/deep.txt"),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitlgan.data.build.mattes import decode_matte, use_mattes
-from mitlgan.data.build.notes import summarize_notes
+from mitlgan.data.build.notes import describe_lost_transparency, summarize_notes
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.build.resize import check_filter, crop_and_resize, to_planes
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
@@ -86,14 +86,15 @@ def pack_split(
 ) -> ImagePack:
     """Pack one split of a source; see `pack_folder`.
 
-    `identity` is recorded in the manifest of a pack in the cache. Transparency that is not kept is composited on `backdrop`.
+    `identity` is recorded in the manifest of a pack in the cache, of a training whose recipe chose the backdrop. Transparency that is not kept is
+    composited on `backdrop`.
     """
     check_filter(resize)
     source, with_matte = use_mattes(splits.source(split), "transparency is kept in their place" if keep_alpha else "")
     if limit is not None and limit < len(source.entries):
         source = source.subset(source.entries[:limit], remarks=[f"the first {limit:,} of {len(source.entries):,} pictures are taken"])
     total, label = len(source.entries), f"--data {source.spec}"
-    skipped, notes, has_transparency = list[dict[str, str]](), list[tuple[str, str]](), False
+    skipped, notes, transparent_count = list[dict[str, str]](), list[tuple[str, str]](), 0
     with PackWriter(out, size_px, "alpha" if keep_alpha else "matte" if with_matte else None) as writer:
         results = in_order(source.iterate(), _picture_packer(size_px, resize, keep_alpha, backdrop))
         for done, (entry, result) in enumerate(results, start=1):
@@ -101,7 +102,7 @@ def pack_split(
                 skipped.append({"name": entry.name, "reason": str(result)})
             else:
                 record, pixels, is_on_backdrop = result
-                has_transparency |= is_on_backdrop
+                transparent_count += is_on_backdrop
                 writer.append(pixels, {"name": entry.name, **record})
                 notes.append((entry.name, record.get("note", "")))
             progress(done, total)
@@ -110,6 +111,7 @@ def pack_split(
         refuse_unreadable(label, total, skipped, "" if allow_bad else "remove them, or pack with `mitlgan data pack --allow-bad`")
         for line in summarize_notes(notes):
             say(line)
+        lost = [] if identity else describe_lost_transparency(transparent_count, writer.count, backdrop, "pack")
         made_by = {"command": "pack", "version": PACK_VERSION, "size_px": size_px, "resize": resize, "keep_alpha": keep_alpha}
         return writer.publish(
             resize=resize,
@@ -118,8 +120,8 @@ def pack_split(
             made_by=made_by | ({"identity": identity} if identity else {}),
             skipped=skipped + source.leftovers.skipped(),
             split=splits.manifest_record(split),
-            leftovers=source.leftovers,
-            composited_on=backdrop if has_transparency else None,
+            leftovers=source.leftovers.extended(remarks=lost),
+            composited_on=backdrop if transparent_count else None,
         )
 
 

@@ -15,10 +15,11 @@ import numpy as np
 
 from mitlgan.data.build.journal import Journal, open_journal
 from mitlgan.data.build.mattes import use_mattes
+from mitlgan.data.build.notes import describe_lost_transparency
 from mitlgan.data.build.omissions import Omissions
 from mitlgan.data.build.parallel import WorkerDiedError, in_order, in_processes, processes_for
 from mitlgan.data.build.pixel_file import BLOCK_BYTES, PixelFile
-from mitlgan.data.build.prepare_image import ImagePreparer, JournalEntry, PrepareSettings
+from mitlgan.data.build.prepare_image import ON_BACKDROP, ImagePreparer, JournalEntry, PrepareSettings
 from mitlgan.data.build.resize import check_filter
 from mitlgan.data.curate.exclude_list import describe_unknown_names
 from mitlgan.data.curate.perceptual_hash import hash_from_json
@@ -30,8 +31,8 @@ from mitlgan.data.layers.holdout import (
     Photograph,
     SplitAssignment,
     assign_splits,
-    augmented_families,
     describe_splits,
+    find_families,
 )
 from mitlgan.data.pack.cache import remove_abandoned_temporaries
 from mitlgan.data.pack.image_pack import PREPARED_PACK, FourthChannel, ImagePack
@@ -247,7 +248,9 @@ class _Preparation:
                 self._publish_split(self.out / split, self.header | {"split": split}, positions)
         positions = {position for position, own in zip(used, assignment.splits, strict=True) if own not in HELD_OUT}
         made_by = self.header | {"held_out": describe_splits(assignment.splits), "note": assignment.note}
-        leftovers = self.source.leftovers
+        transparent_count = sum(ON_BACKDROP in self.journal.lines[position] for position in used)
+        lost = describe_lost_transparency(transparent_count, len(used), self.settings.backdrop, "prepare")
+        leftovers = self.source.leftovers.extended(remarks=lost)
         pack = self._publish_split(self.out, made_by, positions, skipped + leftovers.skipped(), leftovers)
         self._pixels.path.unlink(missing_ok=True)
         return pack
@@ -257,7 +260,7 @@ class _Preparation:
         names = [line["name"] for line in lines]
         hashes = [value for line in lines if (value := hash_from_json(line))]
         splits = [self.kept.split_of.get(name, "") for name in names]
-        photographs = [Photograph(*values) for values in zip(hashes, splits, augmented_families(self.source.spec, names), strict=True)]
+        photographs = [Photograph(*values) for values in zip(hashes, splits, find_families(self.source.spec, names), strict=True)]
         assignment = assign_splits(photographs, HoldoutSize.parse(self.settings.holdout))
         return SplitAssignment(assignment.splits, self.kept.annotate(assignment.note))
 

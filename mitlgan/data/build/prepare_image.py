@@ -21,6 +21,8 @@ from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.errors import translate_resource_faults
 
 MIN_HASH_PX = 64  # look-alikes are not found by smaller pictures
+ON_BACKDROP = "on_backdrop"
+"""In the journal line of a picture whose transparency was composited on the backdrop."""
 JournalEntry = tuple[dict[str, Any], bytes | None]
 """A picture's journal line and, if it is used, its pixels (C, H, W)."""
 
@@ -150,5 +152,6 @@ class ImagePreparer:
         note = {"note": decoded.note} if decoded.note else {}
         kept_px, whole_px = box[2] - box[0], min(whole.size)
         crop = {KEPT_PX: round(kept_px * min(decoded.width, decoded.height) / whole_px)} if kept_px < whole_px else {}
-        record = {"name": entry.name, "width": decoded.width, "height": decoded.height, **crop, **note}
+        lost = {ON_BACKDROP: True} if decoded.is_on_backdrop else {}
+        record = {"name": entry.name, "width": decoded.width, "height": decoded.height, **crop, **note, **lost}
         return PreparedImage(record, decoded.sha256, planes, hash_input)

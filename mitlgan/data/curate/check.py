@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,8 +14,9 @@ from PIL import Image
 
 from mitlgan.data.build.mattes import decode_matte
 from mitlgan.data.build.parallel import in_order
-from mitlgan.data.curate.check_advice import advise_on_pairs, advise_on_set
-from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files, hash_picture
+from mitlgan.data.curate.check_advice import advise_on_duplicates, advise_on_set
+from mitlgan.data.curate.duplicates import DuplicatePair, find_duplicates
+from mitlgan.data.curate.perceptual_hash import PictureHash, hash_picture
 from mitlgan.data.curate.reference_sets import NamedSet, hash_packed_picture, open_named_sets
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, flatten_on
 from mitlgan.data.newer_pictures import find_newer_pictures
@@ -87,23 +89,20 @@ class SetReport:
 
 
 @dataclass(frozen=True)
-class DuplicatePair:
-    """Two pictures that are equal (`exact`) or look alike, in one set or in two."""
-
-    first_set: str
-    first: str
-    second_set: str
-    second: str
-    exact: bool
-
-
-@dataclass(frozen=True)
 class CheckResult:
-    """All findings; `verdict` holds sentences, each with whether it may hurt training."""
+    """All findings.
+
+    Attributes:
+        sets: Findings about each set.
+        pairs: At most `MAX_LISTED_PAIRS` pairs of duplicates.
+        verdict: Sentences, each with whether it may hurt training.
+        pair_count: Number of all pairs of duplicates.
+    """
 
     sets: list[SetReport]
     pairs: list[DuplicatePair]
     verdict: list[tuple[str, bool]]
+    pair_count: int = 0
 
     @property
     def headline(self) -> str:
@@ -124,12 +123,14 @@ def check_datasets(specs: list[str], progress: ProgressCallback = ignore_progres
     """
     opened = [(spec, *open_named_sets(spec, "DIR")) for spec in specs]
     sets = [_measure_set(one, spec, progress) for spec, named_sets, _ in opened for one in named_sets]
-    pairs = find_duplicate_pairs(sets)
+    files = [(report.name, one.name) for report in sets for one in report.pictures]
+    duplicates = find_duplicates(files, [one.hash for report in sets for one in report.pictures])
+    pairs = list(itertools.islice(duplicates.pairs(), MAX_LISTED_PAIRS))
     verdict = [(f"{spec}: {sentence}", hurts) for spec, _, sentences in opened for sentence, hurts in sentences]
-    verdict += [sentence for report in sets for sentence in advise_on_set(report)] + advise_on_pairs(sets, pairs)
+    verdict += [sentence for report in sets for sentence in advise_on_set(report)] + advise_on_duplicates(sets, duplicates)
     if not any(hurts for _, hurts in verdict):
         verdict.insert(0, (f"{CheckResult(sets, pairs, verdict).headline}.", False))
-    return CheckResult(sets, pairs, verdict)
+    return CheckResult(sets, pairs, verdict, duplicates.count())
 
 
 def to_json(result: CheckResult) -> dict[str, Any]:
@@ -137,8 +138,8 @@ def to_json(result: CheckResult) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "sets": [summarize_set(report) for report in result.sets],
-        "pairs": [vars(pair) for pair in result.pairs[:MAX_LISTED_PAIRS]],
-        "pair_count": len(result.pairs),
+        "pairs": [vars(pair) for pair in result.pairs],
+        "pair_count": result.pair_count,
         "verdict": [{"text": text, "hurts": hurts} for text, hurts in result.verdict],
     }
 
@@ -171,16 +172,6 @@ def summarize_set(report: SetReport) -> dict[str, Any]:
         else None,
         "touching_border": sum(one.border > 0 for one in pictures),
     }
-
-
-def find_duplicate_pairs(sets: list[SetReport]) -> list[DuplicatePair]:
-    """Return all pairs of equal files, and of pictures that look alike, within sets and across them."""
-    names = [(report.name, one.name) for report in sets for one in report.pictures]
-    hashes = [one.hash for report in sets for one in report.pictures]
-    first_of_group = {position: group[0] for group in group_equal_files(hashes) for position in group}
-    equal = sorted((first, position) for position, first in first_of_group.items() if position != first)
-    alike = [(one, other) for one, other in find_near_pairs(hashes) if first_of_group.get(one, one) != first_of_group.get(other, other)]
-    return [DuplicatePair(*names[one], *names[other], exact=exact) for pairs, exact in ((equal, True), (alike, False)) for one, other in pairs]
 
 
 def _measure_set(one: NamedSet, spec: str, progress: ProgressCallback) -> SetReport:

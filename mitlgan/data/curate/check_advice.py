@@ -6,18 +6,20 @@ import itertools
 import math
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mitlgan.data.build.notes import summarize_notes
+from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.layers.split_output import SplitOutput, find_split_output, is_leak
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.split_folders import TRAIN
 from mitlgan.runtime.files import sibling_path
 
 if TYPE_CHECKING:
-    from mitlgan.data.curate.check import DuplicatePair, SetReport
+    from mitlgan.data.curate.check import SetReport
+    from mitlgan.data.curate.duplicates import Duplicates, File
 
 Sentence = tuple[str, bool]
 MIN_PICTURES = 500  # fewer are memorised
@@ -25,6 +27,7 @@ MIN_HELD_OUT = 500  # pictures; a distance to fewer is uncertain
 COVERAGE_RANGE = (0.03, 0.8)
 MIN_PX, MIN_TRAINED_PX = 64, 32
 MAX_ASPECT = 2
+PLACEHOLDER_COPIES = PrepareSettings().placeholder_copies
 PICTURES = "PICTURES"
 """Placeholder in commands for the source of a pack, which is unknown: a pack itself can be neither prepared nor split."""
 
@@ -97,40 +100,61 @@ def _advise_on_objects(report: SetReport) -> Iterator[Sentence]:
             yield f"{report.name}: {count:,} of {total:,} foregrounds {words}; to set them aside: {command}", count > 0.03 * total
 
 
-def advise_on_pairs(sets: list[SetReport], pairs: list[DuplicatePair]) -> list[Sentence]:
+def advise_on_duplicates(sets: list[SetReport], duplicates: Duplicates) -> list[Sentence]:
     """Return the sentences about duplicates: within a set, in training and held-out pictures, or in two sets.
 
     What `data split` made of one photograph may be in `fg`, `bg` and `scene`, as long as it is in the same split of each.
     """
     reports = {report.name: report for report in sets}
     outputs = {report.name: find_split_output(Path(report.name)) for report in sets}
-    others = [pair for pair in pairs if not _is_same_photograph(pair, outputs)]
     sentences = _advise_on_siblings(sets, outputs)
-    for (one, other), kinds in _count_by_sets(others).items():
+    frequent = _find_frequent_files(sets, duplicates)
+    for (one, other), kinds in duplicates.count_by_sets(lambda file: _photograph(file, outputs)).items():
         first, second = reports[one], reports[other]
         counted = " and ".join(f"{number:,} {'equal' if exact else 'look-alike'}" for exact, number in sorted(kinds.items(), reverse=True))
         total = sum(kinds.values())
         if one == other:
-            words = f"{counted} pairs within the set; look-alikes are weighted more than once"
-            sentences.append((f"{one}: {words}; to keep one of each: {_prepare(first, '--dedupe near')}", total > 0.02 * len(first.pictures)))
+            words = f"{counted} pairs within the set; look-alikes are weighted more than once{_describe_frequent(frequent.get(first.spec, ()))}"
+            helps = _prepare(first, "--dedupe near", keep_copies=first.spec in frequent)
+            sentences.append((f"{one}: {words}; to keep one of each: {helps}", total > 0.02 * len(first.pictures)))
         elif is_leak(first.split, second.split):
             train, held_out = (first, second) if first.split == TRAIN else (second, first)
-            helps = _prepare(train, _dedupe(train, held_out))
+            helps = _prepare(train, _dedupe(train, held_out), keep_copies=train.spec in frequent)
             words = f"{counted} pairs leak from training into held-out pictures; measurements will flatter"
             sentences.append((f"{one} and {other}: {words}; to leave them out: {helps}", True))
         else:
-            helps = _prepare(first, _dedupe(first, second))
+            helps = _prepare(first, _dedupe(first, second), keep_copies=first.spec in frequent)
             sentences.append((f"{one} and {other}: {counted} pairs are in both sets; to leave them out of the first: {helps}", True))
     return sentences
 
 
-def _is_same_photograph(pair: DuplicatePair, outputs: dict[str, SplitOutput | None]) -> bool:
-    """Whether `data split` made both files of a pair from one photograph."""
-    first, second = outputs[pair.first_set], outputs[pair.second_set]
-    if first is None or second is None or first.out != second.out:
-        return False
-    one = first.photograph(Path(pair.first_set), pair.first)
-    return one is not None and one == second.photograph(Path(pair.second_set), pair.second)
+def _find_frequent_files(sets: list[SetReport], duplicates: Duplicates) -> dict[str, list[tuple[str, int]]]:
+    """Return the files that come so often in what a user named that `data prepare` leaves out all copies, each with how often, by the spec."""
+    spec_of = {report.name: report.spec for report in sets}
+    frequent: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for group in duplicates.groups:
+        for spec, number in Counter(spec_of[name] for name, _ in group).items():
+            if number >= PLACEHOLDER_COPIES:
+                frequent[spec].append((next(picture for name, picture in group if spec_of[name] == spec), number))
+    return frequent
+
+
+def _describe_frequent(files: Sequence[tuple[str, int]]) -> str:
+    """Return in words which file may be a placeholder, such as "no image available", with a semicolon before; empty if there is none."""
+    if not files:
+        return ""
+    name, number = max(files, key=lambda file: file[1])
+    if len(files) == 1:
+        return f"; {name!r} comes {number:,} times: a placeholder?"
+    return f"; {len(files):,} files come {PLACEHOLDER_COPIES} times or more, {name!r} {number:,} times: placeholders?"
+
+
+def _photograph(file: File, outputs: dict[str, SplitOutput | None]) -> tuple[Path, str] | None:
+    """Return of which photograph `data split` made a file, and where it wrote; None if it did not make it."""
+    name, picture = file
+    output = outputs[name]
+    photograph = None if output is None else output.photograph(Path(name), picture)
+    return None if output is None or photograph is None else (output.out, photograph)
 
 
 def _advise_on_siblings(sets: list[SetReport], outputs: dict[str, SplitOutput | None]) -> list[Sentence]:
@@ -152,16 +176,14 @@ def _advise_on_siblings(sets: list[SetReport], outputs: dict[str, SplitOutput | 
     return sentences
 
 
-def _count_by_sets(pairs: list[DuplicatePair]) -> dict[tuple[str, str], Counter[bool]]:
-    """Return the number of equal and of look-alike pairs for each two sets."""
-    counts: dict[tuple[str, str], Counter[bool]] = defaultdict(Counter)
-    for pair in pairs:
-        counts[pair.first_set, pair.second_set][pair.exact] += 1
-    return counts
+def _prepare(report: SetReport, options: str = "", *, size_px: int = 0, keep_copies: bool = False) -> str:
+    """Return the `data prepare` command that makes a better pack of a set, of the size that suits the pictures by default.
 
-
-def _prepare(report: SetReport, options: str = "", *, size_px: int = 0) -> str:
-    """Return the `data prepare` command that makes a better pack of a set, of the size that suits the pictures by default."""
+    A file that comes as often as a placeholder is left out, unless nothing else would be left, or `keep_copies` is set: then one of them stays.
+    """
+    copies = Counter(one.hash.sha256 for one in report.pictures)
+    if keep_copies or min(copies.values(), default=0) >= PLACEHOLDER_COPIES:
+        options = f"{options} --placeholder-copies 0".lstrip()
     shorter = sorted(min(one.width, one.height) for one in report.pictures) or [MIN_PX]
     size_px = size_px or 2 ** max(3, min(7, int(math.log2(shorter[len(shorter) // 2]))))
     alpha = " --keep-alpha" if any(one.mode == "RGBA" for one in report.pictures) else ""

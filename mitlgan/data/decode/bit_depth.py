@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImagePalette
 
 MIN_BRIGHTEST_FRACTION = 1 / 256
 """Of the full 32-bit scale: a picture whose brightest pixel is below would be black, so its numbers have another, unknown scale."""
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT, _COLOR_MAP = 258, 262, 339, 320
 _SIGNED = 2
 _BYTE_BITS = 8
 _PNG_DEPTH_OFFSET = 24  # in a PNG file
@@ -38,12 +38,15 @@ class BitDepth:
 
 
 def read_bit_depth(picture: ImageFile.ImageFile, content: bytes) -> BitDepth:
-    """Return the bit depth of a picture that is not loaded yet; loading discards a part of it."""
+    """Return the bit depth of a picture that is not loaded yet, and correct what Pillow would read wrongly; loading discards a part of it."""
     if picture.format == "TIFF":
         tags: Any = picture.tag_v2  # type: ignore[attr-defined]
         bits, signs = tags.get(_BITS_PER_SAMPLE, (1,)), tags.get(_SAMPLE_FORMAT, (1,))
         if int(bits[0]) == 16:
             picture.tile = [_as_16_bit_tile(tile, content) for tile in picture.tile]
+        colors = tags.get(_COLOR_MAP, ())
+        if picture.mode == "P" and 0 < max(colors, default=0) < 256:  # of old programs: levels of 8 bits, of which Pillow drops the lower ones
+            picture.palette = ImagePalette.raw("RGB;L", bytes(colors))
         return BitDepth(int(bits[0]), int(signs[0]) == _SIGNED, tags.get(_PHOTOMETRIC) == 0)
     if picture.format == "PNG":
         return BitDepth(content[_PNG_DEPTH_OFFSET])
@@ -66,6 +69,8 @@ def to_eight_bits(picture: Image.Image, depth: BitDepth, content: bytes) -> Imag
     """
     if picture.mode == "F":
         raise UnknownScaleError("floating-point pixels, whose range is unknown")
+    if picture.mode == "La":
+        return picture.convert("LA")  # the only conversion of associated alpha that Pillow has
     transparent = picture.info.get("transparency")
     if picture.mode.startswith("I"):
         numbers = np.asarray(picture)

@@ -21,7 +21,7 @@ from mitlgan.data.decode.bit_depth import UnknownScaleError, read_bit_depth, to_
 from mitlgan.data.decode.color_profile import find_profile
 from mitlgan.data.decode.jpeg_scans import with_unread_end
 from mitlgan.data.decode.srgb import to_srgb
-from mitlgan.data.sources.formats import HEAD_BYTES, MissingCodecError, allowed_formats
+from mitlgan.data.sources.formats import HEAD_BYTES, MissingCodecError, allowed_formats, detect_suffix
 from mitlgan.errors import resource_fault
 
 MAX_PIXELS = 64_000_000  # more than a camera's picture; a larger one is refused by its header
@@ -46,6 +46,8 @@ MIN_DRAFT_SCALE = 1.9
 result as resizing the whole picture. Pillow's own thumbnails use 2.0, which 500 px to 128 px just misses."""
 _EXIF_ORIENTATION = 0x0112
 _TOO_MANY_PIXELS = f"are more than {MAX_PIXELS // 1_000_000} million pixels; reduce it first"
+_UNKNOWN_PIXELS = "unknown raw mode"
+"""In what Pillow raises for pixels that it has no reader for, though it takes the file's header."""
 # What Pillow warns about is refused here by its size, or harmless. Set once, since `warnings.catch_warnings` is not thread-safe.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -247,6 +249,9 @@ def too_large_reason(error: Image.DecompressionBombError) -> str:
 
 
 def _failure_reason(content: bytes, error: BaseException) -> str:
+    is_tiff = detect_suffix(content[:HEAD_BYTES]) == ".tif"
+    if is_tiff and (isinstance(error, UnidentifiedImageError) or _UNKNOWN_PIXELS in str(error)):
+        return "a kind of TIFF that cannot be read, or damaged; save it as PNG"
     if isinstance(error, UnidentifiedImageError):
         return "HTML, not a picture" if content.lstrip()[:15].lower().startswith((b"<!doctype", b"<html")) else "not a picture of an allowed format"
     if isinstance(error, Image.DecompressionBombError):

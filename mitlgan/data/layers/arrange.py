@@ -12,7 +12,7 @@ from typing import Any
 
 from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files, hash_from_json
 from mitlgan.data.kept_splits import KeptSplits
-from mitlgan.data.layers.holdout import HoldoutSize, Photograph, SplitAssignment, assign_splits, augmented_families
+from mitlgan.data.layers.holdout import HoldoutSize, Photograph, SplitAssignment, assign_splits, find_families
 from mitlgan.data.sources.split_folders import SPLITS
 from mitlgan.data.splits import UNASSIGNED_REASON
 from mitlgan.errors import DataError, UsageError, raise_resource_fault
@@ -178,7 +178,7 @@ def assign_pictures(
 ) -> SplitAssignment:
     """Assign the used pictures to splits; all others have an empty split."""
     names = [record["name"] for record in records]
-    parts = list(zip(records, lines, [kept.split_of.get(name, "") for name in names], augmented_families(spec, names), strict=True))
+    parts = list(zip(records, lines, [kept.split_of.get(name, "") for name in names], find_families(spec, names), strict=True))
     used = [Photograph(_hash_of(line), split, family) for record, line, split, family in parts if record["decision"] == "used"]
     assignment = assign_splits(used, holdout)
     splits = iter(assignment.splits)

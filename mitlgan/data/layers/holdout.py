@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mitlgan.data.build.journal import JOURNAL_FILE
 from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files
+from mitlgan.data.sources.mask_twins import twin_stem
 from mitlgan.errors import UsageError
 
 DEFAULT_HOLDOUT = "10%"
@@ -60,7 +61,7 @@ class Photograph:
     Attributes:
         hash: Finds equal files and look-alikes.
         split: The split that it has already, by its folder; empty if none of them has one.
-        family: Photographs of one family stay together, such as augmented copies of one; empty if none.
+        family: Photographs of one family stay together, such as augmented copies of one; empty if none. See `find_families`.
     """
 
     hash: PictureHash
@@ -115,14 +116,14 @@ def assign_splits(photographs: Sequence[Photograph], holdout: HoldoutSize) -> Sp
     return SplitAssignment(tuple("test" if position in held_out else "train" for position in range(total)))
 
 
-def augmented_families(spec: str | Path, names: Sequence[str]) -> list[str]:
-    """Return the picture that each picture of a source is a copy of, if `data augment` made it; otherwise empty."""
+def find_families(spec: str | Path, names: Sequence[str]) -> list[str]:
+    """Return what each picture of a source has in common with those of its family: copies by `data augment`, or twins such as `0.jpg` and `0.png`."""
     try:
         with (Path(spec) / JOURNAL_FILE).open(encoding="utf-8") as lines:
             is_augmented = json.loads(lines.readline())["work"] == "augment"
     except (OSError, ValueError, KeyError, TypeError):
         is_augmented = False
-    return [_COPY_SUFFIX.sub("", name) if is_augmented else "" for name in names]
+    return [_COPY_SUFFIX.sub("", name) if is_augmented else twin_stem(name) for name in names]
 
 
 def group_look_alikes(photographs: Sequence[Photograph]) -> list[list[int]]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from mitlgan.data.decode.image_file import UnreadableImageError
 from mitlgan.data.sources.formats import IMAGE_SUFFIXES, detect_suffix, is_known_suffix, suffix_of, unsupported_reason
 from mitlgan.data.sources.leftovers import LeftoverFile, Leftovers
 from mitlgan.data.sources.mask_files import match_masks
+from mitlgan.data.sources.mask_twins import describe_twins, find_twins, match_twin_masks
+from mitlgan.runtime.output_folders import OTHER_PROGRAMS_FOLDERS
 
 MATTE_SUFFIX = ".matte.png"
 """NAME.matte.png is the matte of NAME.png (or .jpg, ...) in the same folder; other endings of pictures work for mattes, too."""
@@ -26,9 +29,11 @@ class FileClassifier:
 
     Args:
         files: Name, relative to the source and with slashes, and reader of the first bytes of each file.
+        read: Returns the content of a file, or raises `UnreadableImageError`.
     """
 
-    def __init__(self, files: Iterable[tuple[str, ReadHead]]) -> None:
+    def __init__(self, files: Iterable[tuple[str, ReadHead]], read: Callable[[str], bytes]) -> None:
+        self._read = read
         self._pictures: list[str] = []
         self._mattes: dict[str, str] = {}  # by the picture's name without its suffix
         self._leftovers: list[LeftoverFile] = []
@@ -79,8 +84,19 @@ class FileClassifier:
 
     def picture_names(self) -> list[str]:
         """Return the names of the pictures, in the order of the files."""
-        masks = match_masks(self._pictures)
+        masks = self._masks
         return [name for name in self._pictures if name not in masks] if masks else self._pictures
+
+    @cached_property
+    def _twins(self) -> list[list[str]]:
+        return find_twins(self._pictures)
+
+    @cached_property
+    def _masks(self) -> dict[str, str]:
+        """The masks among the pictures, each with the name of its picture."""
+        masks = match_masks(self._pictures)
+        twins = [rest for group in self._twins if len(rest := [name for name in group if name not in masks]) > 1]
+        return masks | match_twin_masks(twins, self._pictures, self._read)
 
     def matte_of(self, name: str) -> str | None:
         """Return the name of the matte next to a picture."""
@@ -95,9 +111,9 @@ class FileClassifier:
         """
         stems = {_stem(name) for name in self._pictures}
         orphans = [LeftoverFile(printable_name(matte), "no picture beside it", "matte") for stem, matte in self._mattes.items() if stem not in stems]
-        masks = [LeftoverFile(printable_name(mask), MASK_REASON, "mask of another picture") for mask in match_masks(self._pictures)]
+        masks = [LeftoverFile(printable_name(mask), MASK_REASON, "mask of another picture") for mask in self._masks]
         named = sorted([*more, *self._leftovers, *orphans, *masks], key=lambda one: one.name)
-        return Leftovers(tuple(named), dict(self._others), self._hidden_count + hidden_count)
+        return Leftovers(tuple(named), dict(self._others), self._hidden_count + hidden_count, tuple(describe_twins(self._twins, self._masks)))
 
 
 def is_picture_name(name: str) -> bool:
@@ -112,8 +128,8 @@ def is_matte_name(name: str) -> bool:
 
 
 def is_hidden_name(name: str) -> bool:
-    """Whether a file or folder is hidden, or added by another system (`.thumbnails/`, `._picture.jpg`, `__MACOSX/`)."""
-    return name.startswith(".") or name == "__MACOSX"
+    """Whether a file or folder is hidden, or added by another system (`.thumbnails/`, `._picture.jpg`, `__MACOSX/`, `@eaDir/`)."""
+    return name.startswith(".") or name in OTHER_PROGRAMS_FOLDERS
 
 
 def index_mattes(names: Sequence[str]) -> dict[str, str]:

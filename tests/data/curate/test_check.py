@@ -16,7 +16,8 @@ from mitlgan.cli.main import app
 from mitlgan.data.build.pack_folder import pack_folder
 from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
-from mitlgan.data.curate.check import CheckResult, DuplicatePair, check_datasets, summarize_set, to_json
+from mitlgan.data.curate.check import CheckResult, check_datasets, summarize_set, to_json
+from mitlgan.data.curate.duplicates import DuplicatePair
 from mitlgan.data.layers.split import SplitSettings, split_pictures
 from mitlgan.data.pack.image_pack import PREPARED_PACK, ImagePack
 from mitlgan.errors import DataError

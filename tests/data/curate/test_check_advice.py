@@ -13,9 +13,10 @@ import pytest
 from helpers import images
 from PIL import Image
 
-from mitlgan.cli.main import main
+from mitlgan.cli.main import app, main
 from mitlgan.data.curate.check import check_datasets
 from mitlgan.data.curate.check_advice import PICTURES
+from mitlgan.data.pack.image_pack import PREPARED_PACK, ImagePack
 
 COMMAND = re.compile(r"mitlgan data .*")
 
@@ -79,6 +80,11 @@ QUICK = ("three splits", "zip with splits")
 """Those of the usual tests; the others take a minute together."""
 
 
+def run(text: str) -> None:
+    """Run the command at the end of a sentence."""
+    app([*shlex.split(text[text.index("mitlgan data") :])[1:], "--json"], standalone_mode=False)
+
+
 def commands(verdict: list[tuple[str, bool]]) -> list[list[str]]:
     lines = dict.fromkeys(match.group() for text, _ in verdict if (match := COMMAND.search(text)))
     return [shlex.split(line) for line in lines]
@@ -102,3 +108,63 @@ def test_every_command_that_is_advised_runs(tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(SystemExit) as ended:
             main()
         assert not ended.value.code, words
+
+
+@pytest.mark.parametrize("kind", ["folder", "splits"])
+@pytest.mark.parametrize(("copies", "others"), [(2, 10), (4, 10), (5, 10), (9, 10), (5, 0), (6, 0)])
+def test_one_of_each_is_kept_however_often_a_file_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copies: int, others: int, kind: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = images.fill(Path("set") / ("train" if kind == "splits" else "."), others + 1, size=(64, 64))
+    for number in range(copies - 1):
+        shutil.copy(place / "0000.png", place / f"copy{number}.png")
+    if kind == "splits":
+        images.fill(Path("set/test"), 3, size=(64, 64), first=50)
+    verdict = check_datasets(["set"]).verdict
+    (text,) = [text for text, _ in verdict if "to keep one of each" in text]
+    assert f"{copies - 1} equal pairs within the set" in text
+    name = "train/0000.png" if kind == "splits" else "0000.png"
+    assert (f"; '0000.png' comes {copies} times: a placeholder?; to keep one of each" in text) == (copies >= 5)
+    assert text.endswith(" --placeholder-copies 0") == (copies >= 5)
+    run(text)
+    names = [line["name"] for line in ImagePack.open(Path("set-clean") / PREPARED_PACK).sources()]
+    expected = [name] + [f"{Path(name).parent / f'{number:04d}.png'}" for number in range(1, others + 1)]
+    assert names == expected
+
+
+def test_several_such_files_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    images.fill(Path("set"), 3, size=(64, 64))
+    for first, count in (("0000.png", 5), ("0001.png", 7)):
+        for number in range(count - 1):
+            shutil.copy(Path("set") / first, Path("set") / f"{first[:4]}x{number}.png")
+    (text,) = [text for text, _ in check_datasets(["set"]).verdict if "to keep one of each" in text]
+    assert "; 2 files come 5 times or more, '0001.png' 7 times: placeholders?; to keep one" in text
+    run(text)
+    assert len(ImagePack.open(Path("set-clean") / PREPARED_PACK)) == 3
+
+
+def test_copies_in_two_splits_of_one_set_are_counted_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`data prepare` sees them together, too: three in training and two held out are five."""
+    monkeypatch.chdir(tmp_path)
+    for place, first, copies in (("train", 1, 3), ("test", 20, 2)):
+        images.fill(Path("set") / place, 4, size=(64, 64), first=first)
+        for number in range(copies):
+            images.smooth(99, (64, 64)).save(Path("set") / place / f"copy{number}.png")
+    (text,) = [text for text, _ in check_datasets(["set"]).verdict if "leak" in text]
+    assert "6 equal pairs leak" in text
+    assert text.endswith("--dedupe near --placeholder-copies 0")
+    run(text)
+    names = {Path(line["name"]).stem for place in ("", "test") for line in ImagePack.open(Path("set-clean") / place / PREPARED_PACK).sources()}
+    assert sum(name.startswith("copy") for name in names) == 1
+
+
+@pytest.mark.parametrize("size", [20, 48])
+def test_advice_on_equal_files_alone_leaves_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Files of a size or shape that gives reason to other advice."""
+    monkeypatch.chdir(tmp_path)
+    Path("set").mkdir()
+    for number in range(6):
+        images.smooth(1, (size, 3 * size)).save(Path("set") / f"{number}.png")
+    advised = [text for text, _ in check_datasets(["set"]).verdict if "data prepare" in text]
+    assert len(advised) == 3
+    assert all("--placeholder-copies 0" in text for text in advised)

@@ -155,3 +155,52 @@ def test_deep_pictures_are_set_upright_too(orientation: int) -> None:
     same = decode_bytes(images.encoded(eight, "PNG", exif=exif), keep_alpha=False)
     assert (found.width, found.height) == (same.width, same.height) == ((4, 3) if orientation < 5 else (3, 4))
     assert images.mean_difference(found.picture, same.picture) <= 1
+
+
+def palette_tiff(colors: np.ndarray, order: str, unit: int) -> bytes:
+    """A TIFF of 16 pixels in 16 colours (16, 3), with `unit` for each level of its colour map."""
+    content = images.tiff_of(np.tile(np.arange(16), (2, 1))[..., None], 4, 3, order=order)
+    start = struct.unpack_from(f"{order}I", content, 4)[0]
+    count = struct.unpack_from(f"{order}H", content, start)[0] + 1
+    place = start + 2 + 12 * count + 4
+    entries = [content[start + 2 + 12 * index :][:12] for index in range(count - 1)]
+    entries += [struct.pack(f"{order}HHII", 320, 3, 48, place)]
+    entries.sort(key=lambda entry: struct.unpack_from(f"{order}H", entry)[0])
+    color_map = struct.pack(f"{order}48H", *(colors.T.ravel() * unit).tolist())  # all reds, all greens, all blues
+    return content[:start] + struct.pack(f"{order}H", count) + b"".join(entries) + bytes(4) + color_map
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("unit", [1, 256, 257])
+def test_a_palette_of_8_bits_is_as_bright_as_one_of_16(order: str, unit: int) -> None:
+    """Old programs wrote levels of 8 bits, of which Pillow drops all."""
+    colors = np.random.default_rng(3).integers(0, 256, (16, 3))
+    pixels = np.asarray(decode_bytes(palette_tiff(colors, order, unit), keep_alpha=False).picture)
+    assert (pixels == colors).all()
+
+
+def test_a_black_palette_stays_black() -> None:
+    assert not np.asarray(decode_bytes(palette_tiff(np.zeros((16, 3), np.int64), "<", 1), keep_alpha=False).picture).any()
+
+
+@pytest.mark.parametrize("alpha", [0, 1, 100, 200, 255])
+def test_grey_with_associated_alpha_is_divided_by_it(alpha: int) -> None:
+    samples = np.stack([np.tile(np.rint(RAMP * alpha).astype(np.int64), (2, 1)), np.full((2, 16), alpha)], axis=-1)
+    content = images.tiff_of(samples, 8, 1, extra=(1,))
+    if alpha == 1:
+        with pytest.raises(UnreadableImageError, match="its transparency has no values but 0 and 1"):
+            decode_bytes(content, keep_alpha=True)
+        return
+    pixels = np.asarray(decode_bytes(content, keep_alpha=True).picture).astype(int)
+    assert (pixels[..., 3] == alpha).all()
+    assert np.abs(pixels[..., 0] - samples[..., 0] * 255 / max(alpha, 1)).max() <= 1
+    assert (pixels[..., 0] == pixels[..., 1]).all()
+
+
+@pytest.mark.parametrize(
+    ("bits", "channels", "extra", "planar"), [(8, 4, 1, True), (16, 4, 1, True), (8, 2, 1, True), (8, 2, 2, True), (16, 2, 2, False)]
+)
+def test_a_tiff_that_is_whole_but_of_an_unknown_kind_is_not_called_damaged_alone(bits: int, channels: int, extra: int, planar: bool) -> None:
+    content = images.tiff_of(np.full((8, 8, channels), 50), bits, 2 if channels == 4 else 1, extra=(extra,), planar=planar)
+    with pytest.raises(UnreadableImageError, match=r"^a kind of TIFF that cannot be read, or damaged; save it as PNG$"):
+        decode_bytes(content, keep_alpha=True)

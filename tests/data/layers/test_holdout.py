@@ -15,7 +15,7 @@ from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.curate.perceptual_hash import PictureHash
 from mitlgan.data.curate.reference_sets import find_held_out_packs, read_reference_set
-from mitlgan.data.layers.holdout import HoldoutSize, Photograph, assign_splits, augmented_families, group_look_alikes
+from mitlgan.data.layers.holdout import HoldoutSize, Photograph, assign_splits, find_families, group_look_alikes
 from mitlgan.data.pack.image_pack import PREPARED_PACK, ImagePack
 from mitlgan.errors import UsageError
 
@@ -157,9 +157,9 @@ def test_a_picture_in_no_split_takes_no_equal_one_with_it(tmp_path: Path) -> Non
 def test_changed_copies_of_a_picture_stay_together(tmp_path: Path) -> None:
     augment_pictures(images.fill(tmp_path / "in", 24), tmp_path / "more", AugmentSettings(factor=3))
     names = sorted(path.name for path in (tmp_path / "more").glob("*.png"))
-    families = augmented_families(tmp_path / "more", names)
+    families = find_families(tmp_path / "more", names)
     assert len(set(families)) == 24
-    assert set(augmented_families(tmp_path / "in", ["a-00.png"])) == {""}
+    assert find_families(tmp_path / "in", ["a-00.png", "a-01.png"]) == ["a-00", "a-01"]
     packed = prepare_pack(tmp_path / "more", tmp_path / "out", PrepareSettings(size_px=8, dedupe="none"))
     held_out = {source["name"][:-7] for source in find_held_out_packs(packed.path)["test"].sources()}
     assert held_out

@@ -23,6 +23,7 @@ from mitlgan.data.curate.check import check_datasets, summarize_set
 from mitlgan.data.curate.reference_sets import find_held_out_packs
 from mitlgan.data.open import open_data
 from mitlgan.data.sources import formats
+from mitlgan.data.sources.file_classifier import is_hidden_name
 from mitlgan.data.sources.folders import LINK
 from mitlgan.data.sources.image_source import ImageSource, open_source
 from mitlgan.errors import DataError
@@ -35,7 +36,7 @@ LEFT = (".tga", ".svg", ".CR2", ".zip", ".jxl")
 OTHER = (".txt", ".csv", ".json", ".db", "", ".unheard-of")
 FLAT = ("", "a/", "b/c/", "ü [x]/")
 SPLIT = ("train/", "train/x/", "VAL/", "test/", "")
-HIDDEN = (".thumbs/", "__MACOSX/a/", "a/.cache/")
+HIDDEN = (".thumbs/", "__MACOSX/a/", "a/.cache/", "a/@eaDir/n.jpg/")
 
 
 def tree(seed: int, *, utf8: bool = True) -> tuple[dict[str, bytes], dict[str, str]]:
@@ -197,7 +198,7 @@ def test_trees_with_links_end_and_take_every_file_once(tmp_path: Path, seed: int
 def _fate(place: Path, link: Path) -> str:
     """Whether a linked folder leads where nothing else does: into a hidden folder of the tree."""
     inside = Path(os.path.relpath(os.path.realpath(link), os.path.realpath(place))).parts
-    return "followed" if ".." not in inside and any((part.startswith(".") and part != ".") or part == "__MACOSX" for part in inside) else "left"
+    return "followed" if ".." not in inside and any(part != "." and is_hidden_name(part) for part in inside) else "left"
 
 
 class TestLinkedFolders:

@@ -1,0 +1,207 @@
+"""Masks with the very name of their picture, `0.png` beside `0.jpg`, are no pictures; other twins are taken, in one split, and said."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import images
+from PIL import Image, ImageDraw
+
+from mitlgan.data.build.pack_folder import pack_folder
+from mitlgan.data.build.prepare import prepare_pack
+from mitlgan.data.build.prepare_image import PrepareSettings
+from mitlgan.data.curate.reference_sets import find_held_out_packs
+from mitlgan.data.decode.image_file import UnreadableImageError
+from mitlgan.data.sources.image_source import ImageSource, open_source
+from mitlgan.data.sources.mask_twins import MAX_LOOKED_AT, describe_twins, find_twins, match_twin_masks, twin_stem
+
+SIZE = (96, 64)
+
+
+def photo(seed: int, size: tuple[int, int] = SIZE) -> Image.Image:
+    noise = np.random.default_rng(seed).integers(-9, 10, (size[1], size[0], 3))
+    return Image.fromarray((np.asarray(images.smooth(seed, size)) + noise).clip(0, 255).astype(np.uint8))
+
+
+def matte(seed: int, mode: str = "L", size: tuple[int, int] = SIZE) -> Image.Image:
+    """A white object with soft edges on black."""
+    large = Image.new("L", (size[0] * 4, size[1] * 4))
+    left, top = 40 + seed * 7 % 60, 30 + seed * 5 % 40
+    ImageDraw.Draw(large).ellipse((left, top, left + 180, top + 150), fill=255)
+    return large.resize(size, Image.Resampling.BOX).convert(mode)
+
+
+def class_mask(seed: int) -> Image.Image:
+    """Palette numbers of three classes with borders of 255, as in Pascal VOC."""
+    picture = Image.new("P", SIZE)
+    picture.putpalette([value for index in range(256) for value in (index * 37 % 256, index * 91 % 256, index * 53 % 256)])
+    draw = ImageDraw.Draw(picture)
+    for number in (1, 5, 15):
+        left = (seed * 11 + number * 13) % 60
+        draw.rectangle((left, 8 + number, left + 30, 40 + number), fill=number, outline=255)
+    return picture
+
+
+def cut_out(seed: int) -> Image.Image:
+    picture = photo(seed).convert("RGBA")
+    picture.putalpha(matte(seed))
+    return picture
+
+
+def on_white(seed: int) -> Image.Image:
+    return Image.composite(photo(seed), Image.new("RGB", SIZE, "white"), matte(seed))
+
+
+def logo(seed: int) -> Image.Image:
+    picture = Image.new("RGB", SIZE, (240, 240, 90))
+    ImageDraw.Draw(picture).rectangle((10 + seed, 10, 50 + seed, 50), fill=(200, 30, 30))
+    return picture
+
+
+MASKS: dict[str, tuple[Callable[[int], Image.Image], str]] = {
+    "grey": (matte, ".png"),
+    "in three channels": (lambda seed: matte(seed, "RGB"), ".png"),
+    "opaque": (lambda seed: matte(seed, "RGBA"), ".png"),
+    "of one bit": (lambda seed: matte(seed).convert("1", dither=Image.Dither.NONE), ".png"),
+    "of classes": (class_mask, ".png"),
+    "of 0 and 1": (lambda seed: matte(seed).point(lambda level: level // 128), ".bmp"),
+    "as GIF": (matte, ".gif"),
+    "as JPEG": (matte, ".jpeg"),
+}
+PICTURES: dict[str, tuple[Callable[[int], Image.Image], str]] = {
+    "cut-outs": (cut_out, ".png"),
+    "cut-outs on white": (on_white, ".png"),
+    "copies": (photo, ".png"),
+    "grey copies": (lambda seed: photo(seed).convert("L"), ".png"),
+    "GIF copies": (lambda seed: photo(seed).quantize(64), ".gif"),
+    "other photographs": (lambda seed: photo(seed + 500), ".png"),
+    "mattes of another size": (lambda seed: matte(seed, size=(48, 32)), ".png"),
+}
+
+
+def write(folder: Path, count: int, make: Callable[[int], Image.Image], suffix: str, first: Callable[[int], Image.Image] = photo) -> Path:
+    folder.mkdir(parents=True)
+    for seed in range(count):
+        first(seed).save(folder / f"{seed}.jpg", quality=90)
+        make(seed).save(folder / f"{seed}{suffix}")
+    return folder
+
+
+def stored(folder: Path, form: str) -> Path:
+    if form == "folder":
+        return folder
+    files, path = sorted(folder.rglob("*.*"), key=lambda file: (file.suffix, file.name)), folder.with_suffix(f".{form}")
+    if form == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for file in files:
+                archive.write(file, file.relative_to(folder))
+    else:
+        with tarfile.open(path, "w:gz") as archive:
+            for file in files:
+                archive.add(file, str(file.relative_to(folder)))
+    return path
+
+
+def taken(source: ImageSource) -> set[str]:
+    return {entry.name for entry in source.entries}
+
+
+@pytest.mark.parametrize("form", ["folder", "zip", "tar.gz"])
+@pytest.mark.parametrize("kind", MASKS)
+def test_masks_are_left_out_whatever_they_look_like(tmp_path: Path, kind: str, form: str) -> None:
+    make, suffix = MASKS[kind]
+    write(tmp_path / "in" / "Imgs", 12, make, suffix)
+    source = open_source(stored(tmp_path / "in", form))
+    assert taken(source) == {f"Imgs/{number}.jpg" for number in range(12)}
+    assert {left.name for left in source.leftovers.named} == {f"Imgs/{number}{suffix}" for number in range(12)}
+    (line,) = source.leftovers.describe()
+    assert line.startswith("12 mask of another picture left out: no picture to train on")
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_other_twins_are_taken_and_said_in_one_line(tmp_path: Path, kind: str) -> None:
+    make, suffix = PICTURES[kind]
+    source = open_source(write(tmp_path / "in", 12, make, suffix))
+    assert len(source.entries) == 24
+    (line,) = source.leftovers.describe()
+    assert line.startswith(f"12 names are those of several pictures in one folder, such as {'0' + min(suffix, '.jpg')!r} and ")
+
+
+def test_a_logo_is_no_mask_of_its_jpeg(tmp_path: Path) -> None:
+    assert len(open_source(write(tmp_path / "in", 6, logo, ".png", first=logo)).entries) == 12
+
+
+def test_the_line_is_printed_where_pictures_are_packed(tmp_path: Path) -> None:
+    place = write(tmp_path / "in", 3, cut_out, ".png")
+    packed = pack_folder(place, tmp_path / "a.npy", size_px=16)
+    (line,) = packed.manifest["leftovers"]["remarks"]
+    assert line.startswith("3 names are those of several pictures in one folder, such as '0.jpg' and '0.png': all are taken")
+
+
+def test_a_few_that_are_blank_or_damaged_change_nothing(tmp_path: Path) -> None:
+    place = write(tmp_path / "in", 12, matte, ".png")
+    Image.new("L", SIZE).save(place / "0.png")
+    (place / "11.png").write_bytes(b"no picture")
+    assert taken(open_source(place)) == {f"{number}.jpg" for number in range(12)}
+
+
+def test_pictures_without_a_mask_stay(tmp_path: Path) -> None:
+    place = write(tmp_path / "in", 4, matte, ".png")
+    photo(90).save(place / "alone.png")
+    photo(91).save(place / "alone.jpg.png")
+    assert taken(open_source(place)) == {"0.jpg", "1.jpg", "2.jpg", "3.jpg", "alone.png", "alone.jpg.png"}
+
+
+def test_of_many_twins_few_are_looked_at(tmp_path: Path) -> None:
+    names = [f"{number}.{suffix}" for suffix in ("jpg", "png") for number in range(1000)]
+    contents = {"jpg": images.encoded(photo(1), "JPEG"), "png": images.encoded(matte(1), "PNG")}
+    reads: list[str] = []
+
+    def read(name: str) -> bytes:
+        reads.append(name)
+        return contents[name[-3:]]
+
+    masks = match_twin_masks(find_twins(names), names, read)
+    assert masks == {f"{number}.png": f"{number}.jpg" for number in range(1000)}
+    assert len(reads) == 2 * MAX_LOOKED_AT
+    assert reads == sorted(reads, key=names.index)  # forwards, as a compressed archive is read
+
+
+def test_what_cannot_be_read_is_no_mask() -> None:
+    def read(name: str) -> bytes:
+        raise UnreadableImageError(name)
+
+    twins = find_twins(["a.jpg", "a.png"])
+    assert match_twin_masks(twins, ["a.jpg", "a.png"], read) == {}
+    assert describe_twins(twins, {})[0].startswith("1 name is that of several pictures")
+
+
+def test_twins_differ_in_the_suffix_of_a_picture_alone() -> None:
+    names = ["x/a.jpg", "y/a.png", "b.JPG", "b.jpg", "b.png", "frame.1", "frame.2", "c.0.png", "c.1.png", "x/d.webp", "x/d.tif"]
+    assert find_twins(names) == [["b.JPG", "b.jpg", "b.png"], ["x/d.webp", "x/d.tif"]]
+    assert [twin_stem(name) for name in ("a/b.c.PNG", "frame.1", "plain")] == ["a/b.c", "frame.1", "plain"]
+
+
+def test_twins_are_held_out_together(tmp_path: Path) -> None:
+    place = write(tmp_path / "in", 40, PICTURES["other photographs"][0], ".png")
+    packed = prepare_pack(place, tmp_path / "out", PrepareSettings(size_px=8, holdout="25%"))
+    held_out = [twin_stem(line["name"]) for line in find_held_out_packs(packed.path)["test"].sources()]
+    training = [twin_stem(line["name"]) for line in packed.sources()]
+    assert len(training) + len(held_out) == 80
+    assert len(held_out) >= 6
+    assert not set(held_out) & set(training)
+
+
+def test_masks_by_name_are_no_twins(tmp_path: Path) -> None:
+    """What a folder's name says is a mask is left out before anything is looked at."""
+    place = write(tmp_path / "in" / "images", 3, photo, ".png").parent
+    shutil.copytree(place / "images", place / "masks")
+    source = open_source(place)
+    assert taken(source) == {f"images/{number}.{suffix}" for number in range(3) for suffix in ("jpg", "png")}
+    assert source.leftovers.remarks[0].startswith("3 names are those of several pictures")

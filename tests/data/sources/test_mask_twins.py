@@ -140,7 +140,8 @@ def test_a_logo_is_no_mask_of_its_jpeg(tmp_path: Path) -> None:
 def test_the_line_is_printed_where_pictures_are_packed(tmp_path: Path) -> None:
     place = write(tmp_path / "in", 3, cut_out, ".png")
     packed = pack_folder(place, tmp_path / "a.npy", size_px=16)
-    (line,) = packed.manifest["leftovers"]["remarks"]
+    line, transparency = packed.manifest["leftovers"]["remarks"]
+    assert transparency.startswith("the transparency of 3 of 6 pictures")
     assert line.startswith("3 names are those of several pictures in one folder, such as '0.jpg' and '0.png': all are taken")
 
 

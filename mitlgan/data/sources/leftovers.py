@@ -12,6 +12,10 @@ from mitlgan.errors import to_one_line
 MAX_NAMES = 3
 """File names that a message lists."""
 UNASSIGNED = "picture beside the split folders"
+_PLURALS = {
+    UNASSIGNED: "pictures beside the split folders", "mask of another picture": "masks of other pictures", "matte": "mattes", "member": "members",
+    "line of the list": "lines of the list", "linked folder": "linked folders",
+}  # fmt: skip
 """Kind of the pictures that are in no split."""
 
 
@@ -81,7 +85,8 @@ def describe_leftovers(record: Mapping[str, Any], *, include_counts: bool = True
         if group["kind"] == UNASSIGNED and not include_counts:
             continue  # reported with the splits
         names = [*group["names"], *(["..."] if group["count"] > len(group["names"]) else [])]
-        lines.append(f"{group['count']:,} {group['kind']} left out: {group['reason']} ({', '.join(names)})")
+        kind = group["kind"] if group["count"] == 1 else _PLURALS.get(group["kind"], group["kind"])
+        lines.append(f"{group['count']:,} {kind} left out: {group['reason']} ({', '.join(names)})")
     lines += record.get("remarks", ())
     others, hidden = record.get("others", {}), record.get("hidden", 0)
     counts = [f"{sum(others.values()):,} other files ({', '.join(f'{count:,} {kind}' for kind, count in others.items())})"] if others else []

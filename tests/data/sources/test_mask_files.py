@@ -100,7 +100,7 @@ def test_a_segmentation_set_is_its_pictures_and_says_so(tmp_path: Path, archive:
     source = open_source(spec)
     assert [entry.name for entry in source.entries] == ["images/a.jpg", "images/b.jpg"]
     (line,) = source.leftovers.describe()
-    assert line.startswith("2 mask of another picture left out: no picture to train on; as NAME.matte.png beside its picture")
+    assert line.startswith("2 masks of other pictures left out: no picture to train on; as NAME.matte.png beside its picture")
 
 
 def test_training_takes_the_pictures_alone_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,4 +110,4 @@ def test_training_takes_the_pictures_alone_and_is_told(tmp_path: Path, monkeypat
         Image.new("RGB", (32, 32), (200, 30, 30)).save(tmp_path / "set" / name)
     said: list[str] = []
     assert len(open_data(str(tmp_path / "set"), "bg", 16, say=said.append)) == 2
-    assert any("2 mask of another picture left out" in line for line in said)
+    assert any("2 masks of other pictures left out" in line for line in said)

@@ -121,7 +121,7 @@ def test_masks_are_left_out_whatever_they_look_like(tmp_path: Path, kind: str, f
     assert taken(source) == {f"Imgs/{number}.jpg" for number in range(12)}
     assert {left.name for left in source.leftovers.named} == {f"Imgs/{number}{suffix}" for number in range(12)}
     (line,) = source.leftovers.describe()
-    assert line.startswith("12 mask of another picture left out: no picture to train on")
+    assert line.startswith("12 masks of other pictures left out: no picture to train on")
 
 
 @pytest.mark.parametrize("kind", PICTURES)

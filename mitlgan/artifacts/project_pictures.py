@@ -69,12 +69,18 @@ def with_own_pictures(recipe: Recipe, path: Path, read_sets: Callable[[], Sequen
     if not sets:
         return recipe
     was_here, trained = _was_place_of(source.parent.parent, plan), sets[-1]
-    if not was_here and (_has_pictures(recipe, trained) or not (_has_pictures(moved, trained) or _may_have_been_place_of(source, plan))):
+    if not was_here and _has_pictures(recipe, trained):
         return recipe
-    if was_here and not _has_pictures(moved, trained) and _has_pictures(recipe, trained):
+    has_own = _has_pictures(moved, trained)
+    if not was_here and not has_own and not _may_have_been_place_of(source, plan):
+        return recipe
+    if was_here and not has_own and _has_pictures(recipe, trained):
         say(f"{own}: holds other pictures than {path} was trained on, so those of {source} are still its own")
         return recipe
-    say(f"{project}: was moved or copied: its pictures are those of {own}, no longer {source}")
+    if was_here or has_own or not _is_there(source):
+        say(f"{project}: was moved or copied: its pictures are those of {own}, no longer {source}")
+    else:
+        say(f"warning: {path} was trained on other pictures than those of {source} and of {own}; those of {own} are taken, of its project")
     return moved
 
 

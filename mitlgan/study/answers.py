@@ -73,18 +73,19 @@ def score_answers(key: Path, answers: Sequence[Path]) -> StudyScore:
     items = study.get("items")
     if not isinstance(items, list) or not all(isinstance(item, dict) and {"arm", "source"} <= item.keys() for item in items):
         raise DataError(f"{key}: not a study's key; `mitlgan study make` writes key.json")
-    by_participant: dict[str, _Answers] = {}
+    files: dict[str, list[_Answers]] = {}
     for path in answers:
         one = _read_answers(path, str(study.get("study")), len(items))
-        by_participant[one.participant] = _saved_last(by_participant.get(one.participant, one), one)
-    by_item = [[one.choices[index] for one in by_participant.values() if index in one.choices] for index in range(len(items))]
+        files.setdefault(one.participant, []).append(one)
+    counted = [_saved_last(own) for own in files.values()]
+    by_item = [[one.choices[index] for one in counted if index in one.choices] for index in range(len(items))]
     by_arm: dict[str, list[bool]] = {}
     for item, choices in zip(items, by_item, strict=True):
         by_arm.setdefault(str(item["arm"]), []).extend(choices)
     pictures = [{**item, **asdict(realness_share(choices))} for item, choices in zip(items, by_item, strict=True)]
     arms = {name: realness_share(choices) for name, choices in sorted(by_arm.items())}
-    participants = sum(bool(one.choices) for one in by_participant.values())
-    return StudyScore(arms, pictures, participants, str(study.get("split", "")), len(answers) - len(by_participant))
+    participants = sum(bool(one.choices) for one in counted)
+    return StudyScore(arms, pictures, participants, str(study.get("split", "")), len(answers) - len(counted))
 
 
 def read_pictures(page: Path, key: Path) -> list[str]:
@@ -123,19 +124,21 @@ def _read_answers(path: Path, study: str, count: int) -> _Answers:
     return _Answers(path, known, saved_ms if type(saved_ms) is int else None, choices)
 
 
-def _saved_last(first: _Answers, second: _Answers) -> _Answers:
-    """Return which of two files of one participant counts.
+def _saved_last(files: Sequence[_Answers]) -> _Answers:
+    """Return which of the files of one participant counts, whatever their order.
 
     Raises:
         DataError: They differ, and which was saved last is unknown.
     """
-    if first.saved_ms is not None and second.saved_ms is not None and first.saved_ms != second.saved_ms:
-        return max(first, second, key=lambda one: one.saved_ms or 0)
-    for whole, part in ((first, second), (second, first)):
-        if part.choices.items() <= whole.choices.items():
-            return whole
+    latest_ms = max((one.saved_ms for one in files if one.saved_ms is not None), default=None)
+    rivals = sorted((one for one in files if one.saved_ms in (None, latest_ms)), key=lambda one: one.saved_ms is None)
+    for one in rivals:
+        if all(other.choices.items() <= one.choices.items() for other in rivals):
+            return one
+    first = rivals[0]
+    other = next(other for other in rivals if not other.choices.items() <= first.choices.items())
     raise DataError(
-        f"{first.path} and {second.path}: other answers of the same participant, and no time tells which was saved last; give that one alone"
+        f"{first.path} and {other.path}: other answers of the same participant, and no time tells which was saved last; give that one alone"
     )
 
 

@@ -152,6 +152,7 @@ def test_a_copy_whose_old_place_has_another_project_now_is_not_known_by_its_plan
 
 
 MOVED, OTHERS = "was moved or copied: its pictures are those of", "holds other pictures than"
+NEITHER = "was trained on other pictures than those of"
 # What the old place holds; whether the plan names it; whether a cut of the project was removed: whose pictures are taken, and what is said.
 CASES = {
     ("nothing", True, False): ("new", MOVED), ("nothing", True, True): ("new", MOVED),
@@ -161,7 +162,7 @@ CASES = {
     ("the original, edited", True, False): ("new", MOVED), ("the original, edited", True, True): ("new", MOVED),
     ("the original, edited", False, False): ("new", MOVED), ("the original, edited", False, True): ("new", MOVED),
     ("another project", True, False): ("new", MOVED), ("another project", True, True): ("new", MOVED),
-    ("another project", False, False): ("new", MOVED), ("another project", False, True): ("new", MOVED),
+    ("another project", False, False): ("new", MOVED), ("another project", False, True): ("new", NEITHER),
     ("another project with these pictures", True, False): ("new", MOVED), ("another project with these pictures", True, True): ("old", OTHERS),
     ("another project with these pictures", False, False): ("old", ""), ("another project with these pictures", False, True): ("old", ""),
     ("other pictures", True, False): ("new", MOVED), ("other pictures", True, True): ("new", MOVED),

@@ -150,6 +150,8 @@ MORE = [NO, {"item": 1, "real": True}]
         ({"answers-ab.json": ([NO], None), "answers-ab (1).json": (MORE, None)}, MORE),  # of an earlier version's page: one goes on from the other
         ({"answers-ab.json": ([], None), "answers-ab (1).json": ([YES], 10)}, [YES]),
         ({"answers-ab.json": ([YES], None), "copy.json": ([YES], None)}, [YES]),
+        ({"1.json": ([NO], None), "2.json": ([MORE[1]], None), "3.json": (MORE, None)}, MORE),
+        ({"1.json": ([NO], None), "2.json": (MORE, 10), "3.json": ([NO], 20)}, [NO]),
     ],
 )
 def test_of_several_files_of_a_participant_the_one_saved_last_counts_in_whatever_order(
@@ -177,7 +179,7 @@ def test_files_of_a_participant_that_differ_without_a_time_are_refused(tmp_path:
         answered(tmp_path / f"{number}.json", study, [said], participant="ab", **({} if saved_ms is None else {"saved_ms": saved_ms}))
         for number, (said, saved_ms) in enumerate(zip((YES, NO), times, strict=True))
     ]
-    with pytest.raises(DataError, match=r"0\.json and .*1\.json: other answers of the same participant"):
+    with pytest.raises(DataError, match=r"[01]\.json and .*[01]\.json: other answers of the same participant"):
         score_answers(made.key, files)
 
 

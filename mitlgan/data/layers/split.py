@@ -26,7 +26,7 @@ from mitlgan.runtime.arguments import require_number, require_whole
 from mitlgan.runtime.files import ensure_folder, translate_disk_errors, write_atomically, write_json
 from mitlgan.runtime.progress import ProgressCallback, ignore_progress
 
-VERSION = 8  # raise it when the same pictures and settings make other files
+VERSION = 7  # raise it when the same pictures and settings make other files
 METHODS_WITH_MATTES = ("auto",)  # methods that use mattes next to the pictures
 BACKGROUNDS = ("both", "fill", "patch")
 MIN_SIZE_PX, MAX_SIZE_PX, MAX_BLUR_PX = 16, 1024, 100

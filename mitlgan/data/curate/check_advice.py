@@ -7,6 +7,7 @@ import math
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from mitlgan.data.build.notes import summarize_notes
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.layers.split_output import SplitOutput, find_split_output, is_leak
 from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.sources.leftovers import Leftovers
 from mitlgan.data.sources.split_folders import TRAIN
 from mitlgan.runtime.files import sibling_path
 
@@ -41,8 +43,10 @@ def advise_on_set(report: SetReport) -> Iterator[Sentence]:
         words = f"{bad:,} of {total + bad:,} files are not usable pictures and will be skipped, the first {first!r}: {reason}"
         helps = f"; to pack the others: {_prepare(report)}" if total else ""
         yield f"{name}: {words}{helps}", True
-    for line in report.leftovers.describe(include_counts=False):
+    for line in replace(report.leftovers, remarks=()).describe(include_counts=False):
         yield f"{name}: {line}; the names of all: mitlgan data stats {shlex.quote(report.spec)} --json", True
+    for line in Leftovers(remarks=report.leftovers.remarks).describe():
+        yield f"{name}: {line}", True
     yield from _advise_on_count(report)
     blank = sum(one.hash.is_blank for one in report.pictures)
     if blank:

@@ -168,3 +168,15 @@ def test_advice_on_equal_files_alone_leaves_one(tmp_path: Path, monkeypatch: pyt
     advised = [text for text, _ in check_datasets(["set"]).verdict if "data prepare" in text]
     assert len(advised) == 3
     assert all("--placeholder-copies 0" in text for text in advised)
+
+
+def test_only_files_that_are_left_out_have_their_names_told(tmp_path: Path) -> None:
+    place = images.fill(tmp_path / "in", 4)
+    for file in sorted(place.glob("*.png")):
+        Image.open(file).convert("RGB").save(file.with_suffix(".jpg"))
+    (place / "a.tga").write_bytes(b"x")
+    lines = [text for text, _ in check_datasets([str(place)]).verdict]
+    (left_out,) = [line for line in lines if "a.tga" in line]
+    (twins,) = [line for line in lines if "several pictures in one folder" in line]
+    assert left_out.endswith(f"; the names of all: mitlgan data stats {place} --json")
+    assert twins.endswith("move masks or copies among them to another folder")

@@ -19,7 +19,16 @@ from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.curate.reference_sets import find_held_out_packs
 from mitlgan.data.decode.image_file import UnreadableImageError
 from mitlgan.data.sources.image_source import ImageSource, open_source
-from mitlgan.data.sources.mask_twins import MAX_LOOKED_AT, describe_twins, find_twins, match_twin_masks, twin_stem
+from mitlgan.data.sources.mask_twins import (
+    MAX_JUDGED,
+    MAX_LOOKED_AT,
+    MAX_LOOKED_AT_IN_ALL,
+    MIN_LOOKED_AT,
+    describe_twins,
+    find_twins,
+    match_twin_masks,
+    twin_stem,
+)
 
 SIZE = (96, 64)
 
@@ -64,6 +73,42 @@ def logo(seed: int) -> Image.Image:
     return picture
 
 
+def colors(seed: int, count: int) -> list[tuple[int, ...]]:
+    return [tuple(color) for color in np.random.default_rng(seed + 900).integers(1, 256, (count, 3)).tolist()]
+
+
+def flat_picture(seed: int, ground: tuple[int, ...] | None = None) -> Image.Image:
+    """Three rectangles in colours of its own, as a logo."""
+    picture = Image.new("RGB", SIZE, ground or colors(seed, 4)[3])
+    for number, color in enumerate(colors(seed, 3)):
+        left = (seed * 7 + number * 19) % 50
+        ImageDraw.Draw(picture).rectangle((left, 5 + number * 9, left + 25, 30 + number * 9), fill=color)
+    return picture
+
+
+def pixel_art(seed: int, palette_seed: int) -> Image.Image:
+    """Squares in eight colours."""
+    fields = np.array(colors(palette_seed, 8), np.uint8)[np.random.default_rng(seed).integers(0, 8, (8, 12))]
+    return Image.fromarray(fields).resize(SIZE, Image.Resampling.NEAREST)
+
+
+def see_through_logo(seed: int) -> Image.Image:
+    picture = Image.new("RGBA", SIZE)
+    ImageDraw.Draw(picture).rectangle((10 + seed, 10, 50 + seed, 50), fill=(200, 30, 30, 255))
+    return picture
+
+
+def opaque_logo(seed: int) -> Image.Image:
+    return Image.alpha_composite(Image.new("RGBA", SIZE, "white"), see_through_logo(seed)).convert("RGB")
+
+
+def crack(seed: int) -> Image.Image:
+    """A mask of a tiny object."""
+    picture = Image.new("L", SIZE)
+    picture.paste(255, (seed, 9, seed + 12, 11))
+    return picture
+
+
 MASKS: dict[str, tuple[Callable[[int], Image.Image], str]] = {
     "grey": (matte, ".png"),
     "in three channels": (lambda seed: matte(seed, "RGB"), ".png"),
@@ -73,6 +118,8 @@ MASKS: dict[str, tuple[Callable[[int], Image.Image], str]] = {
     "of 0 and 1": (lambda seed: matte(seed).point(lambda level: level // 128), ".bmp"),
     "as GIF": (matte, ".gif"),
     "as JPEG": (matte, ".jpeg"),
+    "of tiny objects": (crack, ".png"),
+    "black on white": (lambda seed: matte(seed).point(lambda level: 255 - level), ".png"),
 }
 PICTURES: dict[str, tuple[Callable[[int], Image.Image], str]] = {
     "cut-outs": (cut_out, ".png"),
@@ -81,6 +128,12 @@ PICTURES: dict[str, tuple[Callable[[int], Image.Image], str]] = {
     "grey copies": (lambda seed: photo(seed).convert("L"), ".png"),
     "GIF copies": (lambda seed: photo(seed).quantize(64), ".gif"),
     "other photographs": (lambda seed: photo(seed + 500), ".png"),
+    "logos": (flat_picture, ".png"),
+    "logos on white": (lambda seed: flat_picture(seed, (255, 255, 255)), ".png"),
+    "logos on black": (lambda seed: flat_picture(seed, (0, 0, 0)), ".png"),
+    "pixel art": (lambda seed: pixel_art(seed, seed), ".png"),
+    "pixel art of one palette": (lambda seed: pixel_art(seed, 0), ".png"),
+    "blank files": (lambda seed: Image.new("RGB", SIZE, "white"), ".png"),
     "mattes of another size": (lambda seed: matte(seed, size=(48, 32)), ".png"),
 }
 
@@ -137,6 +190,52 @@ def test_a_logo_is_no_mask_of_its_jpeg(tmp_path: Path) -> None:
     assert len(open_source(write(tmp_path / "in", 6, logo, ".png", first=logo)).entries) == 12
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".bmp", ".gif"])
+def test_a_logo_is_no_mask_of_its_see_through_version(tmp_path: Path, suffix: str) -> None:
+    for seed in range(10):
+        see_through_logo(seed).save(tmp_path / f"{seed}.png")
+        opaque_logo(seed).save(tmp_path / f"{seed}{suffix}")
+    assert len(open_source(tmp_path).entries) == 20
+
+
+@pytest.mark.parametrize("form", ["folder", "zip", "tar.gz"])
+@pytest.mark.parametrize(("mask_count", "photo_count"), [(80, 20), (20, 60), (20, 3)])
+def test_each_folder_is_judged_by_itself(tmp_path: Path, mask_count: int, photo_count: int, form: str) -> None:
+    write(tmp_path / "in" / "saliency", mask_count, matte, ".png")
+    write(tmp_path / "in" / "edited", photo_count, lambda seed: photo(seed + 500), ".png")
+    source = open_source(stored(tmp_path / "in", form))
+    assert {left.name for left in source.leftovers.named} == {f"saliency/{number}.png" for number in range(mask_count)}
+    assert len(source.entries) == mask_count + 2 * photo_count
+    assert source.leftovers.remarks[0].startswith(f"{photo_count} names are those of several pictures")
+
+
+@pytest.mark.parametrize("photos", [{3, 8, 13}, {7}, set(range(5, 15))])
+def test_photographs_among_masks_stay(tmp_path: Path, photos: set[int]) -> None:
+    """Number 7 of 15 is looked at, with seven others."""
+    place = write(tmp_path / "in", 15, lambda seed: photo(seed + 300) if seed in photos else matte(seed), ".png")
+    source = open_source(place)
+    assert {left.name for left in source.leftovers.named} == {f"{number}.png" for number in set(range(15)) - photos}
+    assert source.leftovers.remarks[0].startswith("1 name is that" if len(photos) == 1 else f"{len(photos)} names are those")
+
+
+def test_a_mask_of_a_flat_picture_stays_and_leaves_no_doubt_about_the_others(tmp_path: Path) -> None:
+    count = MAX_JUDGED + MAX_LOOKED_AT + 1
+    place = write(tmp_path / "in", count, matte, ".png", first=lambda seed: photo(seed) if seed else Image.new("RGB", SIZE, "white"))
+    source = open_source(place)
+    assert {left.name for left in source.leftovers.named} == {f"{number}.png" for number in range(1, count)}
+    assert source.leftovers.remarks[0].startswith("1 name is that of several pictures")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_or_two_flat_twins_are_pictures(tmp_path: Path, count: int) -> None:
+    place = write(tmp_path / "in", count, matte, ".png")
+    for seed in range(10, 20):
+        photo(seed).save(place / f"{seed}.jpg")
+    source = open_source(place)
+    assert len(source.entries) == 2 * count + 10
+    assert len(source.leftovers.remarks) == 1
+
+
 def test_the_line_is_printed_where_pictures_are_packed(tmp_path: Path) -> None:
     place = write(tmp_path / "in", 3, cut_out, ".png")
     packed = pack_folder(place, tmp_path / "a.npy", size_px=16)
@@ -172,6 +271,29 @@ def test_of_many_twins_few_are_looked_at(tmp_path: Path) -> None:
     assert masks == {f"{number}.png": f"{number}.jpg" for number in range(1000)}
     assert len(reads) == 2 * MAX_LOOKED_AT
     assert reads == sorted(reads, key=names.index)  # forwards, as a compressed archive is read
+
+
+def test_many_folders_and_many_in_doubt_are_not_all_decoded() -> None:
+    contents = {"jpg": images.encoded(photo(1), "JPEG"), "png": images.encoded(matte(1), "PNG")}
+    reads: list[str] = []
+
+    def read(name: str) -> bytes:
+        reads.append(name)
+        return contents["jpg" if name == "0/0.png" else name[-3:]]
+
+    names = [f"{folder}/{number}.{suffix}" for folder in range(50) for suffix in ("jpg", "png") for number in range(9)]
+    masks = match_twin_masks(find_twins(names), names, read)
+    folders = {name.split("/")[0] for name in masks}
+    assert len(folders) == MAX_LOOKED_AT_IN_ALL // MIN_LOOKED_AT  # the pictures of folders not looked at stay
+    assert len(masks) == 9 * len(folders) - 1
+    assert "0/0.png" not in masks
+    assert len(reads) == 2 * (MAX_LOOKED_AT_IN_ALL + 9 - MIN_LOOKED_AT)
+    reads.clear()
+    names = [f"0/{number}.{suffix}" for suffix in ("jpg", "png") for number in range(MAX_JUDGED + MAX_LOOKED_AT + 1)]
+    assert match_twin_masks(find_twins(names), names, read) == {}
+    assert len(reads) == 2 * MAX_LOOKED_AT
+    names = [name for name in names if f"/{MAX_JUDGED + MAX_LOOKED_AT}." not in name]
+    assert len(match_twin_masks(find_twins(names), names, read)) == MAX_JUDGED + MAX_LOOKED_AT - 1
 
 
 def test_what_cannot_be_read_is_no_mask() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mitlgan.data.curate.row_filter import is_absent
 from mitlgan.data.curate.table_rows import has_header, read_rows, require_columns
 from mitlgan.errors import DataError, UsageError, to_one_line
 
@@ -140,9 +141,9 @@ class JoinedRows:
 
 
 def _key(value: Any) -> str:
-    """Return what identifies a picture in both tables, as text; empty for an absent value, as which `nan` counts."""
-    text = "" if value is None else str(value)
-    return "" if text.strip() in ("", "nan", "NaN") else text
+    """Return what identifies a picture in both tables, as text; empty for an absent value and for blanks."""
+    text = "" if is_absent(value) else str(value)
+    return text if text.strip() else ""
 
 
 def _finite_number(cell: Any) -> float | None:

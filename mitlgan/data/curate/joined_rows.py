@@ -124,16 +124,19 @@ class JoinedRows:
             columns: Its columns.
 
         Raises:
-            DataError: None of its rows has a partner, though both tables have rows.
+            DataError: None of its rows has a partner, though both tables have rows, and there are no new columns, which tell what has none.
         """
-        if self._count and self._joined_count and self._lonely == self._count:
+        is_all = bool(self._count and self._joined_count and self._lonely == self._count)
+        if is_all:
             there, here = (f"{key[:40]!r}" if key else "empty" for key in (self._first_key, next(iter(self._stats), "")))
             reason = f"none of the {self._count:,} rows of {metadata} has a partner in it by --on {self._on}"
             advice = f"the first value there is {there}, here {here}; choose a column of the same values, written the same way in both"
-            raise DataError(to_one_line(f"{self._label}: {reason}; {advice}"))
+            if not self._aggregates:
+                raise DataError(to_one_line(f"{self._label}: {reason}; {advice}"))
+            self._say(f"{self._label}: {reason}; {advice}")
         if self._joined_keyless:
             self._say(f"{self._label}: rows with nothing as {self._on}, which belong to no other: {self._joined_keyless:,}")
-        if self._lonely:
+        if self._lonely and not is_all:
             keyless = f", of these with nothing as {self._on}: {self._lonely_keyless:,}" if self._lonely_keyless else ""
             self._say(f"{self._label}: rows of {metadata} that have no partner in it: {self._lonely:,} of {self._count:,}{keyless}")
         for name in (aggregate.name for aggregate in self._aggregates if aggregate.name in columns):

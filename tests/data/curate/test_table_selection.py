@@ -337,7 +337,11 @@ ONE, TWO, OTHER = "http://a/1/img.png", "http://a/2/img.png", "http://a/1/two.pn
         ([(ONE, 9), (TWO, 9), (OTHER, 1)], ["img.png"], 0),
         ([(ONE, 1), ("img.png", 9), (OTHER, 1)], ["img.png"], 0),
         ([(ONE, 9), ("img.png", 9), (TWO, 1)], ["img.png"], 0),
-        ([(ONE, 9), (ONE, 1), (f"{ONE}?w=3", 1), (f"https{ONE[4:]}#x", 1)], ["img.png"], 0),
+        ([(ONE, 9), (ONE, 1), (f"{ONE}?", 1), (f"https{ONE[4:]}#x", 1)], ["img.png"], 0),
+        ([(ONE, 9), ("https://A:443/1/img.png", 1), ("http://me@a:80/1/img.png", 1)], ["img.png"], 0),
+        ([(ONE, 9), ("http://a:8080/1/img.png", 1), (OTHER, 9)], ["two.png"], 1),
+        ([(ONE, 9), ("http://a:x/1/img.png", 1), (OTHER, 9)], ["two.png"], 1),
+        ([(ONE, 9), (f"{ONE}?w=3", 1), (TWO, 1), (OTHER, 9)], ["two.png"], 1),
         ([(ONE, 9), ("1/img.png", 1), ("../img.png", 1)], ["img.png"], 0),
     ],
 )
@@ -354,6 +358,18 @@ def test_a_file_that_several_addresses_mean_is_not_guessed(
     assert [said in remark for remark in source.leftovers.remarks] == [True] * left_out
     everything = select_pictures(Selection(path, where="image != '../img.png'"), tmp_path)
     assert not everything.leftovers.remarks  # where all rows are chosen, the file is
+
+
+def test_addresses_that_differ_after_the_question_mark_are_said(tmp_path: Path) -> None:
+    """They may be sizes of one picture."""
+    path = tmp_path / "a.csv"
+    path.write_text(f"image,r\n{ONE}?id=1,9\n{ONE}?id=2,1\n{OTHER},9\n{OTHER}?w=3,1\n")
+    source = select_pictures(Selection(path, where="r > 5"), tmp_path)
+    assert [entry.name for entry in source.entries] == ["img.png", "two.png"]
+    reason = "pictures that a row that is not chosen means too, by an address that differs only after the question mark"
+    advice = "give a column with the path of each picture's own file"
+    assert source.leftovers.remarks == (f"--image-column image: {reason}: 2, such as 'img.png' by '{ONE}?id=2'; {advice}",)
+    assert not select_pictures(Selection(path, where="r > 0"), tmp_path).leftovers.remarks
 
 
 def test_an_address_without_a_file_name_names_no_picture(tmp_path: Path) -> None:

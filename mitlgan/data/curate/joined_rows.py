@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mitlgan.data.curate.row_filter import is_absent
+from mitlgan.data.curate.row_filter import cell_number, is_absent
 from mitlgan.data.curate.table_rows import has_header, read_rows, require_columns
 from mitlgan.errors import DataError, UsageError, to_one_line
 
@@ -75,7 +75,7 @@ class JoinedRows:
         required = [("--on", self._on), *(("--agg", aggregate.column) for aggregate in self._aggregates if aggregate.column)]
         columns: dict[str, None] = {}  # in the order of their appearance
         unreadable: dict[str, tuple[int, str]] = {}  # number of cells, and the first
-        for number, row in enumerate(read_rows(path, "--join")):
+        for number, row in enumerate(read_rows(path, "--join", {column for _, column in required})):
             columns.update(dict.fromkeys(row))
             if number == 0 and has_header(path):
                 require_columns(columns, required, path)
@@ -150,11 +150,11 @@ def _key(value: Any) -> str:
 
 
 def _finite_number(cell: Any) -> float | None:
+    number = cell_number(cell)
     try:
-        value = float(cell)
-    except (TypeError, ValueError, OverflowError):
+        return None if number is None or not math.isfinite(number) else float(number)
+    except OverflowError:
         return None
-    return value if math.isfinite(value) else None
 
 
 def _result(aggregate: Aggregate, sums: Sequence[float] | None) -> float | None:

@@ -45,7 +45,7 @@ def is_absent(value: Any) -> bool:
     return value is None or (isinstance(value, float) and value != value) or (isinstance(value, str) and value.strip() in _ABSENT_TEXTS)
 
 
-def _number(value: Any) -> float | None:
+def cell_number(value: Any) -> float | None:
     """Return a number, or a cell's text that is one or a truth value; None for anything else, and for `nan`, which stands for an absent value."""
     if isinstance(value, int | float):
         return None if is_absent(value) else value
@@ -61,14 +61,14 @@ def _number(value: Any) -> float | None:
 def _truth(value: Any) -> bool:
     """Whether a value counts as true: text that is a number or `false` as these do, since the cells of a CSV are text; an absent value does not."""
     if isinstance(value, str) and not isinstance(value, _Text):
-        number = _number(value)
+        number = cell_number(value)
         return bool(value) if number is None else bool(number)
     return bool(value)
 
 
 def _is_word(value: Any) -> bool:
     """Whether a value is quoted in the condition and no number: an order by it is one of letters."""
-    return isinstance(value, _Constant) and _number(value) is None
+    return isinstance(value, _Constant) and cell_number(value) is None
 
 
 def _letters(value: Any) -> Any:
@@ -83,7 +83,7 @@ def _like(value: Any, other: Any) -> Any:
         return value if truth is None else truth
     if not isinstance(other, str) or isinstance(value, _Text) == isinstance(other, _Text):
         return value
-    is_like = other.strip().lower() in _TRUTHS or (isinstance(other, _Text) and _number(other) is not None)
+    is_like = other.strip().lower() in _TRUTHS or (isinstance(other, _Text) and cell_number(other) is not None)
     return truth if is_like else value
 
 
@@ -93,8 +93,8 @@ def _are_numbers(left: Any, right: Any, is_order: bool) -> bool:
         return isinstance(left, int | float) != isinstance(right, int | float)
     texts = isinstance(left, _Text) + isinstance(right, _Text)
     if is_order:
-        return texts < 2 and (_number(left) is not None or _number(right) is not None)
-    return not texts and _number(left) is not None and _number(right) is not None
+        return texts < 2 and (cell_number(left) is not None or cell_number(right) is not None)
+    return not texts and cell_number(left) is not None and cell_number(right) is not None
 
 
 def _make_comparison(operation: Comparison, say_text: Callable[[str], None]) -> Comparison:
@@ -107,7 +107,7 @@ def _make_comparison(operation: Comparison, say_text: Callable[[str], None]) -> 
     is_order = operation not in (operator.eq, operator.ne)
 
     def number(value: Any) -> float | None:
-        result = _number(value)
+        result = cell_number(value)
         if result is None and isinstance(value, str) and value.strip() and value.strip().lower() != "nan" and not isinstance(value, _Constant):
             say_text(value)
         return result
@@ -156,9 +156,9 @@ def _make_operation(operation: Callable[..., float]) -> Callable[..., float | No
     """Return an arithmetic operation on numbers, or text that is one; None for anything else, or without a result."""
 
     def compute(*values: Any) -> float | None:
-        numbers = [_number(value) for value in values]
+        numbers = [cell_number(value) for value in values]
         try:
-            return None if None in numbers else _number(operation(*numbers))
+            return None if None in numbers else cell_number(operation(*numbers))
         except (ZeroDivisionError, OverflowError):
             return None
 
@@ -180,7 +180,7 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "lower": lambda value: None if value is None else _Text(str(value).lower()),
     "length": lambda value: None if value is None else len(str(value)),
-    "number": _number,
+    "number": cell_number,
     "text": lambda value: None if value is None else _Text(value),
 }
 _PARTS = (ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Compare, ast.BinOp, ast.Name, ast.Load, ast.Constant, ast.Tuple, ast.List, ast.Call,

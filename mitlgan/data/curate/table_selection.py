@@ -60,14 +60,16 @@ def select_rows(selection: Selection, say: Callable[[str], None] = lambda line: 
     condition = Condition(selection.where) if selection.where else None
     partners = JoinedRows(selection.join, selection.on, aggregates, say) if selection.join else None
     required = [("--image-column", selection.image), *([("--on", selection.on)] if selection.on else [])]
+    new_columns = dict.fromkeys(aggregate.name for aggregate in aggregates)
     columns: dict[str, None] = {}  # in the order of their appearance
 
     def check_columns() -> None:
         require_columns(columns, required, selection.metadata)
         if condition is not None:
-            condition.require_columns([*columns, *(aggregate.name for aggregate in aggregates)])
+            condition.require_columns([*columns, *new_columns])
 
-    for number, row in enumerate(read_rows(selection.metadata, "--metadata")):
+    needed = {column for _, column in required} | (condition.names - new_columns.keys() if condition is not None else set())
+    for number, row in enumerate(read_rows(selection.metadata, "--metadata", needed)):
         columns.update(dict.fromkeys(row))
         if number == 0 and has_header(selection.metadata):
             check_columns()
@@ -134,7 +136,7 @@ def _leave_out_ambiguous(names: dict[str, set[_Place]], selection: Selection) ->
         return []
     left_out: dict[str, str] = {}
     variants: dict[str, str] = {}
-    for row in read_rows(selection.metadata, "--metadata"):
+    for row in read_rows(selection.metadata, "--metadata", [selection.image]):
         value = str(row.get(selection.image) or "").strip()
         name = _local_name(value)
         place = _Place.of(value)

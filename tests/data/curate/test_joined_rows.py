@@ -111,6 +111,16 @@ def test_a_number_beyond_all_floats_is_said(tmp_path: Path) -> None:
     assert "rows with no number as stars: 1, such as '1000" in lines[0]
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_truth_values_are_summed_up_as_numbers(tmp_path: Path, form: str) -> None:
+    metadata = write_table(tmp_path / f"a.{form}", [{"image": "0.png", "k": "A"}])
+    join = write_table(tmp_path / f"b.{form}", [{"k": "A", "sold": sold} for sold in (True, False, float("nan"), True, "false")])
+    lines: list[str] = []
+    rows = list(select_rows(Selection(metadata, join, "k", "n=sum(sold), r=mean(sold), low=min(sold)"), lines.append))
+    assert [(row["n"], row["r"], row["low"]) for row in rows] == [(2, 0.5, 0)]
+    assert not lines
+
+
 def test_two_new_columns_of_one_name_are_refused() -> None:
     with pytest.raises(UsageError, match=r"--agg n=count\(\), n=mean\(x\): n is given twice; give each column a name of its own") as caught:
         parse_aggregates("n=count(), n=mean(x)")

@@ -316,7 +316,23 @@ def test_different_cells_of_one_column_are_refused(tmp_path: Path, text: str, li
     for name, content in (("a.csv", text), ("a.tsv", text.replace(",", "\t"))):
         (tmp_path / name).write_text(content)
         with pytest.raises(DataError, match=f"--metadata {tmp_path / name}: line {line} has {both}; rename one or take it out"):
-            list(select_rows(Selection(tmp_path / name)))
+            list(select_rows(Selection(tmp_path / name, where="r >= 0")))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_two_columns_of_a_name_that_nothing_reads_are_no_fault(tmp_path: Path, name: str) -> None:
+    text = "image,k,note,note,n\na.png,1,x,y,3\nb.png,2,x,,4\n"
+    table = tmp_path / name
+    table.write_text(text if name == "a.csv" else text.replace(",", "\t"))
+    assert [row["image"] for row in select_rows(Selection(table, where="k == 2"))] == ["b.png"]
+    assert [row["m"] for row in select_rows(Selection(table, table, "k", "m=sum(n)"))] == [3, 4]
+    assert len(list(select_rows(Selection(table, table, "k", "note=sum(n)", "note > 3")))) == 1  # the new column is read
+    for selection in (Selection(table, where="note == 'y'"), Selection(table, image="note"), Selection(table, on="note", join=table)):
+        with pytest.raises(DataError, match=r"line 2 has 'x' and 'y' in two columns of the name 'note'; rename one or take it out"):
+            list(select_rows(selection))
+    (tmp_path / "b.jsonl").write_text('{"image": "a.png", "k": 1}')
+    with pytest.raises(DataError, match=r"--join .* line 2 has 'x' and 'y' in two columns of the name 'note'"):
+        list(select_rows(Selection(tmp_path / "b.jsonl", table, "k", "m=sum(note)")))
 
 
 def test_columns_without_names_and_the_same_cells_twice_are_no_fault(tmp_path: Path) -> None:

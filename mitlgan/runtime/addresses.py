@@ -11,3 +11,12 @@ def split_address(text: str) -> SplitResult:
         return urlsplit(text)
     except ValueError:
         return urlsplit("")
+
+
+def host_of(parts: SplitResult) -> str:
+    """Return the host in lower case, with the port if it is neither that of http nor of https; empty if there is none."""
+    try:
+        port = parts.port
+    except ValueError:  # no number, or beyond all ports
+        return parts.netloc.lower()
+    return f"{parts.hostname or ''}{'' if port in (None, 80, 443) else f':{port}'}"

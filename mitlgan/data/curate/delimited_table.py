@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from mitlgan.errors import DataError, to_one_line
@@ -21,22 +21,23 @@ class DelimitedTable:
         lines: Without their ends.
         delimiter: Between the cells; None: of comma, semicolon and tab the one that the header has most of.
         label: The table with its option, which begins an error message.
+        needed: The columns that are read, of which each must be one; None: all.
     """
 
-    def __init__(self, lines: Iterator[str], delimiter: str | None, label: str) -> None:
+    def __init__(self, lines: Iterator[str], delimiter: str | None, label: str, needed: Collection[str] | None = None) -> None:
         header = next(lines, "")
         self._delimiter = delimiter or max(",;\t", key=header.count)
         self._lines, self._waiting = itertools.chain([header], lines), deque[str]()
-        self._number, self._label = 0, label
+        self._number, self._label, self._needed = 0, label, needed
         self._names: list[str] = []
-        self._repeated: dict[str, list[int]] = {}  # the places of each name that the header has more than once
+        self._repeated: dict[str, list[int]] = {}  # the places of each needed name that the header has more than once
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield each row as an object; cells that are missing at its end are absent, as spreadsheets leave them out.
 
         Raises:
-            DataError: A row has more cells than the header, or different cells in two columns of one name, or a quote is not closed; the message
-                names the line.
+            DataError: A row has more cells than the header, or different cells in two columns of one needed name, or a quote is not closed; the
+                message names the line.
         """
         while (line := self._next_line()) is not None:
             number = self._number
@@ -48,7 +49,8 @@ class DelimitedTable:
                 places: dict[str, list[int]] = {}
                 for place, name in enumerate(cells):
                     places.setdefault(name, []).append(place)
-                self._repeated = {name: own for name, own in places.items() if len(own) > 1 and name.strip()}
+                is_needed = str.strip if self._needed is None else self._needed.__contains__
+                self._repeated = {name: own for name, own in places.items() if len(own) > 1 and is_needed(name)}
                 continue
             if any(cell.strip() for cell in cells[len(self._names) :]):
                 sign = "a tab" if self._delimiter == "\t" else f'"{self._delimiter}"'

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 from mitlgan.data.build.journal import open_journal
 from mitlgan.data.build.parallel import in_order
+from mitlgan.data.curate.row_filter import is_absent
 from mitlgan.data.curate.table_rows import read_rows
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, read_file
 from mitlgan.data.sources.formats import HEAD_BYTES, detect_suffix
@@ -101,7 +102,7 @@ def read_keyed_urls(path: Path, column: str = "", key_column: str = "") -> dict[
         raise DataError(f"LIST {path}: has lines of addresses and no keys; give a table and its --url-column, or leave out --key-column")
     keyed: dict[str, list[str]] = {}
     if column:
-        for number, row in enumerate(read_rows(path, "LIST"), start=1):
+        for number, row in enumerate(read_rows(path, "LIST", {column, key_column} - {""}), start=1):
             addresses, key = _texts(row.get(column)), "".join(_texts(row.get(key_column))[:1])
             if key_column and addresses and not key:
                 columns = ", ".join(map(str, list(row)[:12]))
@@ -123,9 +124,9 @@ def read_keyed_urls(path: Path, column: str = "", key_column: str = "") -> dict[
 
 
 def _texts(value: Any) -> list[str]:
-    """Return the texts of a cell, which may be a list; none for an absent value, as which NaN counts."""
+    """Return the texts of a cell, which may be a list; none for an absent value."""
     values = value if isinstance(value, list) else [value]
-    texts = [str(one).strip() for one in values if one is not None and one == one]  # NaN differs from itself
+    texts = [str(one).strip() for one in values if not is_absent(one)]
     return [text for text in texts if text]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mitlgan.data.curate.row_filter import cell_number, is_absent
 from mitlgan.data.curate.table_rows import has_header, read_rows, require_columns
 from mitlgan.errors import DataError, UsageError, to_one_line
 
@@ -74,7 +75,7 @@ class JoinedRows:
         required = [("--on", self._on), *(("--agg", aggregate.column) for aggregate in self._aggregates if aggregate.column)]
         columns: dict[str, None] = {}  # in the order of their appearance
         unreadable: dict[str, tuple[int, str]] = {}  # number of cells, and the first
-        for number, row in enumerate(read_rows(path, "--join")):
+        for number, row in enumerate(read_rows(path, "--join", {column for _, column in required})):
             columns.update(dict.fromkeys(row))
             if number == 0 and has_header(path):
                 require_columns(columns, required, path)
@@ -123,16 +124,19 @@ class JoinedRows:
             columns: Its columns.
 
         Raises:
-            DataError: None of its rows has a partner, though both tables have rows.
+            DataError: None of its rows has a partner, though both tables have rows, and there are no new columns, which tell what has none.
         """
-        if self._count and self._joined_count and self._lonely == self._count:
+        is_all = bool(self._count and self._joined_count and self._lonely == self._count)
+        if is_all:
             there, here = (f"{key[:40]!r}" if key else "empty" for key in (self._first_key, next(iter(self._stats), "")))
             reason = f"none of the {self._count:,} rows of {metadata} has a partner in it by --on {self._on}"
             advice = f"the first value there is {there}, here {here}; choose a column of the same values, written the same way in both"
-            raise DataError(to_one_line(f"{self._label}: {reason}; {advice}"))
+            if not self._aggregates:
+                raise DataError(to_one_line(f"{self._label}: {reason}; {advice}"))
+            self._say(f"{self._label}: {reason}; {advice}")
         if self._joined_keyless:
             self._say(f"{self._label}: rows with nothing as {self._on}, which belong to no other: {self._joined_keyless:,}")
-        if self._lonely:
+        if self._lonely and not is_all:
             keyless = f", of these with nothing as {self._on}: {self._lonely_keyless:,}" if self._lonely_keyless else ""
             self._say(f"{self._label}: rows of {metadata} that have no partner in it: {self._lonely:,} of {self._count:,}{keyless}")
         for name in (aggregate.name for aggregate in self._aggregates if aggregate.name in columns):
@@ -140,17 +144,17 @@ class JoinedRows:
 
 
 def _key(value: Any) -> str:
-    """Return what identifies a picture in both tables, as text; empty for an absent value, as which `nan` counts."""
-    text = "" if value is None else str(value)
-    return "" if text.strip() in ("", "nan", "NaN") else text
+    """Return what identifies a picture in both tables, as text; empty for an absent value and for blanks."""
+    text = "" if is_absent(value) else str(value)
+    return text if text.strip() else ""
 
 
 def _finite_number(cell: Any) -> float | None:
+    number = cell_number(cell)
     try:
-        value = float(cell)
-    except (TypeError, ValueError, OverflowError):
+        return None if number is None or not math.isfinite(number) else float(number)
+    except OverflowError:
         return None
-    return value if math.isfinite(value) else None
 
 
 def _result(aggregate: Aggregate, sums: Sequence[float] | None) -> float | None:

@@ -29,30 +29,62 @@ class _Text(str):
     __slots__ = ()
 
 
+class _Constant(_Text):
+    """Text that is quoted in a condition."""
+
+    __slots__ = ()
+
+
 _TRUTHS = {"true": True, "false": False}
+_ABSENT_TEXTS = ("nan", "NaN")
+"""What a CSV has in place of an absent value, beside an empty cell. `Nan` is a name."""
 
 
-def _is_absent(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and value != value)
+def is_absent(value: Any) -> bool:
+    """Whether a cell has no value: None, the number `nan`, or its text in a CSV. An empty cell is empty text."""
+    return value is None or (isinstance(value, float) and value != value) or (isinstance(value, str) and value.strip() in _ABSENT_TEXTS)
 
 
-def _number(value: Any) -> float | None:
-    """Return a number, or text that is one; None for anything else, and for `nan`, which stands for an absent value."""
+def cell_number(value: Any) -> float | None:
+    """Return a number, or a cell's text that is one or a truth value; None for anything else, and for `nan`, which stands for an absent value."""
     if isinstance(value, int | float):
-        return None if _is_absent(value) else value
+        return None if is_absent(value) else value
     try:
         number = float(value)
-        return None if _is_absent(number) else number if abs(number) < FLOAT_WHOLE_LIMIT or not _WHOLE.fullmatch(value) else int(value)
-    except (TypeError, ValueError):
+        return None if is_absent(number) else number if abs(number) < FLOAT_WHOLE_LIMIT or not _WHOLE.fullmatch(value) else int(value)
+    except ValueError:
+        return None if isinstance(value, _Text) else _TRUTHS.get(value.strip().lower())
+    except TypeError:
         return None
 
 
 def _truth(value: Any) -> bool:
     """Whether a value counts as true: text that is a number or `false` as these do, since the cells of a CSV are text; an absent value does not."""
     if isinstance(value, str) and not isinstance(value, _Text):
-        number = _number(value)
-        return _TRUTHS.get(value.strip().lower(), bool(value)) if number is None else bool(number)
-    return not _is_absent(value) and bool(value)
+        number = cell_number(value)
+        return bool(value) if number is None else bool(number)
+    return bool(value)
+
+
+def _is_word(value: Any) -> bool:
+    """Whether a value is quoted in the condition and no number: an order by it is one of letters."""
+    return isinstance(value, _Constant) and cell_number(value) is None
+
+
+def _letters(value: Any) -> Any:
+    """Return a number as its text, which it is in a CSV."""
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _like(value: Any, other: Any) -> Any:
+    """Return the truth value that a text is the word for, if only one of two values is quoted and the other is a truth value or number as well."""
+    truth = _TRUTHS.get(value.strip().lower()) if isinstance(value, str) else None
+    if truth is None or isinstance(other, bool):
+        return value if truth is None else truth
+    if not isinstance(other, str) or isinstance(value, _Text) == isinstance(other, _Text):
+        return value
+    is_like = other.strip().lower() in _TRUTHS or (isinstance(other, _Text) and cell_number(other) is not None)
+    return truth if is_like else value
 
 
 def _are_numbers(left: Any, right: Any, is_order: bool) -> bool:
@@ -61,8 +93,8 @@ def _are_numbers(left: Any, right: Any, is_order: bool) -> bool:
         return isinstance(left, int | float) != isinstance(right, int | float)
     texts = isinstance(left, _Text) + isinstance(right, _Text)
     if is_order:
-        return texts < 2 and (_number(left) is not None or _number(right) is not None)
-    return not texts and _number(left) is not None and _number(right) is not None
+        return texts < 2 and (cell_number(left) is not None or cell_number(right) is not None)
+    return not texts and cell_number(left) is not None and cell_number(right) is not None
 
 
 def _make_comparison(operation: Comparison, say_text: Callable[[str], None]) -> Comparison:
@@ -70,23 +102,21 @@ def _make_comparison(operation: Comparison, say_text: Callable[[str], None]) -> 
 
     Args:
         operation: Compares two values of one kind.
-        say_text: Receives the text that is compared with a number and is none.
+        say_text: Receives the text of a cell that is compared with a number and is none.
     """
     is_order = operation not in (operator.eq, operator.ne)
 
     def number(value: Any) -> float | None:
-        result = _number(value)
-        if result is None and isinstance(value, str) and value.strip() and value.strip().lower() != "nan":
+        result = cell_number(value)
+        if result is None and isinstance(value, str) and value.strip() and value.strip().lower() != "nan" and not isinstance(value, _Constant):
             say_text(value)
         return result
 
-    def like(value: Any, other: Any) -> Any:
-        """Return the truth value that a text is the word for, if the other side is one."""
-        return _TRUTHS.get(value.strip().lower(), value) if isinstance(other, bool) and isinstance(value, str) else value
-
     def compare(left: Any, right: Any) -> bool:
-        left, right = like(left, right), like(right, left)
-        if _are_numbers(left, right, is_order):
+        left, right = _like(left, right), _like(right, left)
+        if is_order and (_is_word(left) or _is_word(right)):
+            left, right = _letters(left), _letters(right)
+        elif _are_numbers(left, right, is_order):
             left, right = number(left), number(right)
             if left is None or right is None:
                 return operation is operator.ne
@@ -112,7 +142,7 @@ def _make_membership(among: bool) -> Comparison:
         return value in values
 
     def compare(left: Any, right: Any) -> bool:
-        if _is_absent(left) or _is_absent(right):
+        if left is None or right is None:
             return False
         try:
             return among == contains(right, left)
@@ -126,9 +156,9 @@ def _make_operation(operation: Callable[..., float]) -> Callable[..., float | No
     """Return an arithmetic operation on numbers, or text that is one; None for anything else, or without a result."""
 
     def compute(*values: Any) -> float | None:
-        numbers = [_number(value) for value in values]
+        numbers = [cell_number(value) for value in values]
         try:
-            return None if None in numbers else operation(*numbers)
+            return None if None in numbers else cell_number(operation(*numbers))
         except (ZeroDivisionError, OverflowError):
             return None
 
@@ -148,10 +178,10 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     **{kind: _make_operation(operation) for kind, operation in _ARITHMETIC.items()},
 }
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
-    "lower": lambda value: None if _is_absent(value) else _Text(str(value).lower()),
-    "length": lambda value: None if _is_absent(value) else len(str(value)),
-    "number": _number,
-    "text": lambda value: None if _is_absent(value) else _Text(value),
+    "lower": lambda value: None if value is None else _Text(str(value).lower()),
+    "length": lambda value: None if value is None else len(str(value)),
+    "number": cell_number,
+    "text": lambda value: None if value is None else _Text(value),
 }
 _PARTS = (ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Compare, ast.BinOp, ast.Name, ast.Load, ast.Constant, ast.Tuple, ast.List, ast.Call,
           *_OPERATORS, *_COMPARISONS)  # fmt: skip
@@ -165,10 +195,13 @@ class Condition:
 
     A table gives the same rows as CSV, whose cells are all text, and as JSON lines. Two values are compared as numbers if one is a number; by
     `<`, `<=`, `>` and `>=` also if one is text that is a number; by `==`, `!=` and `in` also if both are, and neither is quoted: `asin == '007'`
-    compares text. What `lower` and `text` return counts as quoted, and two such values are compared as text: `text(date) < '2020'`.
+    compares text. An order by quoted text that is no number is one of letters, whatever the cell: `date >= '2020-06-01'`. What `lower` and `text`
+    return counts as quoted, and two such values are compared as text: `text(date) < '2020'`. The cells `true` and `false`, in capitals or not, are
+    truth values, which are the numbers 1 and 0 and equal their words, quoted or not.
 
     A comparison by `<`, `<=`, `>`, `>=`, `in` or `not in` with an absent or incomparable value is false. An absent value equals `None` and other
-    absent ones only. Functions of absent values, and arithmetic with them, are absent. An empty cell of a CSV is empty text.
+    absent ones only; the cells `nan` and `NaN` are such. Functions of absent values, and arithmetic with them, are absent. An empty cell of a CSV is
+    empty text.
 
     Attributes:
         names: The columns that it reads.
@@ -196,7 +229,7 @@ class Condition:
         for part in ast.walk(self._tree):
             self._check(part)
             if isinstance(part, ast.Constant) and isinstance(part.value, str):
-                part.value = _Text(part.value)
+                part.value = _Constant(part.value)
         self.names = {part.id for part in ast.walk(self._tree) if isinstance(part, ast.Name)} - _FUNCTIONS.keys()
         if columns is not None:
             self.require_columns(columns)
@@ -249,7 +282,7 @@ class Condition:
 
     def __call__(self, row: Mapping[str, Any]) -> bool:
         """Whether the condition holds for a row."""
-        self._evaluator.names = lambda node: row.get(node.id)
+        self._evaluator.names = lambda node: None if is_absent(row.get(node.id)) else row[node.id]
         self._row_text = ""
         try:
             holds = _truth(self._evaluator.eval(self._text, previously_parsed=self._tree))

@@ -16,8 +16,13 @@ from mitlgan.runtime.gzip_files import open_unzipped
 from mitlgan.runtime.text_files import TextError, iter_lines
 
 
-def read_rows(path: Path, option: str) -> Iterator[dict[str, Any]]:
+def read_rows(path: Path, option: str, needed: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
     """Yield the rows of a CSV or TSV file with a header, or of objects, one a line, as JSON or Python literals; all may be gzipped.
+
+    Args:
+        path: The file.
+        option: How an error names it.
+        needed: The columns that are read; None: all. Another may stand twice in a header, with different cells.
 
     Raises:
         DataError: The file cannot be read; the message names the line.
@@ -26,7 +31,7 @@ def read_rows(path: Path, option: str) -> Iterator[dict[str, Any]]:
     try:
         with open_unzipped(path) as file:
             if form in (".csv", ".tsv"):
-                yield from DelimitedTable(iter_lines(file), "\t" if form == ".tsv" else None, f"{option} {path}").rows()
+                yield from DelimitedTable(iter_lines(file), "\t" if form == ".tsv" else None, f"{option} {path}", needed).rows()
             elif form in (".jsonl", ".json", ".ndjson"):
                 yield from _json_rows(iter_lines(file), path, option)
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from mitlgan.data.curate.joined_rows import JoinedRows, parse_aggregates
 from mitlgan.data.curate.row_filter import Condition
@@ -13,7 +13,7 @@ from mitlgan.data.curate.table_rows import has_header, read_rows, require_column
 from mitlgan.data.sources.entry import file_entries
 from mitlgan.data.sources.image_source import ImageSource
 from mitlgan.errors import DataError, UsageError, to_one_line
-from mitlgan.runtime.addresses import split_address
+from mitlgan.runtime.addresses import host_of, split_address
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def select_rows(selection: Selection, say: Callable[[str], None] = lambda line: 
             for aggregated columns that hide one of the metadata.
 
     Raises:
-        DataError: A table cannot be read, or no row has a partner in the other table, which has rows.
+        DataError: A table cannot be read, or without aggregates no row has a partner in the other table, which has rows.
         UsageError: A column, function or condition does not exist. Rows without a header, as JSON lines, tell only at the end.
     """
     aggregates = parse_aggregates(selection.aggregates)
@@ -60,14 +60,16 @@ def select_rows(selection: Selection, say: Callable[[str], None] = lambda line: 
     condition = Condition(selection.where) if selection.where else None
     partners = JoinedRows(selection.join, selection.on, aggregates, say) if selection.join else None
     required = [("--image-column", selection.image), *([("--on", selection.on)] if selection.on else [])]
+    new_columns = dict.fromkeys(aggregate.name for aggregate in aggregates)
     columns: dict[str, None] = {}  # in the order of their appearance
 
     def check_columns() -> None:
         require_columns(columns, required, selection.metadata)
         if condition is not None:
-            condition.require_columns([*columns, *(aggregate.name for aggregate in aggregates)])
+            condition.require_columns([*columns, *new_columns])
 
-    for number, row in enumerate(read_rows(selection.metadata, "--metadata")):
+    needed = {column for _, column in required} | (condition.names - new_columns.keys() if condition is not None else set())
+    for number, row in enumerate(read_rows(selection.metadata, "--metadata", needed)):
         columns.update(dict.fromkeys(row))
         if number == 0 and has_header(selection.metadata):
             check_columns()
@@ -86,12 +88,13 @@ def select_rows(selection: Selection, say: Callable[[str], None] = lambda line: 
 def select_pictures(selection: Selection, folder: Path) -> ImageSource:
     """Return the chosen pictures of a folder.
 
-    A name that is the last part of several addresses is left out, and said, if only some of their rows are chosen.
+    A name that is the last part of several addresses is left out, and said, if only some of their rows are chosen. Addresses of one host and path
+    are one, as the sizes of a picture may be; if what follows their `?` differs, that is said.
 
     Raises:
         DataError: No picture is chosen, or a row names a picture outside the folder.
     """
-    names: dict[str, set[str]] = {}  # each with the addresses that mean it
+    names: dict[str, set[_Place]] = {}  # each with the addresses that mean it
     remarks: list[str] = []
     nameless = 0
     for row in select_rows(selection, remarks.append):
@@ -99,7 +102,7 @@ def select_pictures(selection: Selection, folder: Path) -> ImageSource:
         name = _local_name(value)
         if name:
             _refuse_outside(name, value, selection.metadata)
-            names.setdefault(name, set()).add(_place(value))
+            names.setdefault(name, set()).add(_Place.of(value))
         nameless += not name
     if nameless:
         remarks.append(f"--image-column {selection.image}: chosen rows that name no picture: {nameless:,}")
@@ -114,31 +117,45 @@ def select_pictures(selection: Selection, folder: Path) -> ImageSource:
     return source.subset(source.entries, remarks=remarks)
 
 
-def _leave_out_ambiguous(names: dict[str, set[str]], selection: Selection) -> list[str]:
+class _Place(NamedTuple):
+    """What tells the picture of an address from others; both parts are empty for a path."""
+
+    file: str  # host and path
+    query: str
+
+    @classmethod
+    def of(cls, value: str) -> _Place:
+        parts = split_address(value)
+        return cls(f"{host_of(parts)}{parts.path}", parts.query) if "://" in value else cls("", "")
+
+
+def _leave_out_ambiguous(names: dict[str, set[_Place]], selection: Selection) -> list[str]:
     """Remove the names that only addresses mean, and rows with another that are not chosen; return what to say of them."""
-    uncertain = {name: places for name, places in names.items() if "" not in places}  # a path means its file
+    uncertain = {name: places for name, places in names.items() if all(place.file for place in places)}  # a path means its file
     if not uncertain:
         return []
     left_out: dict[str, str] = {}
-    for row in read_rows(selection.metadata, "--metadata"):
+    variants: dict[str, str] = {}
+    for row in read_rows(selection.metadata, "--metadata", [selection.image]):
         value = str(row.get(selection.image) or "").strip()
         name = _local_name(value)
-        if name in uncertain and _place(value) not in uncertain[name]:
-            left_out.setdefault(name, value)
-    if not left_out:
-        return []
+        place = _Place.of(value)
+        if name in uncertain and place not in uncertain[name]:
+            is_same = place.file in {chosen.file for chosen in uncertain[name]}
+            (variants if is_same else left_out).setdefault(name, value)
     for name in left_out:
         del names[name]
-    name, value = next(iter(left_out.items()))
-    reason = "pictures left out because a row that is not chosen means the same file by another address"
-    example = f"{len(left_out):,}, such as {name[:80]!r} by {value[:200]!r}"
-    return [to_one_line(f"--image-column {selection.image}: {reason}: {example}; give a column with the path of each picture's own file")]
-
-
-def _place(value: str) -> str:
-    """Return the host and path of an address, which tell its picture from others; empty for a path."""
-    parts = split_address(value)
-    return f"{parts.netloc}{parts.path}" if "://" in value else ""
+        variants.pop(name, None)
+    advice = "give a column with the path of each picture's own file"
+    remarks = []
+    for reason, examples in (
+        ("pictures left out because a row that is not chosen means the same file by another address", left_out),
+        ("pictures that a row that is not chosen means too, by an address that differs only after the question mark", variants),
+    ):
+        for name, value in list(examples.items())[:1]:
+            example = f"{len(examples):,}, such as {name[:80]!r} by {value[:200]!r}"
+            remarks.append(to_one_line(f"--image-column {selection.image}: {reason}: {example}; {advice}"))
+    return remarks
 
 
 def _local_name(value: str) -> str:

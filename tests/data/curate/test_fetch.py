@@ -279,6 +279,13 @@ def test_cells_without_an_address_and_lists_of_them(tmp_path: Path) -> None:
     ]
     (tmp_path / "a.jsonl").write_text("\n".join(rows))
     assert read_keyed_urls(tmp_path / "a.jsonl", "u", "asin") == {"http://a/1": ["0", "d"], "http://a/2": ["0"]}
+    (tmp_path / "a.csv").write_text("asin,u,note,note\nb,,x,y\nc,nan,,\nd,http://a/1,,\n")  # nothing reads the notes
+    assert read_keyed_urls(tmp_path / "a.csv", "u", "asin") == {"http://a/1": ["d"]}
+    with pytest.raises(DataError, match=r"line 2 has 'x' and 'y' in two columns of the name 'note'"):
+        read_keyed_urls(tmp_path / "a.csv", "u", "note")
+    (tmp_path / "a.csv").write_text("asin,u\nNaN,http://a/1\n")
+    with pytest.raises(DataError, match=r"row 1 has no key in column asin"):
+        read_keyed_urls(tmp_path / "a.csv", "u", "asin")
 
 
 def test_a_list_without_any_web_address_is_refused_at_once(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +62,24 @@ def test_an_absent_key_is_no_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("aggregates", ["", "n=count()"])
-def test_a_table_of_other_keys_is_refused(tmp_path: Path, form: str, aggregates: str) -> None:
+def test_a_table_of_other_keys_is_refused_or_said(tmp_path: Path, form: str, aggregates: str) -> None:
     """As where a column with gaps was written as 1.0."""
     metadata = write_table(tmp_path / f"a.{form}", [{"image": "0.png", "k": 1}, {"image": "1.png", "k": 2}])
     join = write_table(tmp_path / f"b.{form}", [{"k": 1.0}, {"k": 1.0}, {"k": 2.0}])
     selection = Selection(metadata, join, "k", aggregates, "n < 2" if aggregates else "")
-    with pytest.raises(DataError, match=r"--join .*none of the 2 rows of .* by --on k; the first value there is '1', here '1.0'; choose a column"):
-        select_pictures(selection, tmp_path)
+    reason = r"--join .*none of the 2 rows of .* by --on k; the first value there is '1', here '1.0'; choose a column"
+    if aggregates:  # `n == 0` may be the question
+        lines: list[str] = []
+        assert [row["n"] for row in select_rows(selection, lines.append)] == [0, 0]
+        assert len(lines) == 1
+        assert re.match(reason, lines[0])
+        source = select_pictures(selection, tmp_path)
+        assert [entry.name for entry in source.entries] == ["0.png", "1.png"]
+        assert source.leftovers.remarks == tuple(lines)
+    with pytest.raises(DataError, match=reason):
+        select_pictures(replace(selection, where="n > 1") if aggregates else selection, tmp_path)
     (tmp_path / f"b.{form}").write_text("k\n" if form == "csv" else "")
-    lines: list[str] = []
+    lines = []
     rows = list(select_rows(selection, lines.append))
     assert [row["n"] for row in rows] == ([0, 0] if aggregates else [])
     assert lines == [f"--join {join}: rows of {metadata} that have no partner in it: 2 of 2"]
@@ -98,6 +109,16 @@ def test_a_number_beyond_all_floats_is_said(tmp_path: Path) -> None:
     lines: list[str] = []
     assert [row["r"] for row in select_rows(Selection(metadata, join, "k", "r=mean(stars)"), lines.append)] == [2]
     assert "rows with no number as stars: 1, such as '1000" in lines[0]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_truth_values_are_summed_up_as_numbers(tmp_path: Path, form: str) -> None:
+    metadata = write_table(tmp_path / f"a.{form}", [{"image": "0.png", "k": "A"}])
+    join = write_table(tmp_path / f"b.{form}", [{"k": "A", "sold": sold} for sold in (True, False, float("nan"), True, "false")])
+    lines: list[str] = []
+    rows = list(select_rows(Selection(metadata, join, "k", "n=sum(sold), r=mean(sold), low=min(sold)"), lines.append))
+    assert [(row["n"], row["r"], row["low"]) for row in rows] == [(2, 0.5, 0)]
+    assert not lines
 
 
 def test_two_new_columns_of_one_name_are_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import operator
 from pathlib import Path
@@ -49,11 +50,14 @@ CONDITIONS = {
     "code in (7, 70)": [0, 1, 3],
     "code in (width, '7')": [1],
     "code < 70": [0, 1],
-    "code < 'B'": [2],
+    "code < 'B'": [0, 1, 2, 3, 4, 5],
+    "code >= 'A6'": [2],
+    "width >= '1a'": [1, 3, 5],
+    "width > ''": [0, 1, 2, 3, 4, 5],
     "text(code) < 'B'": [0, 1, 2, 3, 4, 5],
     "text(code) < '7'": [0],
     "title == title": [0, 1, 2, 3, 4, 5],
-    "title < height": [],
+    "title < height": [5],
     "title >= height": [1],
     "title > 'N'": [0, 2, 4, 5],
     "length(title) > 3": [0, 2, 4, 5],
@@ -68,23 +72,44 @@ CONDITIONS = {
     "sold == True": [0, 2, 4],
     "sold != True": [1, 3, 5],
     "sold in (False, None)": [1, 3, 5],
+    "sold == 'true'": [0, 2, 4],
+    "sold == 'FALSE'": [1, 3, 5],
+    "'True' != sold": [1, 3, 5],
+    "sold in ('false', 'no')": [1, 3, 5],
+    "sold not in ('false', 'no')": [0, 2, 4],
+    "sold == title": [5],
+    "title == 'False'": [5],
+    "text(title) == 'False'": [],
+    "sold == 1": [0, 2, 4],
+    "sold == '0'": [1, 3, 5],
+    "sold < 1": [1, 3, 5],
+    "sold < 'true'": [1, 3, 5],
+    "sold < 'x'": [0, 1, 2, 3, 4, 5],
+    "sold + 1 == 2": [0, 2, 4],
+    "number(sold)": [0, 2, 4],
+    "sold == 'yes'": [],
+    "sold != 'yes'": [0, 1, 2, 3, 4, 5],
     "rating": [0, 1, 2, 3, 5],
     "not rating": [4],
     "not (rating or sold)": [],
     "(rating or 5) == 5": [4],
     "title": [0, 1, 2, 4],
-    "note": [0, 1, 5],
-    "note == None": [2],
+    "note": [0, 1],
+    "not note": [2, 3, 4, 5],
+    "note == None": [2, 5],
+    "note == 'nan'": [],
+    "note not in ('x', 10)": [3, 4],
+    "note > ''": [0, 1, 4],
     "note != 'x'": [1, 2, 3, 4, 5],
     "note > 5": [1],
     "not note > 5": [0, 2, 3, 4, 5],
     "length(note) < 3": [0, 1, 3, 4],
-    "'x' not in note": [1, 3, 4, 5],
-    "'x' not in lower(note)": [1, 3, 4, 5],
+    "'x' not in note": [1, 3, 4],
+    "'x' not in lower(note)": [1, 3, 4],
     "text(note) == 'None'": [],
     "text(note) in ('None', 'x')": [0],
-    "length(note) == None": [2],
-    "lower(note) == None or number(note) == 10": [1, 2],
+    "length(note) == None": [2, 5],
+    "lower(note) == None or number(note) == 10": [1, 2, 5],
     "number(note) >= 0": [1, 4],
     "note + 1 == 11": [1],
 }
@@ -120,6 +145,8 @@ def test_the_pictures_are_those_of_the_condition(forms: list[Path]) -> None:
         ("code < 70", "rows with text in place of a number: 1, such as 'A7'; it equals none"),
         ("code < rating", "rows with text in place of a number: 1, such as 'A7'; it equals none"),
         ("code < '70'", "rows with text in place of a number: 1, such as 'A7'; it equals none; text(COLUMN) is compared as text"),
+        ("code < 'A8'", ""),
+        ("width == 'A8'", ""),
         ("code == '70'", ""),
         ("code == title", ""),
         ("text(code) < '70'", ""),
@@ -133,7 +160,7 @@ def test_text_among_numbers_is_said_once(forms: list[Path], condition: str, said
         assert lines == ([f"--where {condition!r}: {said}"] if said else []), path.name
 
 
-ABSENT: list[dict[str, Any]] = [{}, {"title": None}, {"title": float("nan")}]
+ABSENT: list[dict[str, Any]] = [{}, {"title": None}, {"title": float("nan")}, {"title": "nan"}, {"title": " NaN"}]
 
 
 @pytest.mark.parametrize("row", ABSENT)
@@ -149,6 +176,20 @@ def test_what_comes_of_an_absent_value_is_absent(row: dict[str, Any], value: str
 
 
 SIGNS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne}
+
+
+CELLS: list[Any] = [True, False, float("nan"), 0, 1, -2.5, 100, "true", "FALSE", "NaN", "Nan", "", "1", "A5", "b"]
+OPERANDS = ["0", "1", "True", "None", "'true'", "'False'", "'B10'", "'2020-06-01'", "'100'", "''", "'nan'", "b", "b + 1", "lower(b)", "text(b)", "-b"]
+
+
+@pytest.mark.parametrize("operand", [*OPERANDS, "number(b)", "length(b)", "(0, 'x')", "('true', 1)"])
+def test_a_cell_means_the_same_as_text_and_as_a_value(operand: str) -> None:
+    """Truth values, numbers, `nan` and text, as JSON gives them and as a CSV does."""
+    signs = ["in", "not in"] if operand[0] == "(" else list(SIGNS)
+    for text in [f"a {sign} {operand}" for sign in signs] + [f"{operand} {sign} a" for sign in signs if operand[0] != "("] + ["a", f"not ({operand})"]:
+        condition = Condition(text)
+        for a, b in itertools.product(CELLS, CELLS):
+            assert condition({"a": a, "b": b}) is condition({"a": str(a), "b": str(b)}), (text, a, b)
 
 
 @given(st.integers() | st.floats(allow_nan=False), st.integers() | st.floats(allow_nan=False), st.sampled_from(list(SIGNS)))

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mitlgan.artifacts.card import Card
 from mitlgan.artifacts.load_save import check_card, record_metrics
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, artifact_path, load_artifact
@@ -18,6 +16,7 @@ from mitlgan.artifacts.project_pictures import with_own_pictures
 from mitlgan.data.pack.image_pack import BACKDROP, ImagePack
 from mitlgan.data.pack.reduced import reduced_pack
 from mitlgan.data.recipe_data import note_demo_data, open_recipe_data
+from mitlgan.data.sources.even_sample import evenly_spaced
 from mitlgan.data.sources.split_folders import TRAIN, correct_split
 from mitlgan.data.splits import choose_evaluation_split, find_splits, held_out_training_warning
 from mitlgan.errors import ArtifactError, UsageError, to_one_line
@@ -180,7 +179,7 @@ def _ground_note(card: Card, pictures: ImagePack, source: str) -> str:
     """Return what is to be said if an artifact's pictures are transparent and the real ones have another ground than that on which they are laid."""
     if card.image_channels != 4 or pictures.fourth_channel == "alpha":
         return ""
-    some = pictures.batch(np.linspace(0, len(pictures) - 1, min(len(pictures), GROUND_PICTURES), dtype=np.int64))
+    some = pictures.batch(evenly_spaced(range(len(pictures)), GROUND_PICTURES))
     color, share = find_backdrop(to_float(some).numpy())
     if color == BACKDROP and share >= MIN_PLAIN_SHARE:
         return ""

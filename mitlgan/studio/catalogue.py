@@ -100,7 +100,10 @@ class Catalogue:
             raise ArtifactError(f"{settings.artifacts[0]}: holds no artifact; give a .safetensors file, a finished run, or a folder that holds some")
 
     def refresh(self) -> list[ArtifactAnswer]:
-        """Look for artifacts again, because runs finish, and return all: compositions first, then those of runs, the newest first."""
+        """Look for artifacts again, because runs finish, and return all: compositions first, then those of runs, the newest first.
+
+        Of the runs' compositions, those whose layers can be moved come first: a comparison also trains others, as baselines.
+        """
         with self._lock:
             entries: dict[str, CatalogueEntry] = {}
             for path in self._files():
@@ -109,8 +112,13 @@ class Catalogue:
                 identified = self._identify(path)
                 if identified is not None:
                     entries.setdefault(*identified)
-            self._entries = dict(sorted(entries.items(), key=lambda item: item[1].card.kind != "composer"))
+            self._entries = dict(sorted(entries.items(), key=lambda item: self._rank(item[1])))
             return [entry.answer for entry in self._entries.values()]
+
+    def _rank(self, entry: CatalogueEntry) -> tuple[bool, ...]:
+        """Return what artifacts are ordered by, before the order in which they are found, which is the user's own where the user names them."""
+        is_generator, is_shipped = entry.card.kind != "composer", not entry.answer.own
+        return (is_generator,) if self._settings.artifacts else (is_generator, is_shipped, not is_shipped and not entry.answer.movable)
 
     def entry(self, artifact_id: str) -> CatalogueEntry:
         """Return the entry of an id.

@@ -109,14 +109,22 @@ def test_very_many_rows_are_thinned_and_the_newest_kept(client: TestClient, run:
     assert set(np.diff(rows)) == {3}
 
 
-def test_the_newest_composition_of_the_runs_comes_first_then_the_shipped(matted: Path, artifacts: dict[str, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("compositions_of_runs", "expected"),
+    [(("scene", "matted"), ["mine-002", "mine-001"]), (("matted", "scene"), ["mine-001", "mine-002"]), (("scene",), ["mine-001"])],
+)
+def test_the_newest_movable_composition_of_the_runs_comes_first_then_the_shipped(
+    compositions_of_runs: tuple[str, ...], expected: list[str], matted: Path, artifacts: dict[str, Path], tmp_path: Path
+) -> None:
     def offered() -> list[tuple[str, str, bool]]:
         with TestClient(create_app(StudioSettings(runs=tmp_path)), base_url="http://127.0.0.1:8765") as client:
             return [(one["name"], one["kind"], one["own"]) for one in client.get("/api/artifacts").json()]
 
     shipped = offered()
     assert shipped[0][1:] == ("composer", False)
-    for number, (path, command) in enumerate(((artifacts["fg"], "pretrain"), (artifacts["scene"], "compose"), (matted, "compose")), start=1):
+    paths = artifacts | {"matted": matted}
+    for number, name in enumerate(("fg", *compositions_of_runs), start=1):
+        path, command = paths[name], "pretrain" if name == "fg" else "compose"
         run = run_directory.create_run(tmp_path, command, "mine")
         run.recipe_file.write_text("")
         run.write_status({"state": "done"})
@@ -124,7 +132,7 @@ def test_the_newest_composition_of_the_runs_comes_first_then_the_shipped(matted:
         shutil.copy(path, run.path / path.name)
     found = offered()
     compositions = [one for one in found if one[1] == "composer"]
-    assert compositions[:2] == [("mine-002", "composer", True), ("mine-001", "composer", True)]
+    assert [one for one in compositions if one[2]] == compositions[: len(expected)] == [(name, "composer", True) for name in expected]
     assert found[: len(compositions)] == compositions
     assert found[len(compositions)] == ("mine-001", "generator", True)
     assert [one for one in found if not one[2]] == shipped

@@ -1,6 +1,8 @@
-"""The gate, .ci/run: its exit status is that of what it ran, whether or not something still runs beside it."""
+"""The gates: the exit status of .ci/run is that of what it ran; .ci/lowest takes every lowest version."""
 
+import runpy
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -33,3 +35,25 @@ def test_status_is_that_of_the_steps(body: str, status: int, tmp_path: Path) -> 
     assert result.returncode == status
     assert result.stderr == ""
     assert not (tmp_path / "scratch").exists()
+
+
+def lowest(project: dict[str, object]) -> list[str]:
+    versions: list[str] = runpy.run_path(str(GATE.with_name("lowest_versions.py")))["lowest_versions"](project)
+    return versions
+
+
+def test_lowest_versions() -> None:
+    project = {
+        "dependencies": ["torch>=2.9", "weights==0.1.0"],
+        "optional-dependencies": {"dev": ["opencv-python-headless>=4.10.0.84,<5"], "psd": ["x"]},
+    }
+    assert lowest(project) == ["torch==2.9", "weights==0.1.0", "opencv-python-headless==4.10.0.84"]
+    with pytest.raises(ValueError, match="no lowest version: rich"):
+        lowest({"dependencies": ["rich"], "optional-dependencies": {"dev": []}})
+
+
+def test_every_requirement_has_a_lowest_version() -> None:
+    project = tomllib.loads((GATE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert len(lowest(project)) == len(project["dependencies"]) + len(project["optional-dependencies"]["dev"])
+    for extra, requirements in project["optional-dependencies"].items():
+        assert extra in ("dev", "notebook", "studio") or set(requirements) <= set(project["optional-dependencies"]["dev"]), extra

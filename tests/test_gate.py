@@ -56,4 +56,4 @@ def test_every_requirement_has_a_lowest_version() -> None:
     project = tomllib.loads((GATE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert len(lowest(project)) == len(project["dependencies"]) + len(project["optional-dependencies"]["dev"])
     for extra, requirements in project["optional-dependencies"].items():
-        assert extra in ("dev", "notebook", "studio") or set(requirements) <= set(project["optional-dependencies"]["dev"]), extra
+        assert extra == "notebook" or set(requirements) <= set(project["optional-dependencies"]["dev"]), extra

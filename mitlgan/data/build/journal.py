@@ -67,7 +67,7 @@ class Journal:
         self.lines: list[dict[str, Any]] = []
         with translate_disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            if earlier is not None and _read_header(path) == _as_read(earlier.header):
+            if earlier is not None and (_read_header(path) or {}).get("version") == earlier.header["version"]:
                 self._read(earlier.header, option)
                 write_atomically(path, b"".join(map(_to_line, [header, *map(earlier.revise, self.lines)])))
                 self.lines = []

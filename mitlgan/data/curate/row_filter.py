@@ -87,8 +87,11 @@ def _is_word(value: Any) -> bool:
 
 
 def _letters(value: Any) -> Any:
-    """Return a number as its text, which it is in a CSV."""
-    return str(value) if isinstance(value, int | float) else value
+    """Return a number as its text, which it is in a CSV, and the word of a truth value in small letters, which a CSV has in any."""
+    if isinstance(value, int | float):
+        value = str(value)
+    is_truth = isinstance(value, str) and not isinstance(value, _Text) and value.strip().lower() in _TRUTHS
+    return value.strip().lower() if is_truth else value
 
 
 def _like(value: Any, other: Any) -> Any:

@@ -55,5 +55,11 @@ def test_work_of_the_version_before_goes_on_with_revised_lines(tmp_path: Path) -
             assert journal.lines == [{"name": "0", "old": False}, {"name": "1", "old": True}]
     with pytest.raises(UsageError, match="holds work of another version of mitlgan"):
         begin(tmp_path)
+    other = {"work": "test", "version": 1, "settings": {"size_px": 8}}
+    with open_journal(tmp_path / "other", other):
+        pass
+    made_otherwise = pytest.raises(UsageError, match=r"was made with other settings \(size_px = 8, now None\)")
+    with made_otherwise, open_journal(tmp_path / "other", {**HEADER, "version": 2}, earlier=earlier):
+        pass
     with pytest.raises(UsageError, match="holds work of another version of mitlgan"), open_journal(tmp_path, {**HEADER, "version": 3}, earlier=earlier):
         pass

@@ -256,6 +256,16 @@ def test_two_identifiers_are_not_equal(p: str, q: str) -> None:
     assert Condition("p > q")({"p": "2020_1", "q": "2020_06"})  # an order of letters
 
 
+@pytest.mark.parametrize("sign", ["<", "<=", ">", ">="])
+@pytest.mark.parametrize("other", ["m", "g", "T", "Zebra", "trud"])
+def test_a_truth_value_is_ordered_by_its_word_however_it_is_written(sign: str, other: str) -> None:
+    for value in (True, False):
+        word = str(value).lower()
+        for cell in (value, word, word.upper(), word.capitalize(), f" {word}"):
+            assert Condition(f"f {sign} '{other}'")({"f": cell}) is SIGNS[sign](word, other)
+            assert Condition(f"'{other}' {sign} f")({"f": cell}) is SIGNS[sign](other, word)
+
+
 FUNCTIONS = ("text", "number", "length", "lower")
 
 

@@ -106,7 +106,7 @@ def compare(
     Baselines get as much time as all stages of the composition. A stopped comparison continues when it is called again.
 
     Args:
-        composed: Run of the composition; None takes the newest below `out`.
+        composed: Run of the composition; None takes the newest below `out` whose layers can be moved, else the newest.
         baselines: At least one of `wgan`, `plain-wgan`, `wgan-finetuned`, `plain`, `paste`, or recipes, artifacts or runs.
         samples: Number of images that are measured, at least 2; None takes the recipe's.
         extractors: See `evaluate`.

@@ -34,17 +34,19 @@ def known_artifacts() -> Iterator[Path]:
 
 
 def composition_of_project(folder: Path) -> Path | None:
-    """Return the newest composition of a project of `mitlgan make`; None if the folder is none.
+    """Return the composition of a project of `mitlgan make` that `choose_composition` chooses; None if the folder is none.
 
     Raises:
         ArtifactError: It has no composition yet.
     """
     if not (folder / PLAN_FILE).is_file():
         return None
-    compositions = sorted(folder.glob(f"{RUNS}/compose/*/composer.safetensors"), key=_modified)
-    if not compositions:
+    from mitlgan.artifacts.composition_choice import choose_composition  # slow to import
+
+    composition = choose_composition(sorted(folder.glob(f"{RUNS}/compose/*/composer.safetensors"), key=_modified, reverse=True))
+    if composition is None:
         raise ArtifactError(f"{folder}: has no composition yet; call the `mitlgan make` that began it again, which goes on")
-    return compositions[-1]
+    return composition
 
 
 def with_shipped(path: Path) -> Path:

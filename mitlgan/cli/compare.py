@@ -87,7 +87,9 @@ Trials = Annotated[
 
 def compare(
     baseline: Baseline = None,
-    composed: Annotated[Path | None, typer.Option("--composed", metavar="RUN", help="The composition's run. Default: the newest.")] = None,
+    composed: Annotated[
+        Path | None, typer.Option("--composed", metavar="RUN", help="The composition's run. Default: the newest whose layers can be moved.")
+    ] = None,
     baseline_run: Annotated[Path | None, typer.Option("--baseline-run", metavar="RUN", help="Use this trained baseline.")] = None,
     equal: EqualOption = None,
     count_pretraining: CountPretraining = None,

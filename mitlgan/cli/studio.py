@@ -16,7 +16,9 @@ def studio(
         list[Path] | None,
         typer.Argument(metavar="[ARTIFACT|RUN|DIR]...", help="Artifacts to offer. Default: the shipped ones and the finished runs."),
     ] = None,
-    runs: Annotated[Path, typer.Option("--runs", "--out", metavar="DIR", help="Folder of runs; its newest composition opens.")] = Path("runs"),
+    runs: Annotated[
+        Path, typer.Option("--runs", "--out", metavar="DIR", help="Folder of runs; its newest composition with movable layers opens.")
+    ] = Path("runs"),
     data: Annotated[
         list[Path] | None, typer.Option("--data", metavar="DIR", help="Pictures, or what `data split` wrote, to train on from the page; repeatable.")
     ] = None,

@@ -11,6 +11,7 @@ import torch
 
 from mitlgan import networks
 from mitlgan.artifacts.card import LAYER_ROLES, Card, GeneratorSpec, read_card
+from mitlgan.artifacts.composition_choice import choose_composition
 from mitlgan.artifacts.load_save import check_layer_card
 from mitlgan.artifacts.loaded_artifact import artifact_path, is_artifact_reference
 from mitlgan.compare.finished_runs import extract_layers, read_finished_card
@@ -25,6 +26,7 @@ from mitlgan.recipe import (
     layer_role,
     load_layer_recipe,
     load_recipe,
+    setting_keys,
     with_overrides,
     with_parent_recipes,
 )
@@ -87,7 +89,7 @@ def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message)
     Args:
         plan: The request.
         root: Where finished runs are looked up.
-        say: Receives that the project of the composition was moved; see `Run.load_recipe`.
+        say: Receives which composition is taken, and that its project was moved; see `Run.load_recipe`.
 
     Raises:
         UsageError: There is nothing to compose, options contradict each other, or a setting has no effect.
@@ -101,6 +103,8 @@ def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message)
             refuse_unused_settings(generator_settings(plan.settings), "every layer of a --domain is an artifact")
         return setups
     run = _composition_run(plan, root)
+    if run is not None:
+        say(f"composition: {run.path}" + ("" if plan.composed else "; another: --composed RUN"))
     if not plan.trains_compositions:
         if run is None:
             raise UsageError(f"--composed: no finished composition under {root}; run `mitlgan compose` first")
@@ -163,14 +167,16 @@ def _composition_run(plan: ComparisonPlan, root: Path) -> Run | None:
         return run
     if plan.recipe is not None or not _lacks_layers(plan.layers):
         return None
-    finished = [run for run in run_directory.list_runs(root, "compose") if run.artifact_file is not None]
-    return finished[-1] if finished else None
+    finished = {run.artifact_file: run for run in reversed(run_directory.list_runs(root, "compose")) if run.artifact_file is not None}
+    chosen = choose_composition(list(finished))
+    return None if chosen is None else finished[chosen]
 
 
 def _recipe_of_run(run: Run, plan: ComparisonPlan, say: Say) -> Recipe:
     """Return a composition's recipe with the plan's settings, and with the pictures of its project as that is now unless the plan names others."""
     recipe = load_recipe(run.recipe_file, plan.settings, root=run.path)
-    if plan.data is not None or recipe.data.source != run.recorded_recipe().data.source:
+    is_named = plan.data is not None or "data.source" in [key for setting in plan.settings for key in setting_keys(setting)]
+    if is_named or recipe.data.source != run.recorded_recipe().data.source:  # these differ where a setting replaces the whole table
         return recipe
     return with_overrides(recipe, data__source=run.load_recipe(say).data.source)
 

@@ -59,7 +59,6 @@ class FinishedComposition:
 def compare_with_finished(plan: ComparisonPlan, setup: DomainSetup, context: RunContext) -> DomainRun:
     """Take a trained composition as it is, and train or take its baselines."""
     composition = open_composition(plan, setup, context)
-    context.reporter.say(f"composition: {composition.run.path}")
     if warning := held_out_training_warning(composition.recipe.data.source, composition.recipe.role, composition.card.data):
         context.reporter.say(warning)
     specs = composition.card.generator_specs()

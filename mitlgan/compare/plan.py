@@ -52,7 +52,7 @@ class ComparisonPlan:
     """What is compared, and how.
 
     Attributes:
-        composed: Run of a composition; None takes the newest.
+        composed: Run of a composition; None takes the newest whose layers can be moved, else the newest.
         baselines: At least one, each one of `BUILT_IN_BASELINES`, a recipe for scenes or a composition, an artifact or a run.
         baseline_run: A trained WGAN; None takes the matching run, or trains one.
         equal: The resource of which every arm gets the same amount, a key of `RESOURCE_UNITS`; empty is time, or kimg with budgets.

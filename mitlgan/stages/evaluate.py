@@ -31,6 +31,8 @@ from mitlgan.stages.resume import warn_if_data_differs
 
 GROUND_PICTURES = 256
 """Pictures, spread over the set, by whose borders their ground is told."""
+MIN_WHITE_SHARE = 0.9
+"""Share of them that stand before white if the set does, as samples that are laid on it."""
 
 
 @dataclass(frozen=True)
@@ -179,11 +181,14 @@ def _ground_note(card: Card, pictures: ImagePack, source: str) -> str:
     """Return what is to be said if an artifact's pictures are transparent and the real ones have another ground than that on which they are laid."""
     if card.image_channels != 4 or pictures.fourth_channel == "alpha":
         return ""
-    some = pictures.batch(evenly_spaced(range(len(pictures)), GROUND_PICTURES))
-    color, share = find_backdrop(to_float(some).numpy())
-    if color == BACKDROP and share >= MIN_PLAIN_SHARE:
+    some = to_float(pictures.batch(evenly_spaced(range(len(pictures)), GROUND_PICTURES))).numpy()
+    grounds = [find_backdrop(some[index : index + 1]) for index in range(len(some))]
+    white_share = sum(color == BACKDROP and share >= MIN_PLAIN_SHARE for color, share in grounds) / len(grounds)
+    if white_share >= MIN_WHITE_SHARE:
         return ""
+    color, share = find_backdrop(some)
     ground = f"most of them stand before {color}" if share >= MIN_PLAIN_SHARE else "they do not stand before one colour"
+    ground = f"only {white_share:.0%} of them stand before it" if white_share >= MIN_PLAIN_SHARE or (color == BACKDROP and white_share) else ground
     return (
         f"note: the artifact's pictures are transparent and are laid on white; those of {source} have no transparency, and {ground}: "
         "the figures compare the grounds as well as the objects"

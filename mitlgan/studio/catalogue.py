@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from mitlgan.artifacts.card import Card, build_network, read_card, read_weights_hash
+from mitlgan.artifacts.composition_choice import composition_rank
 from mitlgan.artifacts.known_artifacts import with_shipped
 from mitlgan.artifacts.load_save import check_generators_found, is_checkpoint
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, artifact_path, is_artifact_reference, load_artifact
@@ -102,7 +103,7 @@ class Catalogue:
     def refresh(self) -> list[ArtifactAnswer]:
         """Look for artifacts again, because runs finish, and return all: compositions first, then those of runs, the newest first.
 
-        Of the runs' compositions, those whose layers can be moved come first: a comparison also trains others, as baselines.
+        Of the runs' compositions, those whose layers can be moved come first; see `composition_rank`.
         """
         with self._lock:
             entries: dict[str, CatalogueEntry] = {}
@@ -118,7 +119,7 @@ class Catalogue:
     def _rank(self, entry: CatalogueEntry) -> tuple[bool, ...]:
         """Return what artifacts are ordered by, before the order in which they are found, which is the user's own where the user names them."""
         is_generator, is_shipped = entry.card.kind != "composer", not entry.answer.own
-        return (is_generator,) if self._settings.artifacts else (is_generator, is_shipped, not is_shipped and not entry.answer.movable)
+        return (is_generator,) if self._settings.artifacts else (is_generator, is_shipped, not is_shipped and composition_rank(entry.answer.movable))
 
     def entry(self, artifact_id: str) -> CatalogueEntry:
         """Return the entry of an id.

@@ -131,10 +131,14 @@ def test_a_composition_of_a_moved_project_has_the_pictures_of_its_project_in_a_c
         (ComparisonPlan(composed=run.path), now),
         (ComparisonPlan(composed=run.path, budgets=(1.0,)), now),
         (ComparisonPlan(composed=run.path, budgets=(1.0,), settings=(named,)), tmp_path / "mine"),
+        (ComparisonPlan(composed=run.path, budgets=(1.0,), settings=(f"data.source={before}",)), before),  # the place that the run names, too
+        (ComparisonPlan(composed=run.path, budgets=(1.0,), settings=(f"data={{source='{before}'}}",)), before),
+        (ComparisonPlan(composed=run.path, budgets=(1.0,), settings=("seed=9",)), now),
+        (ComparisonPlan(composed=run.path, budgets=(1.0,), data=str(before)), before),
         (ComparisonPlan(composed=run.path, budgets=(1.0,), data=str(elsewhere)), elsewhere),
     ):
         said: list[str] = []
         (setup,) = resolve_domains(options, tmp_path, said.append)
         assert setup.recipe.data.source == str(source)
         expected = [f"{project}: was moved or copied: its pictures are those of {now}, no longer {before}"]
-        assert said == (expected if source == now else [])
+        assert said == [f"composition: {run.path}", *(expected if source == now else [])]

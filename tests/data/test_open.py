@@ -188,6 +188,7 @@ def test_a_hostile_name_in_an_error_is_one_line(tmp_path: Path, monkeypatch: pyt
 def test_hidden_files_are_left_alone(tmp_path: Path) -> None:
     place = images.fill(tmp_path / "in", 2)
     inside = ("@eaDir/0000.png/SYNOPHOTO_THUMB_XL.jpg", "#recycle/c.png", "@Recycle/d.png", "$RECYCLE.BIN/e.png", "lost+found/f.png")
+    inside += ("$Recycle.Bin/g.png", "RECYCLER/h.png", "a/@eadir/i.png", "#Recycle/j.png", "__macosx/k.png", "SYSTEM VOLUME INFORMATION/l.png")
     for hidden in ("._0000.png", ".thumbnails/a.png", "__MACOSX/b.png", *inside):
         (place / hidden).parent.mkdir(exist_ok=True, parents=True)
         (place / hidden).write_bytes(b"junk")

@@ -16,6 +16,8 @@ from mitlgan.runtime.output_folders import find_visible_file, require_empty_fold
     [
         ([], None),
         ([".lock", ".DS_Store", "Thumbs.db", "desktop.ini", "fg/.gitkeep", "fg/@eaDir/a.png/b.jpg", ".git/config", "a/b/c/"], None),
+        (["$Recycle.Bin/a.png", "RECYCLER/b.png", "@eadir/c.png", "#Recycle/d.png", "lost+found/e.png", "thumbs.db", "Desktop.ini"], None),
+        (["recycler/b.png"], "recycler/b.png"),
         (["b.png", "a/z.png"], "b.png"),
         (["a/", "b.png"], "b.png"),
         (["a/.hidden", "a/b/deep.txt"], "a/b/deep.txt"),

@@ -12,10 +12,11 @@ from PIL import Image
 
 from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.load_save import load_network, save_network
+from mitlgan.data.open import open_data
 from mitlgan.errors import UsageError
 from mitlgan.networks.feature_networks import mobilenet_v2
 from mitlgan.recipe import as_dict, parse_recipe, shipped_folder, with_overrides
-from mitlgan.stages.evaluate import evaluate_artifact
+from mitlgan.stages.evaluate import _ground_note, evaluate_artifact
 
 FIRST, SECOND = "efficientnet-lite0@32", "mobilenet-v2@32"
 
@@ -94,6 +95,23 @@ def test_the_ground_of_opaque_pictures_is_told_if_samples_are_laid_on_another(
     notes = [line for line in lines if "the artifact's pictures are transparent" in line]
     assert len(notes) == bool(expected), "of the foregrounds alone"
     assert all(expected in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("white", "black", "expected"),
+    [(10, 0, ""), (19, 1, ""), (4, 4, "only 50% of them stand before it"), (6, 2, "only 75% of"), (2, 6, "most of them stand before (0, 0, 0)")],
+)
+def test_a_set_of_several_grounds_is_told(tmp_path: Path, white: int, black: int, expected: str) -> None:
+    """Of each picture its own ground counts; an object may reach a border of it."""
+    levels = np.array([255] * white + [0] * black, np.uint8)
+    pixels = np.broadcast_to(levels[:, None, None, None], (len(levels), 16, 16, 3)).copy()
+    pixels[:, 4:12, 4:] = 120
+    for index, picture in enumerate(pixels):
+        Image.fromarray(picture).save(tmp_path / f"{index:02d}.png")
+    pack = open_data(str(tmp_path), "fg", 16)
+    note = _ground_note(read_card(shipped_folder("pretrained") / "modern-fg-32" / "generator.safetensors"), pack, "SET")
+    assert bool(note) == bool(expected)
+    assert expected in note
 
 
 def test_the_first_extractor_is_never_left_out(artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,13 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 from mitlgan.errors import UsageError
-from mitlgan.runtime.files import ensure_folder, lock_folder, translate_disk_errors
+from mitlgan.runtime.files import ensure_folder, lock_folder, translate_disk_errors, write_atomically
 from mitlgan.runtime.output_folders import require_empty_folder
 
 JOURNAL_FILE = ".journal.jsonl"
@@ -34,6 +35,19 @@ def _describe_other_work(before: Mapping[str, Any], now: Mapping[str, Any]) -> s
     return f"was made from other input ({changed})"
 
 
+@dataclass(frozen=True)
+class EarlierWork:
+    """Work of an earlier version that goes on.
+
+    Attributes:
+        header: Its header.
+        revise: Returns what a line of it is now.
+    """
+
+    header: Mapping[str, Any]
+    revise: Callable[[dict[str, Any]], dict[str, Any]]
+
+
 class Journal:
     """JSON lines under a header that describes the work; an incomplete last line is removed.
 
@@ -41,18 +55,23 @@ class Journal:
         path: The file; created with `header` if absent.
         header: Describes the work; a different one in the file means other work.
         option: How an error names the folder.
+        earlier: Work that goes on as this: the file is written again, with revised lines.
 
     Raises:
         UsageError: The file belongs to other work.
         ResourceError: The file cannot be written.
     """
 
-    def __init__(self, path: Path, header: Mapping[str, Any], option: str = "--out") -> None:
+    def __init__(self, path: Path, header: Mapping[str, Any], option: str = "--out", earlier: EarlierWork | None = None) -> None:
         self.path = path
         self.lines: list[dict[str, Any]] = []
         with translate_disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            end = self._read(dict(header), option)
+            if earlier is not None and (_read_header(path) or {}).get("version") == earlier.header["version"]:
+                self._read(earlier.header, option)
+                write_atomically(path, b"".join(map(_to_line, [header, *map(earlier.revise, self.lines)])))
+                self.lines = []
+            end = self._read(header, option)
             self._file: IO[bytes] = path.open("r+b" if end else "w+b")
             self._file.truncate(end)
             self._file.seek(end)
@@ -60,7 +79,7 @@ class Journal:
             self.append(header)
             self.lines = []
 
-    def _read(self, header: dict[str, Any], option: str) -> int:
+    def _read(self, header: Mapping[str, Any], option: str) -> int:
         """Read the existing lines; return the position after the last complete one."""
         if not self.path.exists():
             return 0
@@ -73,7 +92,7 @@ class Journal:
                     value = None
                 if not isinstance(value, dict):
                     break
-                if first and value != json.loads(json.dumps(header)):
+                if first and value != _as_read(header):
                     raise UsageError(
                         f"{option} {self.path.parent}: {_describe_other_work(value, header)}; give another folder, or remove this one first"
                     )
@@ -85,7 +104,7 @@ class Journal:
     def append(self, value: Mapping[str, Any], *, flush: bool = True) -> None:
         """Add one line; with `flush` it is passed to the operating system before this returns."""
         with translate_disk_errors(self.path):
-            self._file.write(json.dumps(dict(value), ensure_ascii=True).encode() + b"\n")
+            self._file.write(_to_line(value))
             if flush:
                 self._file.flush()
         self.lines.append(dict(value))
@@ -119,7 +138,11 @@ class Journal:
 
 @contextmanager
 def open_journal(
-    out: Path, header: Mapping[str, Any], option: str = "--out", check_new: Callable[[Path, str], None] = require_empty_folder
+    out: Path,
+    header: Mapping[str, Any],
+    option: str = "--out",
+    check_new: Callable[[Path, str], None] = require_empty_folder,
+    earlier: EarlierWork | None = None,
 ) -> Iterator[Journal]:
     """Lock a folder, and open its journal; work begins in a new or empty folder only.
 
@@ -128,24 +151,36 @@ def open_journal(
         header: See `Journal`.
         option: How an error names the folder.
         check_new: Refuses a folder without a journal, with `option`, if what it holds would be in the way.
+        earlier: See `Journal`.
 
     Raises:
         UsageError: The folder belongs to other work, or holds other files.
         ResourceError: It cannot be written, or another process works on it.
     """
     path = out / JOURNAL_FILE
-    if not _has_header(path):
+    if _read_header(path) is None:
         check_new(out, option)
     ensure_folder(out)
-    with lock_folder(out), Journal(path, header, option) as journal:
+    with lock_folder(out), Journal(path, header, option, earlier) as journal:
         yield journal
 
 
-def _has_header(path: Path) -> bool:
-    """Whether a journal was begun."""
+def _read_header(path: Path) -> dict[str, Any] | None:
+    """Return the header of a journal; None if none was begun."""
     try:
         with path.open("rb") as file:
             line = file.readline()
-        return line.endswith(b"\n") and isinstance(json.loads(line), dict)
+        value = json.loads(line) if line.endswith(b"\n") else None
+        return value if isinstance(value, dict) else None
     except (OSError, ValueError):
-        return False
+        return None
+
+
+def _to_line(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(dict(value), ensure_ascii=True).encode() + b"\n"
+
+
+def _as_read(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a line as it is when it is read back, such as with lists in place of tuples."""
+    read: dict[str, Any] = json.loads(_to_line(value))
+    return read

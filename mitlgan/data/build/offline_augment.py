@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mitlgan.data.build.journal import open_journal
+from mitlgan.data.build.journal import EarlierWork, open_journal
 from mitlgan.data.build.mattes import decode_matte
 from mitlgan.data.build.notes import summarize_notes
 from mitlgan.data.build.parallel import in_order
@@ -31,7 +31,9 @@ from mitlgan.runtime.files import translate_disk_errors, write_atomically
 from mitlgan.runtime.output_folders import write_unless_other
 from mitlgan.runtime.progress import ProgressCallback, Say, ignore_message, ignore_progress
 
-VERSION = 4  # raise it when the same pictures and settings make other files
+VERSION = 5  # raise it when the same pictures and settings make other files
+EARLIER_VERSION = 4
+"""Its work goes on where copies are not only mirrored and flipped: since then these do not repeat."""
 STREAM_ID = 0xA06  # separates this stream of random numbers from others of the same seed
 
 
@@ -57,9 +59,25 @@ class AugmentSettings:
     shear_degrees: float = 6.0
     distortion: float = 0.03
 
-    def changes(self) -> bool:
-        """Whether any copy can differ from its original."""
-        return self.mirror or self.flip or any((self.degrees, self.shear_degrees, self.distortion))
+    @property
+    def is_by_degrees(self) -> bool:
+        """Whether changes are drawn from a range, so that no two are the same."""
+        return any((self.degrees, self.shear_degrees, self.distortion))
+
+    def require_differing_copies(self) -> None:
+        """Check that a picture and its copies can all differ.
+
+        Raises:
+            UsageError: Too few changes are allowed for the factor; names the way out.
+        """
+        count = 2 ** (self.mirror + self.flip)
+        if self.factor <= count or self.is_by_degrees:
+            return
+        reason, advice = "all copies would be the same as their original", "allow --mirror or --flip, or raise"
+        if count > 1:
+            allowed = " and ".join(option for option, is_allowed in (("--mirror", self.mirror), ("--flip", self.flip)) if is_allowed)
+            reason, advice = f"with {allowed} alone, at most {count} pictures made of one differ", "raise"
+        raise UsageError(f"--factor {self.factor}: {reason}; {advice} --degrees, --shear or --distortion, or give --factor {count}")
 
 
 @dataclass(frozen=True)
@@ -90,20 +108,18 @@ def augment_pictures(
 
     Raises:
         DataError: There is no readable picture.
-        UsageError: No copy would differ from its original, or the folder holds other work or other files.
+        UsageError: Copies would be the same as their original or as others, or the folder holds other work or other files.
         ResourceError: The folder cannot be written.
     """
-    if settings.factor > 1 and not settings.changes():
-        raise UsageError(
-            f"--factor {settings.factor}: all copies would be the same as their original; "
-            "allow --mirror or --flip, or raise --degrees, --shear or --distortion, or give --factor 1"
-        )
+    settings.require_differing_copies()
     source, part = training_source(open_source(spec))
     refuse_output_inside(source, out)
     if part:
         say(part)
     header = {"work": "augment", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": asdict(settings)}
-    with open_journal(out, header) as journal:
+    is_as_before = settings.is_by_degrees or settings.factor == 1
+    earlier = EarlierWork({**header, "version": EARLIER_VERSION}, lambda line: line) if is_as_before else None
+    with open_journal(out, header, earlier=earlier) as journal:
         done = len(journal.lines)
         _restore_missing(source, out, settings, journal.lines, say)
         results = in_order(source.iterate(source.entries[done:]), partial(_augment, settings))
@@ -163,6 +179,9 @@ def draw_warp(settings: AugmentSettings, name: str, copy: int) -> Warp:
     """Return the change of copy 1, 2, ... of a picture, which depends on seed, name and copy alone."""
     digest = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
     rng = np.random.default_rng([settings.seed, STREAM_ID, digest, copy])
+    if not settings.is_by_degrees:
+        mirror, flip = _draw_turn(settings, digest, copy)
+        return Warp(mirror, flip, 0.0, (0.0, 0.0), torch.zeros(1, 2, 4, 4))
     shifts = torch.from_numpy(rng.uniform(-1, 1, (1, 2, 4, 4)).astype(np.float32)) * settings.distortion
     return Warp(
         mirror=settings.mirror and bool(rng.random() < 0.5),
@@ -171,6 +190,13 @@ def draw_warp(settings: AugmentSettings, name: str, copy: int) -> Warp:
         shear=(float(rng.uniform(-1, 1) * settings.shear_degrees), float(rng.uniform(-1, 1) * settings.shear_degrees)),
         shifts=shifts,
     )
+
+
+def _draw_turn(settings: AugmentSettings, digest: int, copy: int) -> tuple[bool, bool]:
+    """Return whether a copy is mirrored and flipped: each copy of a picture otherwise, and none not at all."""
+    turns = [(mirror, flip) for mirror in (False, True)[: 1 + settings.mirror] for flip in (False, True)[: 1 + settings.flip]][1:] or [(False, False)]
+    order = np.random.default_rng([settings.seed, STREAM_ID, digest]).permutation(len(turns))
+    return turns[int(order[(copy - 1) % len(turns)])]
 
 
 def warp(planes: Tensor, change: Warp, *, edge: str) -> Tensor:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mitlgan.data.curate.row_filter import cell_number, is_absent
+from mitlgan.data.curate.row_filter import finite_number, is_absent
 from mitlgan.data.curate.table_rows import has_header, read_rows, require_columns
 from mitlgan.errors import DataError, UsageError, to_one_line
 
@@ -95,7 +94,7 @@ class JoinedRows:
             self._stats[key] = [[0.0, 0.0, float("inf"), float("-inf")] for _ in self._aggregates]
         for sums, aggregate in zip(self._stats[key], self._aggregates, strict=True):
             cell = row.get(aggregate.column) if aggregate.column else 0.0
-            value = _finite_number(cell)
+            value = finite_number(cell)
             if value is None:
                 if str(cell).strip().lower() not in ("", "none", "nan"):
                     count, first = unreadable.get(aggregate.column, (0, str(cell)))
@@ -147,14 +146,6 @@ def _key(value: Any) -> str:
     """Return what identifies a picture in both tables, as text; empty for an absent value and for blanks."""
     text = "" if is_absent(value) else str(value)
     return text if text.strip() else ""
-
-
-def _finite_number(cell: Any) -> float | None:
-    number = cell_number(cell)
-    try:
-        return None if number is None or not math.isfinite(number) else float(number)
-    except OverflowError:
-        return None
 
 
 def _result(aggregate: Aggregate, sums: Sequence[float] | None) -> float | None:

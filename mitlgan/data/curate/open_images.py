@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mitlgan.data.curate.row_filter import finite_number
 from mitlgan.data.curate.table_rows import read_rows
 from mitlgan.errors import DataError, UsageError
 from mitlgan.runtime.files import write_atomically
@@ -132,14 +133,28 @@ def _shares(names: set[str], labels: Path, min_share: float) -> dict[str, float]
         if row.get("LabelName") not in names:
             continue
         try:
-            confidence = float(row.get("Confidence", 1))
-            share = _box_share(*(float(row[side]) for side in BOX)) if has_boxes else 1.0
+            confidence = _number(row.get("Confidence", 1))
+            share = _box_share(*(_number(row[side]) for side in BOX)) if has_boxes else 1.0
             image = row["ImageID"]
         except (KeyError, ValueError):
-            raise DataError(f"--labels {labels}:{number}: needs an ImageID and, of a box, four shares of its picture from 0 to 1") from None
+            raise DataError(
+                f"--labels {labels}:{number}: needs an ImageID and, of a box, four shares of its picture from 0 to 1; a Confidence is a number"
+            ) from None
         if confidence > 0:  # 0: people said that the picture does not have it
             shares[image] = max(share, shares.get(image, 0.0))
     return shares
+
+
+def _number(cell: Any) -> float:
+    """Return a cell's number.
+
+    Raises:
+        ValueError: It has none.
+    """
+    number = finite_number(cell)
+    if number is None:
+        raise ValueError
+    return number
 
 
 def _box_share(left: float, right: float, top: float, bottom: float) -> float:

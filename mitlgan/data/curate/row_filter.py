@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import math
 import operator
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -16,7 +17,9 @@ from mitlgan.errors import UsageError, to_one_line
 MAX_LENGTH = 2000
 FLOAT_WHOLE_LIMIT = 2.0**53
 """From here on a float leaves out digits of whole numbers, which JSON gives with all of them."""
-_WHOLE = re.compile(r"\s*[-+]?\d{1,4000}\s*")  # more digits are beyond what int() takes
+_NUMBER = re.compile(r"[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|inf|Inf|Infinity)")
+"""A number as programs write it; `float` also takes `2020_06`, `INFINITY` and the digits of all scripts, which a table has as text."""
+_WHOLE = re.compile(r"[-+]?[0-9]{1,4000}")  # more digits are beyond what int() takes
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+\s*")
 
 
@@ -46,15 +49,27 @@ def is_absent(value: Any) -> bool:
 
 
 def cell_number(value: Any) -> float | None:
-    """Return a number, or a cell's text that is one or a truth value; None for anything else, and for `nan`, which stands for an absent value."""
+    """Return a number, or a cell's text that is one or a truth value; None for anything else, and for `nan`, which stands for an absent value.
+
+    Blanks around a number do not matter. A number has the digits 0 to 9, a point and an exponent; `2020_06`, which Python takes for one, is text.
+    """
     if isinstance(value, int | float):
         return None if is_absent(value) else value
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    if not _NUMBER.fullmatch(text):
+        return None if isinstance(value, _Text) else _TRUTHS.get(text.lower())
+    number = float(text)
+    return number if abs(number) < FLOAT_WHOLE_LIMIT or not _WHOLE.fullmatch(text) else int(text)
+
+
+def finite_number(value: Any) -> float | None:
+    """Return a cell's number as a float; None without one, and for a number beyond all floats."""
+    number = cell_number(value)
     try:
-        number = float(value)
-        return None if is_absent(number) else number if abs(number) < FLOAT_WHOLE_LIMIT or not _WHOLE.fullmatch(value) else int(value)
-    except ValueError:
-        return None if isinstance(value, _Text) else _TRUTHS.get(value.strip().lower())
-    except TypeError:
+        return None if number is None or not math.isfinite(number) else float(number)
+    except OverflowError:
         return None
 
 
@@ -72,8 +87,11 @@ def _is_word(value: Any) -> bool:
 
 
 def _letters(value: Any) -> Any:
-    """Return a number as its text, which it is in a CSV."""
-    return str(value) if isinstance(value, int | float) else value
+    """Return a number as its text, which it is in a CSV, and the word of a truth value in small letters, which a CSV has in any."""
+    if isinstance(value, int | float):
+        value = str(value)
+    is_truth = isinstance(value, str) and not isinstance(value, _Text) and value.strip().lower() in _TRUTHS
+    return value.strip().lower() if is_truth else value
 
 
 def _like(value: Any, other: Any) -> Any:
@@ -230,7 +248,8 @@ class Condition:
             self._check(part)
             if isinstance(part, ast.Constant) and isinstance(part.value, str):
                 part.value = _Constant(part.value)
-        self.names = {part.id for part in ast.walk(self._tree) if isinstance(part, ast.Name)} - _FUNCTIONS.keys()
+        called = {id(part.func) for part in ast.walk(self._tree) if isinstance(part, ast.Call)}  # `text(text)`: a function, and a column of its name
+        self.names = {part.id for part in ast.walk(self._tree) if isinstance(part, ast.Name) and id(part) not in called}
         if columns is not None:
             self.require_columns(columns)
         self.text_rows, self.text_example, self._row_text = 0, "", ""

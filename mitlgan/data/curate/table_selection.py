@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from mitlgan.data.curate.joined_rows import JoinedRows, parse_aggregates
-from mitlgan.data.curate.row_filter import Condition
+from mitlgan.data.curate.row_filter import Condition, is_absent
 from mitlgan.data.curate.table_rows import has_header, read_rows, require_columns
 from mitlgan.data.sources.entry import file_entries
 from mitlgan.data.sources.image_source import ImageSource
@@ -98,7 +98,7 @@ def select_pictures(selection: Selection, folder: Path) -> ImageSource:
     remarks: list[str] = []
     nameless = 0
     for row in select_rows(selection, remarks.append):
-        value = str(row.get(selection.image) or "").strip()
+        value = _picture_text(row.get(selection.image), folder)
         name = _local_name(value)
         if name:
             _refuse_outside(name, value, selection.metadata)
@@ -107,7 +107,7 @@ def select_pictures(selection: Selection, folder: Path) -> ImageSource:
     if nameless:
         remarks.append(f"--image-column {selection.image}: chosen rows that name no picture: {nameless:,}")
     if selection.where or selection.join:
-        remarks += _leave_out_ambiguous(names, selection)
+        remarks += _leave_out_ambiguous(names, selection, folder)
     if not names:
         reasons = f" ({'; '.join(remarks)})" if remarks else ""
         if not selection.where:
@@ -129,7 +129,7 @@ class _Place(NamedTuple):
         return cls(f"{host_of(parts)}{parts.path}", parts.query) if "://" in value else cls("", "")
 
 
-def _leave_out_ambiguous(names: dict[str, set[_Place]], selection: Selection) -> list[str]:
+def _leave_out_ambiguous(names: dict[str, set[_Place]], selection: Selection, folder: Path) -> list[str]:
     """Remove the names that only addresses mean, and rows with another that are not chosen; return what to say of them."""
     uncertain = {name: places for name, places in names.items() if all(place.file for place in places)}  # a path means its file
     if not uncertain:
@@ -137,7 +137,7 @@ def _leave_out_ambiguous(names: dict[str, set[_Place]], selection: Selection) ->
     left_out: dict[str, str] = {}
     variants: dict[str, str] = {}
     for row in read_rows(selection.metadata, "--metadata", [selection.image]):
-        value = str(row.get(selection.image) or "").strip()
+        value = _picture_text(row.get(selection.image), folder)
         name = _local_name(value)
         place = _Place.of(value)
         if name in uncertain and place not in uncertain[name]:
@@ -156,6 +156,13 @@ def _leave_out_ambiguous(names: dict[str, set[_Place]], selection: Selection) ->
             example = f"{len(examples):,}, such as {name[:80]!r} by {value[:200]!r}"
             remarks.append(to_one_line(f"--image-column {selection.image}: {reason}: {example}; {advice}"))
     return remarks
+
+
+def _picture_text(cell: Any, folder: Path) -> str:
+    """Return the path or address in a cell; empty for an absent one. The text `nan` is a path if the folder has a file of that name."""
+    text = str(cell).strip()
+    is_named = not is_absent(cell) or (isinstance(cell, str) and (folder / text).is_file())
+    return text if is_named else ""
 
 
 def _local_name(value: str) -> str:

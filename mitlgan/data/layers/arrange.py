@@ -227,6 +227,19 @@ def move_pieces(out: Path, records: Sequence[dict[str, Any]], splits: Sequence[s
     return missing
 
 
+def remove_pieces(out: Path, pieces: Iterable[str]) -> None:
+    """Remove pieces, wherever they were moved.
+
+    Raises:
+        ResourceError: The folder cannot be written.
+    """
+    for piece in pieces:
+        folder, name = piece.split("/", 1)
+        for place in _places(folder):
+            with translate_disk_errors(out / place):
+                (out / place / name).unlink(missing_ok=True)
+
+
 def _refuse_other_files(out: Path, existing_of: Mapping[str, Mapping[str, Sequence[str]]], pieces: set[str]) -> None:
     """Refuse files of one name and different contents, of which one would be written over."""
     for existing in existing_of.values():
@@ -242,10 +255,15 @@ def _target(folder: str, piece: str, split: str) -> str:
     return piece if folder == "set-aside" or not split else f"{folder}/{split}/{piece.removeprefix(f'{folder}/')}"
 
 
+def _places(folder: str) -> tuple[str, ...]:
+    """Return where a piece of a folder may be, relative to the output."""
+    return (f"{UNUSED_FOLDER}/{folder}", folder, *(f"{folder}/{split}" for split in SPLITS))
+
+
 def _find_pieces(out: Path, folder: str) -> dict[str, list[str]]:
     """Return the current paths of each piece of a folder, relative to `out`."""
     paths: dict[str, list[str]] = {}
-    for place in (f"{UNUSED_FOLDER}/{folder}", folder, *(f"{folder}/{split}" for split in SPLITS)):
+    for place in _places(folder):
         with translate_disk_errors(out / place):
             if (out / place).is_dir():
                 for path in (out / place).iterdir():

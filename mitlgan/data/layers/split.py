@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mitlgan.data.build.journal import Journal, open_journal
+from mitlgan.data.build.journal import EarlierWork, Journal, open_journal
 from mitlgan.data.build.mattes import use_mattes
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.kept_splits import KeptSplits, find_kept_splits
-from mitlgan.data.layers.arrange import FOLDERS, UNUSED_FOLDER, ConfidenceLimits, ManualChoices, assign_pictures, decide, is_fill, move_pieces
+from mitlgan.data.layers.arrange import (
+    FOLDERS,
+    UNUSED_FOLDER,
+    ConfidenceLimits,
+    ManualChoices,
+    assign_pictures,
+    decide,
+    is_fill,
+    move_pieces,
+    remove_pieces,
+)
 from mitlgan.data.layers.cut import CutResult, CutSettings, cut_picture
 from mitlgan.data.layers.cut_confidence import MAX_DOUBTFUL_CONFIDENCE, MIN_CONFIDENCE, MIN_FILL_CONFIDENCE
 from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT, HoldoutSize
@@ -26,7 +37,10 @@ from mitlgan.runtime.arguments import require_number, require_whole
 from mitlgan.runtime.files import ensure_folder, translate_disk_errors, write_atomically, write_json
 from mitlgan.runtime.progress import ProgressCallback, ignore_progress
 
-VERSION = 7  # raise it when the same pictures and settings make other files
+VERSION = 8  # raise it when the same pictures and settings make other files
+EARLIER_VERSION = 7
+"""Its work goes on: since then mattes are judged otherwise and more kinds of TIFF can be read, but other cuts are what they were."""
+_TIFF_SUFFIXES = (".tif", ".tiff")
 METHODS_WITH_MATTES = ("auto",)  # methods that use mattes next to the pictures
 BACKGROUNDS = ("both", "fill", "patch")
 MIN_SIZE_PX, MAX_SIZE_PX, MAX_BLUR_PX = 16, 1024, 100
@@ -101,24 +115,34 @@ def split_pictures(spec: str | Path, out: Path, settings: SplitSettings, progres
     refuse_output_inside(source, out)
     kept = find_kept_splits(source)
     header = {"work": "split", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": settings.cut_settings_to_json()}
-    with open_journal(out, header) as journal:
+    outdated = {entry.name for entry in source.entries if entry.matte is not None or entry.name.lower().endswith(_TIFF_SUFFIXES)}
+
+    def revise(line: dict[str, Any]) -> dict[str, Any]:
+        return line | {"outdated": True} if "unreadable" in line or line["name"] in outdated else line
+
+    with open_journal(out, header, earlier=EarlierWork({**header, "version": EARLIER_VERSION}, revise)) as journal:
         for folder in FOLDERS:
             ensure_folder(out / folder)
         _cut_all(source, out, methods, settings, journal, progress)
-        unreadable = [{"name": line["name"], "reason": line["unreadable"]} for line in journal.lines if "unreadable" in line]
+        lines = [line for line in journal.lines if "outdated" not in line]
+        unreadable = [{"name": line["name"], "reason": line["unreadable"]} for line in lines if "unreadable" in line]
         refuse_unreadable(
             f"SRC {source.spec}", len(source.entries), unreadable, "" if settings.allow_bad else "remove them, or continue with --allow-bad"
         )
         choices = ManualChoices.read(out).updated(settings.exclude, settings.keep)
         choices.write(out)
-        return _arrange(source, out, header, journal.lines, choices, holdout, settings, kept)
+        return _arrange(source, out, header, lines, choices, holdout, settings, kept)
 
 
 def _cut_all(
     source: ImageSource, out: Path, methods: list[MattingMethod], settings: SplitSettings, journal: Journal, progress: ProgressCallback
 ) -> None:
-    """Cut the pictures that the journal does not have yet; their pieces go to the folder of unused ones."""
-    finished = {line["name"] for line in journal.lines}
+    """Cut the pictures that the journal does not have yet; their pieces go to the folder of unused ones.
+
+    A picture of an outdated line is cut again, and its pieces stay where they are if the cut is what it was.
+    """
+    finished = {line["name"] for line in journal.lines if "outdated" not in line}
+    outdated = {line["name"]: line for line in journal.lines if line["name"] not in finished}
     entries = [entry for entry in source.entries if entry.name not in finished]
     total = len(source.entries)
 
@@ -126,8 +150,12 @@ def _cut_all(
         with translate_resource_faults(f"picture {entry.name!r}", ", or leave it out with --exclude"):
             return cut_picture(entry, methods, settings)
 
-    for number, (_, result) in enumerate(in_order(source.iterate(entries), cut), start=total - len(entries) + 1):
-        for name, content in result.pieces.items():
+    for number, (entry, result) in enumerate(in_order(source.iterate(entries), cut), start=total - len(entries) + 1):
+        before = outdated.get(entry.name)
+        is_same = before is not None and before == json.loads(json.dumps({**result.record, "outdated": True}))
+        if before is not None and not is_same:
+            remove_pieces(out, before.get("pieces", ()))
+        for name, content in () if is_same else result.pieces.items():
             path = out / UNUSED_FOLDER / name
             with translate_disk_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)

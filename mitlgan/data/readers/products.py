@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mitlgan.data.curate.fetch import read_keys
+from mitlgan.data.curate.row_filter import finite_number
 from mitlgan.data.curate.table_rows import parse_object
 from mitlgan.data.decode.image_file import UnreadableImageError, read_file
 from mitlgan.data.pack.image_pack import ImagePack
@@ -73,7 +74,7 @@ def choose_urls(metadata: Path, reviews: Path, choice: ReviewLimits) -> dict[str
     stars: Counter[str] = Counter()
     for row in _read_rows(reviews, ("asin", "overall"), "--reviews"):
         count[str(row["asin"])] += 1
-        stars[str(row["asin"])] += float(row["overall"])  # type: ignore[assignment]
+        stars[str(row["asin"])] += finite_number(row["overall"]) or 0.0  # type: ignore[assignment]  # checked by `_parse_row`
     urls: dict[str, str] = {}
     for row in _read_rows(metadata, ("asin",), "SOURCE"):
         asin = str(row["asin"])
@@ -224,8 +225,8 @@ def _parse_row(label: str, line: str, keys: tuple[str, ...]) -> dict[str, Any]:
     try:
         if row is None or any(row.get(key) in (None, "") or row[key] != row[key] for key in keys):  # NaN differs from itself
             raise ValueError
-        if "overall" in keys and not math.isfinite(float(row["overall"])):
+        if "overall" in keys and finite_number(row["overall"]) is None:
             raise ValueError
-    except (ValueError, TypeError):
+    except ValueError:
         raise DataError(f"{label}: not an object with {' and '.join(keys)}, as JSON or as a Python literal, one a line; {WHERE}") from None
     return row

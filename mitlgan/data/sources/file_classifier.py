@@ -13,7 +13,7 @@ from mitlgan.data.sources.formats import IMAGE_SUFFIXES, detect_suffix, is_known
 from mitlgan.data.sources.leftovers import LeftoverFile, Leftovers
 from mitlgan.data.sources.mask_files import match_masks
 from mitlgan.data.sources.mask_twins import describe_twins, find_twins, match_twin_masks
-from mitlgan.runtime.output_folders import OTHER_PROGRAMS_FOLDERS
+from mitlgan.runtime.output_folders import is_other_programs_folder
 
 MATTE_SUFFIX = ".matte.png"
 """NAME.matte.png is the matte of NAME.png (or .jpg, ...) in the same folder; other endings of pictures work for mattes, too."""
@@ -129,7 +129,7 @@ def is_matte_name(name: str) -> bool:
 
 def is_hidden_name(name: str) -> bool:
     """Whether a file or folder is hidden, or added by another system (`.thumbnails/`, `._picture.jpg`, `__MACOSX/`, `@eaDir/`)."""
-    return name.startswith(".") or name in OTHER_PROGRAMS_FOLDERS
+    return name.startswith(".") or is_other_programs_folder(name)
 
 
 def index_mattes(names: Sequence[str]) -> dict[str, str]:

@@ -12,11 +12,11 @@ from mitlgan.errors import to_one_line
 MAX_NAMES = 3
 """File names that a message lists."""
 UNASSIGNED = "picture beside the split folders"
+"""Kind of the pictures that are in no split."""
 _PLURALS = {
     UNASSIGNED: "pictures beside the split folders", "mask of another picture": "masks of other pictures", "matte": "mattes", "member": "members",
     "line of the list": "lines of the list", "linked folder": "linked folders",
 }  # fmt: skip
-"""Kind of the pictures that are in no split."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mitlgan.data.build.journal import JOURNAL_FILE, open_journal
+from mitlgan.data.build.journal import JOURNAL_FILE, EarlierWork, open_journal
 from mitlgan.errors import UsageError
 
 HEADER = {"work": "test", "version": 1}
@@ -44,3 +44,22 @@ def test_what_is_in_the_way_is_asked_only_where_there_is_no_journal(tmp_path: Pa
         with open_journal(tmp_path, HEADER, "--to", check_new=lambda folder, option: asked.append((folder, option))):
             pass
     assert asked == [(tmp_path, "--to")]
+
+
+def test_work_of_the_version_before_goes_on_with_revised_lines(tmp_path: Path) -> None:
+    begin(tmp_path)
+    begin(tmp_path)
+    earlier = EarlierWork(HEADER, lambda line: line | {"old": line["name"] == "1"})
+    for _ in range(2):  # the second time it is of this version
+        with open_journal(tmp_path, {"work": "test", "version": (2,)}, earlier=earlier) as journal:
+            assert journal.lines == [{"name": "0", "old": False}, {"name": "1", "old": True}]
+    with pytest.raises(UsageError, match="holds work of another version of mitlgan"):
+        begin(tmp_path)
+    other = {"work": "test", "version": 1, "settings": {"size_px": 8}}
+    with open_journal(tmp_path / "other", other):
+        pass
+    made_otherwise = pytest.raises(UsageError, match=r"was made with other settings \(size_px = 8, now None\)")
+    with made_otherwise, open_journal(tmp_path / "other", {**HEADER, "version": 2}, earlier=earlier):
+        pass
+    with pytest.raises(UsageError, match="holds work of another version of mitlgan"), open_journal(tmp_path, {**HEADER, "version": 3}, earlier=earlier):
+        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from contextlib import suppress
 from dataclasses import replace
@@ -14,6 +15,7 @@ import torch
 from helpers import images
 from PIL import Image, ImageDraw
 
+from mitlgan.data.build.journal import JOURNAL_FILE
 from mitlgan.data.build.offline_augment import AugmentSettings, Warp, augment_pictures, draw_warp, warp
 from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
 from mitlgan.errors import DataError, UsageError
@@ -245,18 +247,50 @@ def test_a_file_of_ones_own_in_the_place_of_a_copy_is_not_written_over(tmp_path:
 SAME: dict[str, Any] = {"mirror": False, "flip": False, "degrees": 0, "shear_degrees": 0, "distortion": 0}
 
 
-@pytest.mark.parametrize("change", [{}, {"mirror": True}, {"flip": True}, {"degrees": 10}, {"shear_degrees": 6}, {"distortion": 0.03}, {"factor": 1}])
-def test_copies_that_cannot_differ_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+BY_DEGREES: list[dict[str, Any]] = [{"degrees": 10}, {"shear_degrees": 6}, {"distortion": 0.03}]
+TURNS: list[dict[str, Any]] = [{}, {"mirror": True}, {"flip": True}, {"mirror": True, "flip": True}]
+
+
+@pytest.fixture
+def noise(tmp_path: Path) -> Path:
     place = tmp_path / "in"
     place.mkdir()
-    Image.effect_noise((16, 16), 80).convert("RGB").save(place / "a.png")
-    settings = AugmentSettings(**{**SAME, "factor": 8, **change})
+    for number in range(3):
+        Image.effect_noise((16, 16), 80).convert("RGB").save(place / f"{number}.png")
+    return place
+
+
+@pytest.mark.parametrize("turn", TURNS)
+@pytest.mark.parametrize("change", [{}, *BY_DEGREES])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_two_of_a_picture_are_the_same(noise: Path, tmp_path: Path, turn: dict[str, Any], change: dict[str, Any], seed: int) -> None:
+    """Up to the factor that the allowed changes give; above it, nothing is written."""
+    most = 9 if change else 2 ** len(turn)
+    for factor in range(1, most + 1):
+        out = tmp_path / f"out-{factor}"
+        assert augment_pictures(noise, out, AugmentSettings(**{**SAME, **turn, **change, "factor": factor, "seed": seed}))["made"] == 3 * factor
+        assert len(set(content(out).values())) == 3 * factor
     if change:
-        augment_pictures(place, tmp_path / "out", settings)
-        contents = {path.read_bytes() for path in (tmp_path / "out").glob("*.png")}
-        assert (len(contents) > 1) == (settings.factor > 1)
         return
-    with pytest.raises(UsageError, match=r"--factor 8: all copies would be the same as their original; .* or give --factor 1") as caught:
-        augment_pictures(place, tmp_path / "out", settings)
+    reason = "all copies would be the same as their original" if most == 1 else f"at most {most} pictures made of one differ"
+    with pytest.raises(UsageError, match=rf"^--factor {most + 1}: .*{reason}; .* or give --factor {most}$") as caught:
+        augment_pictures(noise, tmp_path / "more", AugmentSettings(**{**SAME, **turn, "factor": most + 1}))
     assert caught.value.exit_code == 2
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "more").exists()
+    assert all(f"--{name}" in str(caught.value) for name in (*turn, "degrees", "shear", "distortion"))
+
+
+@pytest.mark.parametrize(("change", "goes_on"), [({"degrees": 10}, True), ({"mirror": True, "factor": 2}, False), ({"factor": 1}, True)])
+def test_work_of_the_version_before_goes_on_if_its_files_are_the_same(noise: Path, tmp_path: Path, change: dict[str, Any], goes_on: bool) -> None:
+    settings, out = AugmentSettings(**{**SAME, **change}), tmp_path / "out"
+    augment_pictures(noise, out, settings)
+    before, journal = content(out), out / JOURNAL_FILE
+    header, *lines = map(json.loads, journal.read_text().splitlines())
+    journal.write_text("".join(f"{json.dumps(line)}\n" for line in ({**header, "version": 4}, *lines[:1])))
+    if goes_on:
+        assert augment_pictures(noise, out, settings)["pictures"] == 3
+        assert [json.loads(line) for line in journal.read_text().splitlines()] == [header, *lines]
+        assert content(out) == before
+        return
+    with pytest.raises(UsageError, match="holds work of another version of mitlgan"):
+        augment_pictures(noise, out, settings)

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mitlgan.data.curate.row_filter import Condition
+from mitlgan.data.curate.row_filter import Condition, cell_number, finite_number
 from mitlgan.data.curate.table_selection import Selection, select_pictures, select_rows
+from mitlgan.errors import DataError, UsageError
 
 COLUMNS = ("image", "width", "height", "rating", "code", "title", "sold", "note")
 ROWS: list[tuple[Any, ...]] = [
@@ -210,3 +211,85 @@ def test_numbers_compare_as_numbers_in_each_form(left: float, right: float, sign
 def test_numbers_beyond_all_floats_are_compared(value: Any, holds: bool) -> None:
     for text in ("a > 5", "5 < a", "a >= '5'", "not a < 5", "a + 1 > 5", "a > b"):
         assert Condition(text)({"a": value, "b": "5"}) is holds, text
+
+
+NUMBERS = {"5": 5, "-5": -5, "+5": 5, "05": 5, " 5\n": 5, "5.": 5, ".5": 0.5, "1e3": 1000, "2.5E-1": 0.25, "true": 1, "False": 0}
+NUMBERS |= {"inf": float("inf"), "-Infinity": -float("inf"), "9007199254740993": 9007199254740993}
+OTHER_DIGITS = ["\uff11\uff10", "\u0661\u0660", "\u00b2"]
+NO_NUMBERS = [
+    "1_0",
+    "2020_06",
+    "1_0.5",
+    "1e1_0",
+    "0_0",
+    "_1",
+    "1_",
+    "infinity",
+    "INFINITY",
+    "iNf",
+    "nan",
+    "NAN",
+    "",
+    "-",
+    ".",
+    "e5",
+    "1e",
+    "1 0",
+    "1,0",
+]
+NO_NUMBERS += ["0x10", "5%", "A5", *OTHER_DIGITS]
+
+
+@pytest.mark.parametrize("text", [*NUMBERS, *NO_NUMBERS])
+def test_text_is_a_number_only_as_programs_write_one(text: str) -> None:
+    assert cell_number(text) == NUMBERS.get(text)
+    assert finite_number(text) == (float(NUMBERS[text]) if text in NUMBERS and abs(NUMBERS[text]) < 1e300 else None)
+
+
+@pytest.mark.parametrize(
+    ("p", "q"), [("1_11", "11_1"), ("2020_1", "20_201"), ("\uff11\uff10", "10"), ("\u0661\u0660", "10"), ("0_1", "1"), ("infinity", "inf")]
+)
+def test_two_identifiers_are_not_equal(p: str, q: str) -> None:
+    for row in ({"p": p, "q": q}, {"p": q, "q": p}):
+        assert not [text for text in ("p == q", "p in [q]", "not p != q", "p not in [p]") if Condition(text)(row)]
+        assert Condition("p == p and q in [q]")(row)
+    assert Condition("p > q")({"p": "2020_1", "q": "2020_06"})  # an order of letters
+
+
+@pytest.mark.parametrize("sign", ["<", "<=", ">", ">="])
+@pytest.mark.parametrize("other", ["m", "g", "T", "Zebra", "trud"])
+def test_a_truth_value_is_ordered_by_its_word_however_it_is_written(sign: str, other: str) -> None:
+    for value in (True, False):
+        word = str(value).lower()
+        for cell in (value, word, word.upper(), word.capitalize(), f" {word}"):
+            assert Condition(f"f {sign} '{other}'")({"f": cell}) is SIGNS[sign](word, other)
+            assert Condition(f"'{other}' {sign} f")({"f": cell}) is SIGNS[sign](other, word)
+
+
+FUNCTIONS = ("text", "number", "length", "lower")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_column_may_have_the_name_of_a_function(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"image,{name}\na,7\nb,10\n")
+    (tmp_path / "a.jsonl").write_text(f'{{"image": "a", "{name}": 7}}\n{{"image": "b", "{name}": 10}}\n')
+    for path, (condition, chosen) in itertools.product(
+        (tmp_path / "a.csv", tmp_path / "a.jsonl"),
+        {f"{name} > 8": "b", f"text({name}) == '7'": "a", f"number({name}) == 10 and {name}({name}) != None": "b", f"length({name}) == 1": "a"}.items(),
+    ):
+        assert [row["image"] for row in select_rows(Selection(path, where=condition))] == [chosen], (path.name, condition)
+        assert Condition(condition).names == {name}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("condition", ["{0} != 'cat'", "{0} < 3", "not {0}", "{0} in ('cat', None)", "{0}({0}) == None", "image == 'a' or {0}"])
+def test_a_column_of_such_a_name_is_checked(name: str, condition: str, tmp_path: Path) -> None:
+    """Without it nothing is chosen; two of it with different cells are refused."""
+    (tmp_path / "a.csv").write_text("image,label\na,x\nb,y\n")
+    (tmp_path / "a.jsonl").write_text('{"image": "a", "label": "x"}\n')
+    for path in (tmp_path / "a.csv", tmp_path / "a.jsonl"):
+        with pytest.raises(UsageError, match=f"^--where .*: no column {name}; "):
+            list(select_rows(Selection(path, where=condition.format(name))))
+    (tmp_path / "b.csv").write_text(f"image,{name},{name}\na,x,y\n")
+    with pytest.raises(DataError, match=f"line 2 has 'x' and 'y' in two columns of the name '{name}'"):
+        list(select_rows(Selection(tmp_path / "b.csv", where=condition.format(name))))

@@ -393,3 +393,29 @@ def test_an_address_without_a_file_name_names_no_picture(tmp_path: Path) -> None
     source = select_pictures(Selection(tmp_path / "a.csv"), tmp_path)
     assert [entry.name for entry in source.entries] == ["b.png"]
     assert source.leftovers.remarks == ("--image-column image: chosen rows that name no picture: 2",)
+
+
+ABSENT_CELLS = {"csv": ["", " ", "nan", "NaN"], "jsonl": ["null", "NaN", '""', '"nan"', '" NaN "']}
+
+
+@pytest.mark.parametrize(("form", "cell"), [(form, cell) for form, cells in ABSENT_CELLS.items() for cell in cells])
+def test_an_absent_cell_names_no_picture(tmp_path: Path, form: str, cell: str) -> None:
+    cells = [cell, "0", "a.png"] if form == "csv" else [cell, "0", '"a.png"']
+    lines = ["image,r", *(f"{one},1" for one in cells)] if form == "csv" else [f'{{"image": {one}, "r": 1}}' for one in cells]
+    path = tmp_path / f"a.{form}"
+    path.write_text("\n".join(lines))
+    for where in ("", "r == 1"):
+        source = select_pictures(Selection(path, where=where), tmp_path)
+        assert [entry.name for entry in source.entries] == ["0", "a.png"]
+        assert source.leftovers.remarks == ("--image-column image: chosen rows that name no picture: 1",)
+
+
+@pytest.mark.parametrize("name", ["nan", "NaN"])
+def test_a_file_called_nan_is_a_picture(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"picture")
+    (tmp_path / "a.csv").write_text(f"image\n{name}\na.png\n")
+    (tmp_path / "a.jsonl").write_text(f'{{"image": "{name}"}}\n{{"image": NaN}}\n{{"image": "a.png"}}\n')
+    for form, nameless in (("csv", 0), ("jsonl", 1)):
+        source = select_pictures(Selection(tmp_path / f"a.{form}"), tmp_path)
+        assert [entry.name for entry in source.entries] == [name, "a.png"]
+        assert len(source.leftovers.remarks) == nameless

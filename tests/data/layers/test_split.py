@@ -13,6 +13,7 @@ import pytest
 from helpers import images, tiny_runs
 from PIL import Image, ImageDraw
 
+from mitlgan.data.build.journal import JOURNAL_FILE
 from mitlgan.data.curate.exclude_list import escape_name, read_names
 from mitlgan.data.layers import background_fill, cut, split
 from mitlgan.data.layers.cut import center_object, estimate_object_colors
@@ -344,6 +345,77 @@ def test_stopped_it_goes_on_and_ends_with_the_same_files(tmp_path: Path) -> None
     assert names
     for name in names:
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_of_the_version_before_all_goes_on_that_would_be_the_same(is_killed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verdicts on mattes, on files that could not be read and on TIFF are given again; other cuts are kept."""
+    place, settings = scenes(tmp_path / "in", 6), SplitSettings(size_px=32, allow_bad=True, holdout="0")
+    for name in ("0", "1", "2"):
+        matte = Image.new("L", (64, 64))
+        ImageDraw.Draw(matte).rectangle((20, 20, 43, 43), fill=255)
+        matte.save(place / f"{name}.matte.png")
+    (place / "bad.png").write_bytes(b"")
+    Image.open(place / "5.png").save(place / "5.tif")
+    (place / "5.png").unlink()
+    expected = split.split_pictures(place, tmp_path / "fresh", settings)["counts"]
+    split.split_pictures(place, tmp_path / "out", settings)
+    out, journal = tmp_path / "out", tmp_path / "out" / JOURNAL_FILE
+    header, *lines = map(json.loads, journal.read_text().splitlines())
+    by_name = {line["name"]: line for line in lines}
+    for piece in by_name["0.png"]["pieces"]:  # it was refused
+        for path in out.rglob(Path(piece).name):
+            path.unlink()
+    by_name["0.png"] = {"name": "0.png", "unreadable": "its matte is odd"}
+    by_name["1.png"] |= {"coverage": 0.9}  # it was cut otherwise
+    for path in out.rglob("1-*.png"):
+        path.write_bytes(b"as it was cut before")
+    journal.write_text("".join(f"{json.dumps(line)}\n" for line in ({**header, "version": 7}, *by_name.values())))
+    times = {path: path.stat().st_mtime_ns for path in out.rglob("*.png") if path.name[0] in "234"}
+    assert len(times) > 6
+    again: list[str] = []
+    original = split.cut_picture
+
+    def cut_and_note(entry: Any, *arguments: Any) -> Any:
+        again.append(entry.name)
+        return original(entry, *arguments)
+
+    def stop(*_: int) -> None:
+        raise Killed
+
+    monkeypatch.setattr(split, "cut_picture", cut_and_note)
+    if is_killed:
+        with pytest.raises(Killed):
+            split.split_pictures(place, out, settings, stop)
+        again.clear()
+    assert split.split_pictures(place, out, settings)["counts"] == expected
+    assert sorted(again) == ["0.png", "1.png", "2.png", "5.tif", "bad.png"][is_killed:]
+    assert files_of(out) == files_of(tmp_path / "fresh")
+    assert times == {path: path.stat().st_mtime_ns for path in times}  # cut again or not, it is the same
+    again.clear()
+    split.split_pictures(place, out, settings)
+    assert not again
+    assert json.loads(journal.read_text().splitlines()[0]) == header
+
+
+def test_pieces_of_a_cut_that_is_refused_now_are_removed(tmp_path: Path) -> None:
+    place, out, settings = scenes(tmp_path / "in", 4), tmp_path / "out", SplitSettings(size_px=32, allow_bad=True, holdout="25%")
+    matte = Image.new("L", (64, 64))
+    ImageDraw.Draw(matte).rectangle((20, 20, 43, 43), fill=255)
+    matte.save(place / "0.matte.png")
+    good = (place / "0.matte.png").read_bytes()
+    split.split_pictures(place, tmp_path / "good", settings)
+    matte.point(lambda level: level // 255 * 3).save(place / "0.matte.png")  # numbers of objects
+    split.split_pictures(place, tmp_path / "fresh", settings)
+    header = json.loads((tmp_path / "fresh" / JOURNAL_FILE).read_text().splitlines()[0])
+    shutil.copytree(tmp_path / "good", out)
+    assert good != (place / "0.matte.png").read_bytes()
+    lines = (out / JOURNAL_FILE).read_text().splitlines()[1:]
+    (out / JOURNAL_FILE).write_text("".join(f"{line}\n" for line in (json.dumps({**header, "version": 7}), *lines)))
+    assert list((out / "fg").rglob("0-*.png"))
+    assert split.split_pictures(place, out, settings)["counts"]["unreadable"] == 1
+    assert files_of(out) == files_of(tmp_path / "fresh")
+    assert not [path for path in out.rglob("0-*.png") if path.parent.name != "set-aside"]
 
 
 def test_excluded_names(tmp_path: Path) -> None:

@@ -311,12 +311,13 @@ class _Split:
         return {name for name, look in masks.items() if look.fits(levels)}
 
     def _judge_some(self, names: Sequence[str], mask_set: _MaskSet, limit: int) -> set[str]:
-        """Judge files by themselves, and return those of too many that are masks unseen, as nearly all that were judged are."""
+        """Judge files by themselves, and return those of too many that are masks unseen: nearly all that were judged are, and they are like these."""
         sample = evenly_spaced(names, limit)
         self._judge(sample)
         rest = set(names) - set(sample)
         if not rest:
-            return rest
+            return set()
         count = sum(self._is_mask(name) is not None for name in sample)
         marks = self._of_set([name for name in sample if self._is_mark(name)], mask_set)
-        return rest if marks and len(marks) >= MIN_SURE_SHARE * count else set()
+        grown = self._mask_set([*mask_set.names, *marks], mask_set.is_own) if marks and len(marks) >= MIN_SURE_SHARE * count else None
+        return {name for name in rest if grown.is_like(self._files.headers[name])} if grown else set()

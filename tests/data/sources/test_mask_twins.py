@@ -395,6 +395,22 @@ def test_pictures_that_only_their_pixels_tell_are_judged_by_a_sample(stray_count
     assert len(masks - judged) == (count - len(judged) if is_extended else 0)
 
 
+def test_of_many_heavier_masks_a_photograph_among_them_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Masks of many small objects are far heavier than those that are looked at first, and too many to judge all; the photograph is not sampled."""
+    monkeypatch.setattr("mitlgan.data.sources.mask_twins.MAX_JUDGED", MAX_LOOKED_AT)
+    looked_at = {0, 14, 28, 42, 57, 71, 85, 99}
+    squares = np.random.default_rng(0).integers(0, 2, (8, 12), np.uint8) * 255
+    fine = {f"0_{number}": Image.fromarray(squares ^ np.uint8(number % 2 * 255)).resize(SIZE, Image.Resampling.NEAREST) for number in range(30, 57)}
+    others = {name: picture for name, picture in fine.items() if int(name[2:]) not in looked_at} | {"0_31": photo(2).convert("L")}
+    files = Contents(png=crack(1), **others)
+    assert set(files.match(numbered(1, 100))) == {f"0/{number}.png" for number in range(100) if number != 31}
+    assert "0/31.png" not in files.reads
+    assert len(files.reads) == 4 * MAX_LOOKED_AT
+    header = parse_header(files.content("0/31.png"), len(files.content("0/31.png")))
+    assert header.form == "PNG L"
+    assert header.bytes_per_pixel < 1  # it might be flat
+
+
 @pytest.mark.parametrize(("count", "first"), [(60, 4), (60, 8), (200, 5)])
 @pytest.mark.parametrize("kind", ["grey", "in three channels", "of classes", "of tiny objects"])
 def test_masks_of_which_most_are_empty_are_left_out(tmp_path: Path, kind: str, count: int, first: int) -> None:

@@ -22,7 +22,7 @@ from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.curate.check import check_datasets
 from mitlgan.data.decode import image_file
-from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, read_file, read_head
+from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, read_file, read_head, read_header
 from mitlgan.data.layers.split import SplitSettings, split_pictures
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.image_source import open_source
@@ -78,7 +78,7 @@ def test_a_fault_of_the_machine_is_told_from_damage(fault: Exception, tmp_path: 
         with pytest.raises(ResourceError):
             image_file.is_cutout_file(content)
     if isinstance(fault, OSError) and fault.errno:
-        for function in (read_file, read_head):
+        for function in (read_file, read_head, read_header):
             with monkeypatch.context() as patch:
                 patch.setattr(os, "open", raising(fault))
                 with pytest.raises(ResourceError):

@@ -26,6 +26,7 @@ from mitlgan.errors import resource_fault
 
 MAX_PIXELS = 64_000_000  # more than a camera's picture; a larger one is refused by its header
 MAX_FILE_BYTES = 256_000_000
+HEADER_BYTES = 65_536  # hold the size and the kind of pixels of nearly every picture
 MIN_TRANSPARENT_FRACTION = 0.01  # of the pixels; fewer may be a rounded corner or a stray edge
 _MAX_ASPECT = 100  # longer side / shorter side; the centered square of a thinner picture shows nothing
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
@@ -79,6 +80,21 @@ class DecodedImage:
     height: int
     note: str = ""
     is_on_backdrop: bool = False
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What the first bytes of a picture and the size of its file tell, without its pixels.
+
+    Attributes:
+        form: Format, kind of pixels, and whether they may be transparent, such as `PNG L`.
+        size: Shorter and longer side (px).
+        bytes_per_pixel: Size of the file over the number of pixels.
+    """
+
+    form: str
+    size: tuple[int, int]
+    bytes_per_pixel: float
 
 
 def decode(
@@ -145,6 +161,36 @@ def read_head(path: str | Path) -> bytes:
             return file.read(HEAD_BYTES)
         except OSError as error:
             raise resource_fault(error) or UnreadableImageError(f"cannot be read ({error.strerror})") from None
+
+
+def read_header(path: str | Path) -> ImageHeader:
+    """Return what the first bytes of a regular file and its size tell of a picture.
+
+    Raises:
+        UnreadableImageError: The file cannot be read, is not a regular file, or its first bytes tell nothing.
+    """
+    with os.fdopen(_open_regular_file(path), "rb") as file:
+        try:
+            start, size_bytes = file.read(HEADER_BYTES), os.fstat(file.fileno()).st_size
+        except OSError as error:
+            raise resource_fault(error) or UnreadableImageError(f"cannot be read ({error.strerror})") from None
+    return parse_header(start, size_bytes)
+
+
+def parse_header(start: bytes, size_bytes: int) -> ImageHeader:
+    """Return what the first bytes of a picture tell; see `read_header`.
+
+    Args:
+        start: The first `HEADER_BYTES` of the file, or all of it.
+        size_bytes: Size of the whole file.
+    """
+    try:
+        with Image.open(io.BytesIO(start), formats=_check_formats(start)) as picture:
+            width, height = picture.size
+            form = f"{picture.format} {picture.mode}{' transparent' if 'transparency' in picture.info else ''}"
+            return ImageHeader(form, (min(width, height), max(width, height)), size_bytes / max(1, width * height))
+    except _DECODE_ERRORS as error:
+        raise resource_fault(error) or UnreadableImageError(_failure_reason(start, error)) from None
 
 
 def read_file(path: str | Path) -> bytes:

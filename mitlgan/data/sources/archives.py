@@ -16,7 +16,6 @@ from typing import Self
 
 from mitlgan.data.decode.image_file import MAX_FILE_BYTES, UnreadableImageError
 from mitlgan.data.sources.file_classifier import is_matte_name
-from mitlgan.data.sources.formats import HEAD_BYTES
 from mitlgan.errors import DataError, resource_fault
 
 MAX_COMPRESSION_RATIO = 200  # unpacked to packed; picture formats are compressed already
@@ -40,13 +39,15 @@ class ArchiveMember:
         name: With slashes, without `./`.
         stamp: Changes when the file changes, as far as a listing can tell.
         read: Returns the bytes; raises `UnreadableImageError`.
-        read_head: Returns the first bytes; raises `UnreadableImageError`.
+        read_head: Returns so many of the first bytes, or all if it has fewer; raises `UnreadableImageError`.
+        size_bytes: Unpacked size.
     """
 
     name: str
     stamp: str
     read: Callable[[], bytes]
-    read_head: Callable[[], bytes]
+    read_head: Callable[[int], bytes]
+    size_bytes: int
 
 
 def check_member(name: str, size: int, link_or_device: bool, label: str) -> None:
@@ -107,7 +108,7 @@ def read_zip_members(path: Path, option: str) -> list[ArchiveMember]:
             with _unreadable_errors(), archive.open(info) as file:
                 return file.read(count)
 
-        return ArchiveMember(_plain_name(info.filename), f"{info.file_size} {info.CRC}", read, lambda: read(HEAD_BYTES))
+        return ArchiveMember(_plain_name(info.filename), f"{info.file_size} {info.CRC}", read, read, info.file_size)
 
     return sorted((member(info) for info in members if not info.is_dir()), key=lambda one: one.name)
 
@@ -171,7 +172,7 @@ def read_tar_members(path: Path, option: str, stamp: str) -> tuple[list[ArchiveM
                 file = archive.extractfile(info)
                 return b"" if file is None else file.read(count)
 
-        return ArchiveMember(_plain_name(info.name), f"{info.size} {info.mtime} of {stamp}", read, lambda: read(HEAD_BYTES))
+        return ArchiveMember(_plain_name(info.name), f"{info.size} {info.mtime} of {stamp}", read, read, info.size)
 
     for count, info in enumerate(archive, start=1):  # each member is checked before the next is sought, so that a bomb is never unpacked
         unpacked += info.size

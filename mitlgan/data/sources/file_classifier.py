@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from mitlgan.data.decode.image_file import UnreadableImageError
+from mitlgan.data.decode.image_file import ImageHeader, UnreadableImageError
 from mitlgan.data.sources.formats import IMAGE_SUFFIXES, detect_suffix, is_known_suffix, suffix_of, unsupported_reason
 from mitlgan.data.sources.leftovers import LeftoverFile, Leftovers
 from mitlgan.data.sources.mask_files import match_masks
@@ -30,10 +30,11 @@ class FileClassifier:
     Args:
         files: Name, relative to the source and with slashes, and reader of the first bytes of each file.
         read: Returns the content of a file, or raises `UnreadableImageError`.
+        read_header: Returns what the first bytes of a picture tell, or raises `UnreadableImageError`.
     """
 
-    def __init__(self, files: Iterable[tuple[str, ReadHead]], read: Callable[[str], bytes]) -> None:
-        self._read = read
+    def __init__(self, files: Iterable[tuple[str, ReadHead]], read: Callable[[str], bytes], read_header: Callable[[str], ImageHeader]) -> None:
+        self._read, self._read_header = read, read_header
         self._pictures: list[str] = []
         self._mattes: dict[str, str] = {}  # by the picture's name without its suffix
         self._leftovers: list[LeftoverFile] = []
@@ -96,7 +97,7 @@ class FileClassifier:
         """The masks among the pictures, each with the name of its picture."""
         masks = match_masks(self._pictures)
         twins = [rest for group in self._twins if len(rest := [name for name in group if name not in masks]) > 1]
-        return masks | match_twin_masks(twins, self._pictures, self._read)
+        return masks | match_twin_masks(twins, self._pictures, self._read, self._read_header)
 
     def matte_of(self, name: str) -> str | None:
         """Return the name of the matte next to a picture."""

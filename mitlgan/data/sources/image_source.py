@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from mitlgan.data.decode.image_file import read_file, read_head
+from mitlgan.data.decode.image_file import HEADER_BYTES, ImageHeader, parse_header, read_file, read_head, read_header
 from mitlgan.data.sources.archives import ARCHIVE_ERRORS, ZIP_MEMBER, ArchiveMember, read_tar_members, read_zip_members
 from mitlgan.data.sources.entry import ImageEntry, file_entry, file_stamp
 from mitlgan.data.sources.file_classifier import FileClassifier, is_hidden_name, printable_name
 from mitlgan.data.sources.folders import FolderTree
-from mitlgan.data.sources.formats import IMAGE_SUFFIXES
+from mitlgan.data.sources.formats import HEAD_BYTES, IMAGE_SUFFIXES
 from mitlgan.data.sources.leftovers import LeftoverFile, Leftovers
 from mitlgan.data.sources.parquet import PARQUET_SUFFIX, read_parquet_entries
 from mitlgan.data.sources.path_list import LIST_SUFFIXES, read_path_list
@@ -135,7 +135,8 @@ def _open_folder(folder: Path, option: str) -> ImageSource:
     def full_path(name: str) -> str:
         return os.path.join(top, name)  # noqa: PTH118
 
-    files = FileClassifier(((name, partial(read_head, full_path(name))) for name in tree.names), lambda name: read_file(full_path(name)))
+    heads = ((name, partial(read_head, full_path(name))) for name in tree.names)
+    files = FileClassifier(heads, lambda name: read_file(full_path(name)), lambda name: read_header(full_path(name)))
     pairs = ((name, files.matte_of(name)) for name in files.picture_names())
     entries = tuple(file_entry(full_path(name), printable_name(name), None if matte is None else full_path(matte)) for name, matte in pairs)
     return ImageSource(top, entries, leftovers=files.leftovers(tree.leftovers, tree.hidden_count))
@@ -144,8 +145,12 @@ def _open_folder(folder: Path, option: str) -> ImageSource:
 def _open_archive(path: Path, members: Sequence[ArchiveMember], remarks: Sequence[str] = ()) -> ImageSource:
     by_name = {member.name: member for member in members}  # of equal names the last, as unpacking would leave it
     replaced = [member.name for member in members if by_name[member.name] is not member]
-    latest = ((member.name, member.read_head) for member in members if by_name[member.name] is member)
-    files = FileClassifier(latest, lambda name: by_name[name].read())
+    latest = ((member.name, partial(member.read_head, HEAD_BYTES)) for member in members if by_name[member.name] is member)
+
+    def header(name: str) -> ImageHeader:
+        return parse_header(by_name[name].read_head(HEADER_BYTES), by_name[name].size_bytes)
+
+    files = FileClassifier(latest, lambda name: by_name[name].read(), header)
 
     def entry(name: str, matte: str | None) -> ImageEntry:
         matte_entry = None if matte is None else entry(matte, None)

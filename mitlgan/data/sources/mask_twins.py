@@ -1,9 +1,10 @@
 """Finds masks that have the very name of their picture in the same folder: `0.png` beside `0.jpg`, as MSRA10K ships.
 
-No name says which of such twins is the mask, so some of each folder and suffix are looked at. A mask is flat: few levels or colours, in areas, of
-the size of its picture, which is opaque and neither flat nor like it. The masks of one folder share their levels: black and white, or one palette.
-If all that are looked at are masks, all twins in that folder with that suffix are; else each is judged by itself, or all are taken if they are
-too many: what is in doubt is a picture.
+No name says which of such twins is the mask, so some of each folder are decoded. A mask is flat, and of the size of its picture, which is neither
+flat nor like it; masks of one set share their levels: black and white, or one palette. A folder that has too few for that is judged together with the
+others of its split. The other files of that folder and suffix are masks, too, if the first bytes say so: they have the form of the masks, are about as
+light for their pixels, and are as large as their picture. One that differs is decoded and judged by itself, as all are where such a file is a picture.
+Of too many some are, and the others are masks only if nearly all of those are. What is in doubt is a picture.
 """
 
 from __future__ import annotations
@@ -13,67 +14,26 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import PurePosixPath
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
-from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
+from mitlgan.data.decode.image_file import ImageHeader, UnreadableImageError
 from mitlgan.data.sources.even_sample import evenly_spaced
 from mitlgan.data.sources.formats import IMAGE_SUFFIXES, suffix_of
+from mitlgan.data.sources.mask_look import MIN_MASKS, Look, levels_of_set, look_at
+from mitlgan.data.sources.split_folders import splits_in_name
 
-MAX_LOOKED_AT, MIN_LOOKED_AT, MAX_LOOKED_AT_IN_ALL = 8, 4, 128
-"""Names of which the files are decoded: in a folder, in one of many folders, and in the source; each listing of the source does so."""
-MAX_JUDGED = 256
-"""Further names of which the files are decoded where some are masks and some are not, each to be judged by itself."""
-MIN_MASKS = 3
-"""Fewer masks of one folder and suffix cannot be told from a flat picture that has the name of another by chance."""
-MAX_LEVELS, MIN_LEVEL_SHARE = 32, 0.9
-"""The most frequent levels or colours of a mask cover at least that share of its pixels; soft edges have all others."""
-MIN_FLAT_SHARE = 0.75
-"""Share of neighbouring pixels outside of the most frequent level that are equal; a flat photograph, of a white shoe on white, has fewer."""
-MAX_EQUAL_COLOR = 12.0
-"""Mean difference of the 8 x 8 colours (0 to 255) up to which two files show the same, as a logo as PNG and as JPEG does; a mask differs more."""
-MIN_SHARED_LEVELS = 0.5
-"""More than that share of the levels of a mask, on average, are in other masks of its folder; unrelated logos have the ground in common at most."""
-MIN_AREA, MIN_MARKED_AREA = 0.005, 0.1
-"""Share of the pixels, or of those outside of the ground, from which on a level is one of the mask's own, and not of its soft edges."""
-MAX_PLAIN_LEVELS, MIN_SAME_GROUND = 4, 0.75
-"""Masks of more levels have a black ground on average, or at least that share of them has one ground."""
-SNAP = 16
-"""Levels of a JPEG that are so near to black or white are taken for it, as a mask has some noise there."""
-_COLOR_SIDE = 8
-_MAX_ROWS = 512  # of a picture, evenly spaced
+MAX_LOOKED_AT, MAX_LOOKED_AT_IN_ALL = 8, 128
+"""Names of which the files are decoded first: in a folder, and in a split; each listing of the source does so."""
+MAX_JUDGED, MAX_JUDGED_IN_ALL = 256, 1024
+"""Further names, each to be judged by itself: of a folder, and of a split, in which each folder may have `MAX_LOOKED_AT`."""
+MIN_SURE_SHARE = 0.95
+"""Share of those judged that are masks from which on the others, too many to be judged, are masks."""
+MAX_WEIGHT_RATIO = 2.0
+"""A file of more bytes per pixel than so many times that of each judged mask is not taken for a mask unseen."""
+MAX_FLAT_WEIGHT = 1.0
+"""Bytes per pixel up to which a PNG may be flat; needs no decoding if other masks of its set are light."""
 _LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif"})
-
-
-_Kind = tuple[str, str]  # folder and suffix
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What one file looks like.
-
-    Attributes:
-        size: Shorter and longer side (px).
-        is_opaque: Whether it has no transparency.
-        is_flat: Whether its pixels are those of a mask.
-        levels: The levels or colours in more than the soft edges, as 0xRRGGBB, each with its share of the pixels.
-        colors: (8, 8, 3), 0 to 255.
-    """
-
-    size: tuple[int, int]
-    is_opaque: bool
-    is_flat: bool
-    levels: Mapping[int, float]
-    colors: NDArray[np.float32]
-
-    def is_mask_of(self, other: _Look) -> bool:
-        """Whether this is a mask of the other file."""
-        is_alike = float(np.abs(self.colors - other.colors).mean()) <= MAX_EQUAL_COLOR
-        is_picture = other.is_opaque and not other.is_flat
-        return self.is_opaque and self.is_flat and is_picture and self.size == other.size and not is_alike
 
 
 def twin_stem(name: str) -> str:
@@ -94,34 +54,23 @@ def find_twins(names: Iterable[str]) -> list[list[str]]:
     return list(groups.values())
 
 
-def match_twin_masks(twins: Sequence[Sequence[str]], names: Iterable[str], read: Callable[[str], bytes]) -> dict[str, str]:
+def match_twin_masks(
+    twins: Sequence[Sequence[str]], names: Iterable[str], read: Callable[[str], bytes], read_header: Callable[[str], ImageHeader]
+) -> dict[str, str]:
     """Return the masks among twins, each with the name of its picture.
 
     Args:
         twins: See `find_twins`.
         names: All pictures of the source, in the order in which they are read fastest.
         read: Returns the content of a file, or raises `UnreadableImageError`.
+        read_header: Returns what its first bytes tell, or raises `UnreadableImageError`.
     """
-    groups_of: dict[_Kind, list[Sequence[str]]] = defaultdict(list)
+    by_split: dict[str, list[Sequence[str]]] = defaultdict(list)  # so that each is judged as if it were named itself
     for group in twins:
-        for name in group:
-            groups_of[_kind(name)].append(group)
-    sample = _choose(twins)
-    looks = _look_at(sample, names, read)
-    unsure = [group for kind, are_masks in _judge(sample, looks).items() if _is_unsure(are_masks, looks) for group in groups_of[kind]]
-    more = list({group[0]: group for group in unsure if group[0] not in looks}.values())
-    if 0 < len(more) <= MAX_JUDGED:
-        sample = [*sample, *more]
-        looks |= _look_at(more, names, read)
-    masks: set[str] = set()
-    for kind, are_masks in _judge(sample, looks).items():
-        members = [name for name, is_mask in are_masks.items() if is_mask]
-        if len(members) < MIN_MASKS or not _share_levels([looks[name] for name in members]):
-            continue
-        if not _is_unsure(are_masks, looks):
-            masks.update(name for group in groups_of[kind] for name in group if _kind(name) == kind and are_masks.get(name, True))
-        elif len(more) <= MAX_JUDGED:
-            masks.update(members)
+        by_split[_split_of(_folder(group[0]))].append(group)
+    is_twin = {name for group in twins for name in group}
+    files = _Files({name: position for position, name in enumerate(name for name in names if name in is_twin)}, read, read_header)
+    masks = {name for groups in by_split.values() for name in _Split(groups, files).find_masks()}
     return {name: picture for group in twins if (picture := next((one for one in group if one not in masks), "")) for name in group if name in masks}
 
 
@@ -135,88 +84,240 @@ def describe_twins(twins: Sequence[Sequence[str]], masks: Mapping[str, str]) -> 
     return [f"{count} of several pictures in one folder, such as {example}: all are taken; move masks or copies among them to another folder"]
 
 
-def _kind(name: str) -> _Kind:
-    return name.rpartition("/")[0], suffix_of(name)
+def _folder(name: str) -> str:
+    return name.rpartition("/")[0]
 
 
-def _choose(twins: Sequence[Sequence[str]]) -> list[Sequence[str]]:
-    """Return the twins to look at: some of each folder; of too many folders some have none, and all pictures in those are taken."""
-    by_folder: dict[str, list[Sequence[str]]] = defaultdict(list)
-    for group in twins:
-        by_folder[_kind(group[0])[0]].append(group)
-    folders = evenly_spaced([groups for groups in by_folder.values() if len(groups) >= MIN_MASKS], MAX_LOOKED_AT_IN_ALL // MIN_LOOKED_AT)
-    count = min(MAX_LOOKED_AT, MAX_LOOKED_AT_IN_ALL // max(1, len(folders)))
-    return [group for groups in folders for group in evenly_spaced(groups, count)]
+@cache
+def _split_of(folder: str) -> str:
+    """Return the split that the first folder of a path means whose name means one; empty if none does."""
+    return next((" ".join(sorted(splits)) for part in folder.split("/") if (splits := splits_in_name(part))), "")
 
 
-def _judge(groups: Sequence[Sequence[str]], looks: Mapping[str, _Look]) -> dict[_Kind, dict[str, bool]]:
-    """Return which readable twins are masks of another in their group, by folder and suffix."""
-    verdicts: dict[_Kind, dict[str, bool]] = defaultdict(dict)
-    for group in groups:
-        for name in group:
-            others = [looks[other] for other in group if other != name and other in looks]
-            if name in looks and others:
-                verdicts[_kind(name)][name] = any(looks[name].is_mask_of(other) for other in others)
-    return verdicts
+class _Files:
+    """What is known of the files; each is decoded once at most, and of many large ones only what it looks like is kept.
+
+    Args:
+        positions: Of the names, in the order in which they are read fastest.
+        read: See `match_twin_masks`.
+        read_header: See `match_twin_masks`.
+    """
+
+    def __init__(self, positions: Mapping[str, int], read: Callable[[str], bytes], read_header: Callable[[str], ImageHeader]) -> None:
+        self._positions, self._read, self._read_header = positions, read, read_header
+        self.looks: dict[str, Look | None] = {}
+        self.headers: dict[str, ImageHeader | None] = {}
+
+    def decode(self, names: Iterable[str]) -> None:
+        """Look at files; an unreadable one looks like nothing."""
+        for name in sorted(set(names) - self.looks.keys(), key=self._positions.__getitem__):
+            self.looks[name] = None
+            with suppress(UnreadableImageError):
+                self.looks[name] = look_at(self._read(name), suffix_of(name) in _LOSSY_SUFFIXES)
+
+    def peek(self, names: Iterable[str]) -> None:
+        """Read the first bytes of files."""
+        for name in sorted(set(names) - self.headers.keys(), key=self._positions.__getitem__):
+            self.headers[name] = None
+            with suppress(UnreadableImageError):
+                self.headers[name] = self._read_header(name)
 
 
-def _is_unsure(are_masks: Mapping[str, bool], looks: Mapping[str, _Look]) -> bool:
-    """Whether some of one kind are masks and some are not; one with the levels of the masks says nothing, as that of a flat photograph."""
-    levels = {level for name, is_mask in are_masks.items() if is_mask for level in looks[name].levels}
-    others = [looks[name] for name, is_mask in are_masks.items() if not is_mask]
-    return bool(levels) and not all(one.is_opaque and one.is_flat and levels.issuperset(one.levels) for one in others)
+@dataclass(frozen=True)
+class _MaskSet:
+    """Masks that share their levels.
+
+    Attributes:
+        names: Those that were judged.
+        levels: Their levels.
+        headers: What the first bytes of the readable ones tell.
+        is_own: Whether they are all of the folder that they are to judge.
+    """
+
+    names: frozenset[str]
+    levels: frozenset[int]
+    headers: Sequence[ImageHeader]
+    is_own: bool
+
+    @cached_property
+    def _forms(self) -> set[str]:
+        return {header.form for header in self.headers}
+
+    @cached_property
+    def _max_weight(self) -> float:
+        return MAX_WEIGHT_RATIO * max((header.bytes_per_pixel for header in self.headers), default=0.0)
+
+    def is_like(self, header: ImageHeader | None) -> bool:
+        """Whether the first bytes of a file are such as those of the masks; of a damaged one nothing else is known."""
+        return header is None or not self.headers or (header.form in self._forms and header.bytes_per_pixel <= self._max_weight)
+
+    def is_too_heavy(self, header: ImageHeader) -> bool:
+        """Whether a file is no mask, as it takes more bytes than flat pixels do, and the masks are compressed."""
+        return header.form.startswith("PNG") and header.bytes_per_pixel > max(MAX_FLAT_WEIGHT, self._max_weight)
 
 
-def _share_levels(masks: Sequence[_Look]) -> bool:
-    """Whether masks have the levels of one set: few in all, most of them in several masks, and a common ground if they are many."""
-    files: Counter[int] = Counter()
-    areas: dict[int, float] = defaultdict(float)
-    for mask in masks:
-        files.update(mask.levels.keys())
-        for level, share in mask.levels.items():
-            areas[level] += share
-    if not 1 < len(files) <= MAX_LEVELS:
-        return False
-    shared = [sum(files[level] > 1 for level in mask.levels) / max(1, len(mask.levels)) for mask in masks]
-    if sum(shared) <= MIN_SHARED_LEVELS * len(masks):
-        return False
-    grounds = Counter(max(mask.levels, key=lambda level: mask.levels[level]) for mask in masks if mask.levels)
-    is_black = max(areas, key=lambda level: areas[level]) == 0
-    return len(files) <= MAX_PLAIN_LEVELS or is_black or max(grounds.values()) >= MIN_SAME_GROUND * len(masks)
+class _Split:
+    """The twins of one split of a source, or of all of one without splits."""
 
+    def __init__(self, groups: Sequence[Sequence[str]], files: _Files) -> None:
+        self._groups, self._files = groups, files
+        self._group_of = {name: group for group in groups for name in group}
 
-def _look_at(groups: Iterable[Sequence[str]], names: Iterable[str], read: Callable[[str], bytes]) -> dict[str, _Look]:
-    """Return what each readable file of some twins looks like; one after the other is read: of many large ones only this is kept."""
-    chosen = {name for group in groups for name in group}
-    looks: dict[str, _Look] = {}
-    for name in (name for name in names if name in chosen):
-        with suppress(UnreadableImageError):
-            decoded = decode_bytes(read(name), keep_alpha=True, size_px=_MAX_ROWS, ignore_profile=True)
-            looks[name] = _look(decoded.picture, (decoded.width, decoded.height), suffix_of(name) in _LOSSY_SUFFIXES)
-    return looks
+    def find_masks(self) -> set[str]:
+        """Return the names of the masks."""
+        by_folder: dict[str, list[Sequence[str]]] = defaultdict(list)
+        for group in self._groups:
+            by_folder[_folder(group[0])].append(group)
+        folders = evenly_spaced(list(by_folder.values()), MAX_LOOKED_AT_IN_ALL)
+        count = min(MAX_LOOKED_AT, MAX_LOOKED_AT_IN_ALL // max(1, len(folders)))
+        self._files.decode(name for groups in folders for group in evenly_spaced(groups, count) for name in group)
+        kinds: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        for name in self._group_of:
+            kinds[suffix_of(name)][_folder(name)].append(name)
+        return {name for names_of in kinds.values() for name in self._find_of_suffix(names_of)}
 
+    def _find_of_suffix(self, names_of: Mapping[str, Sequence[str]]) -> set[str]:
+        """Return the masks among the names of one suffix, by their folder."""
+        sets = self._find_sets(names_of)
+        has_masks = any(self._is_mark(name) for names in names_of.values() for name in names)
+        unsure = [folder for folder, names in names_of.items() if folder not in sets and self._is_unsure(names, has_masks)]
+        if unsure:
+            self._look_further([names_of[folder] for folder in evenly_spaced(unsure, MAX_JUDGED_IN_ALL)])
+            sets = self._find_sets(names_of)
+        pooled = [folder for folder in sets if not sets[folder].is_own]
+        is_doubted = any(self._is_doubted(names_of[folder], sets[folder]) for folder in pooled)
+        limit = max(MAX_LOOKED_AT, min(MAX_JUDGED, MAX_JUDGED_IN_ALL // max(1, len(sets))))
+        masks: set[str] = set()
+        for folder, mask_set in sets.items():
+            names = names_of[folder]
+            has_own = mask_set.is_own or any(self._is_mark(name) for name in names)
+            has_pictures = any(self._is_mask(name) is False for name in names)
+            is_unsure = self._is_doubted(names, mask_set) if has_own else is_doubted or has_pictures
+            masks |= self._extend(names, mask_set, is_unsure, limit)
+        return masks
 
-def _look(picture: Image.Image, size: tuple[int, int], is_lossy: bool) -> _Look:
-    """Return what an RGBA picture looks like."""
-    pixels = np.asarray(picture)
-    pixels = pixels[:: max(1, -(-len(pixels) // _MAX_ROWS))]  # (H, W, 4)
-    is_opaque = int(pixels[..., 3].min()) == 255
-    if is_lossy:
-        pixels = np.where(pixels <= SNAP, 0, np.where(pixels >= 255 - SNAP, 255, pixels)).astype(np.uint8)
-    codes = pixels[..., :3].astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])  # (H, W)
-    levels, counts = np.unique(codes, return_counts=True)
-    minimum = min(MIN_AREA * codes.size, MIN_MARKED_AREA * float(codes.size - counts.max()))
-    own = {int(levels[index]): float(counts[index]) / codes.size for index in np.flatnonzero(counts >= minimum)}
-    is_flat = int(np.sort(counts)[-MAX_LEVELS:].sum()) >= MIN_LEVEL_SHARE * codes.size and _is_in_areas(codes, int(levels[counts.argmax()]))
-    return _Look((min(size), max(size)), is_opaque, is_flat, own, _colors(picture))
+    def _find_sets(self, names_of: Mapping[str, Sequence[str]]) -> dict[str, _MaskSet]:
+        """Return the set of which the masks of a folder are, for each that may have masks; those of few are judged together."""
+        marks = {folder: [name for name in names if self._is_mark(name)] for folder, names in names_of.items()}
+        sets = {folder: mask_set for folder, names in marks.items() if (mask_set := self._mask_set(names, is_own=True))}
+        few = [folder for folder, names in marks.items() if len(names) < MIN_MASKS]
+        pool = self._mask_set([name for folder in (*sets, *few) for name in marks[folder]], is_own=False) if few else None
+        return sets | {folder: pool for folder in few if pool and self._may_have_masks(names_of[folder])}
 
+    def _mask_set(self, names: Sequence[str], is_own: bool) -> _MaskSet | None:
+        """Return the set that masks make up, if they are of one."""
+        levels = levels_of_set([look for name in names if (look := self._files.looks[name])])
+        if not levels:
+            return None
+        members = frozenset(name for name in names if (look := self._files.looks[name]) and look.fits(levels))
+        self._files.peek(members)
+        return _MaskSet(members, levels, [header for name in members if (header := self._files.headers[name])], is_own)
 
-def _is_in_areas(codes: NDArray[np.int64], ground: int) -> bool:
-    """Whether most neighbouring pixels are equal, outside of the ground."""
-    left, right = codes[:, :-1], codes[:, 1:]
-    is_marked = (left != ground) | (right != ground)
-    return not is_marked.any() or float((left == right)[is_marked].mean()) >= MIN_FLAT_SHARE
+    def _is_mask(self, name: str) -> bool | None:
+        """Whether a file is the mask of another in its group; None if it was not decoded, cannot be read, or is blank."""
+        look = self._files.looks.get(name)
+        if look is None or look.is_blank:
+            return None
+        others = [other for one in self._group_of[name] if one != name and (other := self._files.looks.get(one))]
+        if look.may_be_mask and not others:
+            return None
+        return any(look.is_mask_of(other) for other in others)
 
+    def _is_mark(self, name: str) -> bool:
+        return self._is_mask(name) is True
 
-def _colors(picture: Image.Image) -> NDArray[np.float32]:
-    return np.asarray(picture.convert("RGB").resize((_COLOR_SIDE, _COLOR_SIDE), Image.Resampling.BOX), dtype=np.float32)
+    def _may_be_mask(self, name: str) -> bool:
+        """Whether a file is flat, and nothing beside it tells more: it is blank, or the others cannot be read."""
+        look = self._files.looks.get(name)
+        others = [other for one in self._group_of[name] if one != name and (other := self._files.looks.get(one))]
+        return look is not None and look.may_be_mask and (not others or (look.is_blank and any(look.size == other.size for other in others)))
+
+    def _may_have_masks(self, names: Sequence[str]) -> bool:
+        """Whether too few of a folder were decoded to say that it has no masks."""
+        verdicts = [verdict for name in names if (verdict := self._is_mask(name)) is not None]
+        return any(verdicts) or len(verdicts) < MIN_MASKS
+
+    def _is_unsure(self, names: Sequence[str], has_masks: bool) -> bool:
+        """Whether more of a folder must be decoded: few masks are among those that were, or most of these are blank or unreadable."""
+        verdicts = [self._is_mask(name) for name in names if name in self._files.looks]
+        mask_count, picture_count = verdicts.count(True), verdicts.count(False)
+        if len(verdicts) == len(names) or mask_count >= MIN_MASKS:
+            return False
+        return mask_count > 0 or verdicts.count(None) > picture_count or (not verdicts and has_masks)
+
+    def _look_further(self, kinds: Sequence[Sequence[str]]) -> None:
+        """Decode more files of some folders: such as are like the masks found there, else heavier ones than the blank files."""
+        self._files.peek(name for names in kinds for name in names)
+        count = max(1, min(MAX_LOOKED_AT, MAX_JUDGED_IN_ALL // len(kinds)))
+        more: list[str] = []
+        for names in kinds:
+            headers = [header for name in names if self._is_mark(name) and (header := self._files.headers[name])]
+            marks = _MaskSet(frozenset(), frozenset(), headers, is_own=True)
+            empty = max((self._weight(name) for name in names if (look := self._files.looks.get(name)) and look.is_blank), default=0.0)
+            rest = [name for name in names if name not in self._files.looks]
+            rest = [name for name in rest if (marks.is_like(self._files.headers[name]) if headers else self._weight(name) > empty)]
+            more += evenly_spaced(sorted(rest, key=self._weight), count)
+        self._judge(more)
+
+    def _judge(self, names: Sequence[str]) -> None:
+        """Decode files, and those beside them if they may be masks of these."""
+        self._files.decode(names)
+        flat = [name for name in names if (look := self._files.looks[name]) and look.may_be_mask]
+        self._files.decode(other for name in flat for other in self._group_of[name])
+
+    def _weight(self, name: str) -> float:
+        header = self._files.headers.get(name)
+        return header.bytes_per_pixel if header else 0.0
+
+    def _is_picture(self, name: str, mask_set: _MaskSet) -> bool:
+        """Whether the first bytes of a file tell that it is no mask: it is heavy, or of another size than all files beside it."""
+        header = self._files.headers[name]
+        if header is None:
+            return False
+        others = [other for one in self._group_of[name] if one != name and (other := self._files.headers[one])]
+        return mask_set.is_too_heavy(header) or (bool(others) and all(other.size != header.size for other in others))
+
+    def _is_doubted(self, names: Sequence[str], mask_set: _MaskSet) -> bool:
+        """Whether a picture has the first bytes of masks; one of their levels says nothing, as the mask of a flat photograph."""
+        judged = [name for name in names if self._is_mask(name) is not None and name not in mask_set.names]
+        self._files.peek(judged)
+        looks = [look for name in judged if (look := self._files.looks[name]) and mask_set.is_like(self._files.headers[name])]
+        return not all(look.may_be_mask and mask_set.levels.issuperset(look.levels) for look in looks)
+
+    def _extend(self, names: Sequence[str], mask_set: _MaskSet, is_unsure: bool, limit: int) -> set[str]:
+        """Return the masks of one folder and suffix.
+
+        Args:
+            names: All of that suffix.
+            mask_set: To compare them with.
+            is_unsure: Whether the first bytes do not tell pictures from masks.
+            limit: How many of one kind are judged by themselves.
+        """
+        rest = [name for name in names if name not in self._files.looks]
+        self._files.peek(other for name in rest for other in self._group_of[name])
+        rest = [name for name in rest if not self._is_picture(name, mask_set)]
+        like = {name for name in rest if mask_set.is_like(self._files.headers[name])}
+        masks = {name for name in names if name in self._files.looks and self._files.looks[name] is None}
+        masks |= self._judge_some([name for name in rest if name not in like], mask_set, limit)
+        masks |= self._judge_some([name for name in rest if name in like], mask_set, limit) if is_unsure else like
+        return masks | self._of_set([name for name in names if self._is_mark(name) or self._may_be_mask(name)], mask_set)
+
+    def _of_set(self, names: Iterable[str], mask_set: _MaskSet) -> set[str]:
+        """Return those of some decoded masks that have the levels of a set; with more to compare, rare levels are of it, too."""
+        masks = {name: look for name in names if (look := self._files.looks[name])}
+        more = [look for name, look in masks.items() if name not in mask_set.names and not look.is_blank]
+        judged = [look for name in mask_set.names if (look := self._files.looks[name])]
+        levels = mask_set.levels | (levels_of_set([*judged, *more]) if more else frozenset())
+        return {name for name, look in masks.items() if look.fits(levels)}
+
+    def _judge_some(self, names: Sequence[str], mask_set: _MaskSet, limit: int) -> set[str]:
+        """Judge files by themselves, and return those of too many that are masks unseen: nearly all that were judged are, and they are like these."""
+        sample = evenly_spaced(names, limit)
+        self._judge(sample)
+        rest = set(names) - set(sample)
+        if not rest:
+            return set()
+        count = sum(self._is_mask(name) is not None for name in sample)
+        marks = self._of_set([name for name in sample if self._is_mark(name)], mask_set)
+        grown = self._mask_set([*mask_set.names, *marks], mask_set.is_own) if marks and len(marks) >= MIN_SURE_SHARE * count else None
+        return {name for name in rest if grown.is_like(self._files.headers[name])} if grown else set()

@@ -19,7 +19,16 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from mitlgan.data.decode import image_file as decoding
-from mitlgan.data.decode.image_file import UnreadableImageError, decode, decode_bytes, read_file, read_head
+from mitlgan.data.decode.image_file import (
+    HEADER_BYTES,
+    UnreadableImageError,
+    decode,
+    decode_bytes,
+    parse_header,
+    read_file,
+    read_head,
+    read_header,
+)
 
 pytestmark = [pytest.mark.filterwarnings("ignore::UserWarning:PIL"), pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")]
 UPRIGHT = images.quadrants()
@@ -241,3 +250,31 @@ for content in map(bytes.fromhex, sys.argv[1:]):
     contents = [images.png(10_000, 9_500, zlib.compress(b"\0")), bytes(tiff), VALID[4][:-9]]
     done = subprocess.run([sys.executable, "-c", program, *(content.hex() for content in contents)], capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("mode", "format_name", "form"),
+    [
+        ("L", "PNG", "PNG L"),
+        ("1", "PNG", "PNG 1"),
+        ("RGBA", "PNG", "PNG RGBA"),
+        ("RGB", "JPEG", "JPEG RGB"),
+        ("L", "GIF", "GIF L"),
+        ("RGB", "BMP", "BMP RGB"),
+    ],
+)
+def test_a_header_tells_the_form_and_the_weight_of_a_picture(tmp_path: Path, mode: str, format_name: str, form: str) -> None:
+    path = tmp_path / "a.x"
+    Image.effect_noise((600, 400), 90).convert(mode).save(path, format_name)
+    header = read_header(path)
+    assert header == parse_header(path.read_bytes()[:HEADER_BYTES], path.stat().st_size)
+    assert (header.form, header.size) == (form, (400, 600))
+    assert header.bytes_per_pixel == path.stat().st_size / 240_000
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"])
+def test_a_header_that_tells_nothing_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    for call in (lambda: parse_header(content, 100), lambda: read_header(tmp_path / "a.png"), lambda: read_header(tmp_path / "gone.png")):
+        with pytest.raises(UnreadableImageError):
+            call()

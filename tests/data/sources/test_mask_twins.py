@@ -17,13 +17,12 @@ from mitlgan.data.build.pack_folder import pack_folder
 from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.curate.reference_sets import find_held_out_packs
-from mitlgan.data.decode.image_file import UnreadableImageError
+from mitlgan.data.decode.image_file import ImageHeader, UnreadableImageError, parse_header
 from mitlgan.data.sources.image_source import ImageSource, open_source
 from mitlgan.data.sources.mask_twins import (
     MAX_JUDGED,
     MAX_LOOKED_AT,
     MAX_LOOKED_AT_IN_ALL,
-    MIN_LOOKED_AT,
     describe_twins,
     find_twins,
     match_twin_masks,
@@ -258,50 +257,204 @@ def test_pictures_without_a_mask_stay(tmp_path: Path) -> None:
     assert taken(open_source(place)) == {"0.jpg", "1.jpg", "2.jpg", "3.jpg", "alone.png", "alone.jpg.png"}
 
 
-def test_of_many_twins_few_are_looked_at(tmp_path: Path) -> None:
+class Contents:
+    """Files in memory, equal but for some; counts what is read of them."""
+
+    def __init__(self, **others: Image.Image) -> None:
+        pictures = {"jpg": photo(1), "png": matte(1), **others}
+        self._contents = {name: images.encoded(picture, "JPEG" if name == "jpg" else "PNG") for name, picture in pictures.items()}
+        self.reads: list[str] = []
+        self.headers: list[str] = []
+
+    def content(self, name: str) -> bytes:
+        own = twin_stem(name).replace("/", "_")
+        return self._contents[own if own in self._contents and name.endswith(".png") else name[-3:]]
+
+    def match(self, names: list[str]) -> dict[str, str]:
+        self.reads.clear()
+        self.headers.clear()
+
+        def read(name: str) -> bytes:
+            self.reads.append(name)
+            return self.content(name)
+
+        def read_header(name: str) -> ImageHeader:
+            self.headers.append(name)
+            return parse_header(self.content(name), len(self.content(name)))
+
+        return match_twin_masks(find_twins(names), names, read, read_header)
+
+
+def numbered(folders: int, count: int) -> list[str]:
+    return [f"{folder}/{number}.{suffix}" for folder in range(folders) for suffix in ("jpg", "png") for number in range(count)]
+
+
+def test_of_many_twins_few_are_looked_at() -> None:
     names = [f"{number}.{suffix}" for suffix in ("jpg", "png") for number in range(1000)]
-    contents = {"jpg": images.encoded(photo(1), "JPEG"), "png": images.encoded(matte(1), "PNG")}
-    reads: list[str] = []
-
-    def read(name: str) -> bytes:
-        reads.append(name)
-        return contents[name[-3:]]
-
-    masks = match_twin_masks(find_twins(names), names, read)
-    assert masks == {f"{number}.png": f"{number}.jpg" for number in range(1000)}
-    assert len(reads) == 2 * MAX_LOOKED_AT
-    assert reads == sorted(reads, key=names.index)  # forwards, as a compressed archive is read
+    files = Contents()
+    assert files.match(names) == {f"{number}.png": f"{number}.jpg" for number in range(1000)}
+    assert len(files.reads) == 2 * MAX_LOOKED_AT
+    assert files.reads == sorted(files.reads, key=names.index)  # forwards, as a compressed archive is read
+    assert len(files.headers) == len(set(files.headers)) <= 2000
 
 
 def test_many_folders_and_many_in_doubt_are_not_all_decoded() -> None:
-    contents = {"jpg": images.encoded(photo(1), "JPEG"), "png": images.encoded(matte(1), "PNG")}
-    reads: list[str] = []
+    files = Contents(**{"0_0": photo(1)})
+    names = numbered(50, 9)
+    assert set(files.match(names)) == {name for name in names if name.endswith("png") and name != "0/0.png"}
+    assert len(files.reads) <= 2 * (MAX_LOOKED_AT_IN_ALL + 9)
+    names = numbered(1, MAX_JUDGED + MAX_LOOKED_AT + 1)
+    assert len(files.match(names)) == MAX_JUDGED + MAX_LOOKED_AT
+    assert len(files.reads) == 2 * MAX_LOOKED_AT
+    names = numbered(1000, 1)
+    assert len(files.match(names)) == 999
+    assert len(files.reads) == 2 * MAX_LOOKED_AT_IN_ALL
 
-    def read(name: str) -> bytes:
-        reads.append(name)
-        return contents["jpg" if name == "0/0.png" else name[-3:]]
 
-    names = [f"{folder}/{number}.{suffix}" for folder in range(50) for suffix in ("jpg", "png") for number in range(9)]
-    masks = match_twin_masks(find_twins(names), names, read)
-    folders = {name.split("/")[0] for name in masks}
-    assert len(folders) == MAX_LOOKED_AT_IN_ALL // MIN_LOOKED_AT  # the pictures of folders not looked at stay
-    assert len(masks) == 9 * len(folders) - 1
-    assert "0/0.png" not in masks
-    assert len(reads) == 2 * (MAX_LOOKED_AT_IN_ALL + 9 - MIN_LOOKED_AT)
-    reads.clear()
-    names = [f"0/{number}.{suffix}" for suffix in ("jpg", "png") for number in range(MAX_JUDGED + MAX_LOOKED_AT + 1)]
-    assert match_twin_masks(find_twins(names), names, read) == {}
-    assert len(reads) == 2 * MAX_LOOKED_AT
-    names = [name for name in names if f"/{MAX_JUDGED + MAX_LOOKED_AT}." not in name]
-    assert len(match_twin_masks(find_twins(names), names, read)) == MAX_JUDGED + MAX_LOOKED_AT - 1
+def spread(place: Path, folders: int, count: int, make: Callable[[int], Image.Image] = matte) -> Path:
+    for number in range(folders):
+        write(place / f"{number:03}", count, lambda seed, number=number: make(number * count + seed), ".png")
+    return place
+
+
+def masks_of(place: Path) -> set[str]:
+    source = open_source(place)
+    masks = {left.name for left in source.leftovers.named if left.kind == "mask of another picture"}
+    assert not masks & taken(source)
+    return masks
+
+
+@pytest.mark.parametrize(("folders", "count"), [(10, 4), (33, 4), (60, 2), (50, 1), (140, 1)])
+def test_masks_of_many_small_folders_are_judged_together(tmp_path: Path, folders: int, count: int) -> None:
+    place = spread(tmp_path / "in", folders, count)
+    assert masks_of(place) == {f"{folder:03}/{number}.png" for folder in range(folders) for number in range(count)}
+
+
+@pytest.mark.parametrize("make", [cut_out, flat_picture, PICTURES["other photographs"][0], PICTURES["logos on black"][0]])
+@pytest.mark.parametrize("folders", [20, 130])
+def test_pictures_in_many_small_folders_stay(tmp_path: Path, folders: int, make: Callable[[int], Image.Image]) -> None:
+    assert masks_of(spread(tmp_path / "in", folders, 1, make)) == set()
+
+
+@pytest.mark.parametrize("make", [cut_out, flat_picture, PICTURES["other photographs"][0]])
+@pytest.mark.parametrize(("folders", "count"), [(130, 1), (40, 2)])
+def test_folders_of_masks_and_folders_of_pictures_are_told_apart(tmp_path: Path, folders: int, count: int, make: Callable[[int], Image.Image]) -> None:
+    place = spread(tmp_path / "in", folders, count, lambda seed: make(seed) if seed // count % 3 == 0 else matte(seed))
+    assert masks_of(place) == {f"{folder:03}/{number}.png" for folder in range(folders) if folder % 3 for number in range(count)}
+
+
+@pytest.mark.parametrize(("train", "test"), [((34, 2), (9, 4)), ((130, 1), (2, 1)), ((1, 12), (1, 2)), ((3, 1), (20, 2))])
+@pytest.mark.parametrize("names", [("train", "test"), ("seg_train", "seg_test")])
+def test_a_split_has_the_pictures_that_it_has_when_it_is_named_itself(
+    tmp_path: Path, train: tuple[int, int], test: tuple[int, int], names: tuple[str, str]
+) -> None:
+    for name, (folders, count) in zip(names, (train, test), strict=True):
+        spread(tmp_path / name, folders, count)
+    whole = taken(open_source(tmp_path))
+    assert whole == {f"{name}/{one}" for name in names for one in taken(open_source(tmp_path / name))}
+    assert len(whole) < 2 * (train[0] * train[1] + test[0] * test[1])
+
+
+@pytest.mark.parametrize("make", [PICTURES[kind][0] for kind in ("other photographs", "grey copies", "cut-outs", "logos", "mattes of another size")])
+@pytest.mark.parametrize("kind", ["grey", "in three channels", "opaque", "of one bit", "of classes"])
+def test_pictures_that_no_sample_meets_stay_among_masks(tmp_path: Path, kind: str, make: Callable[[int], Image.Image]) -> None:
+    """Of 60, number 25 and 42 are looked at, and none between them."""
+    if kind == "in three channels" and make is flat_picture:
+        pytest.skip("a flat picture in the form of the masks")
+    place = write(tmp_path / "in", 60, lambda seed: make(seed) if 26 <= seed < 33 else MASKS[kind][0](seed), ".png")
+    assert masks_of(place) == {f"{number}.png" for number in range(60) if not 26 <= number < 33}
+
+
+def test_photographs_among_masks_as_jpeg_stay(tmp_path: Path) -> None:
+    place = write(tmp_path / "in", 60, lambda seed: photo(seed + 500) if 26 <= seed < 33 else matte(seed), ".jpeg")
+    assert masks_of(place) == {f"{number}.jpeg" for number in range(60) if not 26 <= number < 33}
+
+
+@pytest.mark.parametrize("count", [264, 265, 300])
+def test_a_stray_photograph_or_doubt_in_another_folder_changes_no_verdict(count: int) -> None:
+    names = [*numbered(1, count), *(f"1/{number}.{suffix}" for suffix in ("jpg", "png") for number in range(8))]
+    own = {f"1/{number}.png" for number in range(8) if number != 3}
+    stray = Contents(**{"0_0": photo(2), "1_3": photo(3)}).match(names)
+    assert set(stray) == own | {f"0/{number}.png" for number in range(1, count)}
+    mixed = Contents(**{f"0_{number}": photo(2) for number in range(0, count, 2)}, **{"1_3": photo(3)})
+    assert set(mixed.match(names)) == own | {f"0/{number}.png" for number in range(1, count, 2)}
+    assert len(mixed.reads) <= 4 * MAX_LOOKED_AT  # the first bytes tell the photographs
+
+
+@pytest.mark.parametrize(("stray_count", "is_extended"), [(1, True), (20, True), (100, False)])
+def test_pictures_that_only_their_pixels_tell_are_judged_by_a_sample(stray_count: int, is_extended: bool) -> None:
+    """Flat pictures of the form of the masks, in levels of their own: of many, an even sample is judged, and the rest follows if nearly all are."""
+    count = 1000
+    strays = {round(number * (count - 1) / max(1, stray_count - 1)) for number in range(stray_count)}
+    files = Contents(png=matte(1, "RGB"), **{f"0_{number}": flat_picture(number) for number in strays})
+    masks = {int(name[2:-4]) for name in files.match(numbered(1, count))}
+    assert 0 not in masks  # it is decoded
+    assert len(files.reads) <= 2 * (MAX_JUDGED + MAX_LOOKED_AT)
+    judged = {int(name[2:-4]) for name in files.reads if name.endswith(".png")}
+    assert masks & judged == judged - strays
+    assert len(masks - judged) == (count - len(judged) if is_extended else 0)
+
+
+def test_of_many_heavier_masks_a_photograph_among_them_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Masks of many small objects are far heavier than those that are looked at first, and too many to judge all; the photograph is not sampled."""
+    monkeypatch.setattr("mitlgan.data.sources.mask_twins.MAX_JUDGED", MAX_LOOKED_AT)
+    looked_at = {0, 14, 28, 42, 57, 71, 85, 99}
+    squares = np.random.default_rng(0).integers(0, 2, (8, 12), np.uint8) * 255
+    fine = {f"0_{number}": Image.fromarray(squares ^ np.uint8(number % 2 * 255)).resize(SIZE, Image.Resampling.NEAREST) for number in range(30, 57)}
+    others = {name: picture for name, picture in fine.items() if int(name[2:]) not in looked_at} | {"0_31": photo(2).convert("L")}
+    files = Contents(png=crack(1), **others)
+    assert set(files.match(numbered(1, 100))) == {f"0/{number}.png" for number in range(100) if number != 31}
+    assert "0/31.png" not in files.reads
+    assert len(files.reads) == 4 * MAX_LOOKED_AT
+    header = parse_header(files.content("0/31.png"), len(files.content("0/31.png")))
+    assert header.form == "PNG L"
+    assert header.bytes_per_pixel < 1  # it might be flat
+
+
+@pytest.mark.parametrize(("count", "first"), [(60, 4), (60, 8), (200, 5)])
+@pytest.mark.parametrize("kind", ["grey", "in three channels", "of classes", "of tiny objects"])
+def test_masks_of_which_most_are_empty_are_left_out(tmp_path: Path, kind: str, count: int, first: int) -> None:
+    make = MASKS[kind][0]
+    mode = make(0).mode
+
+    def mostly_empty(seed: int) -> Image.Image:
+        if seed % 9 == first:
+            return make(seed % 60)
+        empty = make(0)
+        empty.paste(0 if mode in ("L", "P") else (0, 0, 0), (0, 0, *SIZE))
+        return empty
+
+    assert masks_of(write(tmp_path / "in", count, mostly_empty, ".png")) == {f"{number}.png" for number in range(count)}
+
+
+def test_an_empty_mask_of_a_dark_photograph_is_a_mask(tmp_path: Path) -> None:
+    place = write(
+        tmp_path / "in",
+        12,
+        lambda seed: matte(seed) if seed else Image.new("L", SIZE),
+        ".png",
+        first=lambda seed: photo(seed) if seed else photo(seed).point(lambda level: level // 25),
+    )
+    assert masks_of(place) == {f"{number}.png" for number in range(12)}
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_unreadable_files_where_a_sample_meets_them_hide_no_masks(tmp_path: Path, suffix: str) -> None:
+    place = write(tmp_path / "in", 20, matte, ".png")
+    for number in sorted(file.stem for file in place.glob("*.png"))[::2]:
+        (place / f"{number}{suffix}").write_bytes(b"no picture")
+    assert masks_of(place) == {f"{number}.png" for number in range(20)}
 
 
 def test_what_cannot_be_read_is_no_mask() -> None:
     def read(name: str) -> bytes:
         raise UnreadableImageError(name)
 
+    def read_header(name: str) -> ImageHeader:
+        raise UnreadableImageError(name)
+
     twins = find_twins(["a.jpg", "a.png"])
-    assert match_twin_masks(twins, ["a.jpg", "a.png"], read) == {}
+    assert match_twin_masks(twins, ["a.jpg", "a.png"], read, read_header) == {}
     assert describe_twins(twins, {})[0].startswith("1 name is that of several pictures")
 
 

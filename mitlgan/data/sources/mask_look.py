@@ -1,0 +1,137 @@
+"""What a file looks like that may be the mask of another: flat, in few levels that other masks have, too."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mitlgan.data.decode.image_file import decode_bytes
+
+MIN_MASKS = 3
+"""Fewer masks cannot be told from flat pictures that have the names of others by chance."""
+MAX_LEVELS, MIN_LEVEL_SHARE = 32, 0.9
+"""The most frequent levels or colours of a mask cover at least that share of its pixels; soft edges have all others."""
+MIN_FLAT_SHARE = 0.75
+"""Share of neighbouring pixels outside of the most frequent level that are equal; a flat photograph, of a white shoe on white, has fewer."""
+MAX_EQUAL_COLOR = 12.0
+"""Mean difference of the 8 x 8 colours (0 to 255) up to which two files show the same, as a logo as PNG and as JPEG does; a mask differs more."""
+MIN_SHARED_LEVELS = 0.5
+"""More than that share of the levels of a mask, on average, are in other masks of its set; unrelated logos have the ground in common at most."""
+MIN_LEVEL_FILES = 0.02
+"""Share of the masks of a set, and two at least, that have a level which is the set's own."""
+MIN_AREA, MIN_MARKED_AREA = 0.005, 0.1
+"""Share of the pixels, or of those outside of the ground, from which on a level is one of the mask's own, and not of its soft edges."""
+MAX_PLAIN_LEVELS, MIN_SAME_GROUND = 4, 0.75
+"""Masks of more levels have a black ground on average, or at least that share of them has one ground."""
+SNAP = 16
+"""Levels of a JPEG that are so near to black or white are taken for it, as a mask has some noise there."""
+_COLOR_SIDE = 8
+_MAX_ROWS = 512  # of a picture, evenly spaced
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one file looks like.
+
+    Attributes:
+        size: Shorter and longer side (px).
+        is_opaque: Whether it has no transparency.
+        is_flat: Whether its pixels are those of a mask.
+        levels: The levels or colours in more than the soft edges, as 0xRRGGBB, each with its share of the pixels.
+        colors: (8, 8, 3), 0 to 255.
+    """
+
+    size: tuple[int, int]
+    is_opaque: bool
+    is_flat: bool
+    levels: Mapping[int, float]
+    colors: NDArray[np.float32]
+
+    @property
+    def may_be_mask(self) -> bool:
+        """Whether it is the mask of some picture, as far as its own pixels tell."""
+        return self.is_opaque and self.is_flat
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether it has one level: a mask of nothing, or a picture of nothing."""
+        return self.may_be_mask and len(self.levels) < 2
+
+    def is_mask_of(self, other: Look) -> bool:
+        """Whether this is a mask of the other file."""
+        is_alike = float(np.abs(self.colors - other.colors).mean()) <= MAX_EQUAL_COLOR
+        is_picture = other.is_opaque and not other.is_flat
+        return self.may_be_mask and is_picture and self.size == other.size and not is_alike
+
+    def fits(self, levels: Collection[int]) -> bool:
+        """Whether at least half of its levels are among those of a set."""
+        return sum(level in levels for level in self.levels) >= MIN_SHARED_LEVELS * len(self.levels)
+
+
+def look_at(content: bytes, is_lossy: bool) -> Look:
+    """Return what a file looks like.
+
+    Args:
+        content: Of the file.
+        is_lossy: Whether its format changes levels a little, as JPEG does.
+
+    Raises:
+        UnreadableImageError: The file is no usable picture.
+    """
+    decoded = decode_bytes(content, keep_alpha=True, size_px=_MAX_ROWS, ignore_profile=True)
+    size = (min(decoded.width, decoded.height), max(decoded.width, decoded.height))
+    pixels = np.asarray(decoded.picture)
+    pixels = pixels[:: max(1, -(-len(pixels) // _MAX_ROWS))]  # (H, W, 4)
+    is_opaque = int(pixels[..., 3].min()) == 255
+    if is_lossy:
+        pixels = np.where(pixels <= SNAP, 0, np.where(pixels >= 255 - SNAP, 255, pixels)).astype(np.uint8)
+    codes = pixels[..., :3].astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])  # (H, W)
+    levels, counts = np.unique(codes, return_counts=True)
+    minimum = min(MIN_AREA * codes.size, MIN_MARKED_AREA * float(codes.size - counts.max()))
+    own = {int(levels[index]): float(counts[index]) / codes.size for index in np.flatnonzero(counts >= minimum)}
+    is_flat = int(np.sort(counts)[-MAX_LEVELS:].sum()) >= MIN_LEVEL_SHARE * codes.size and _is_in_areas(codes, int(levels[counts.argmax()]))
+    return Look(size, is_opaque, is_flat, own, _colors(decoded.picture))
+
+
+def levels_of_set(masks: Sequence[Look]) -> frozenset[int]:
+    """Return the levels of the one set that masks, or at least half of them, are of; empty if they are of none."""
+    files = Counter(level for mask in masks for level in mask.levels)
+    shared = {level for level, count in files.items() if count > max(1.0, MIN_LEVEL_FILES * len(masks))}
+    members = [mask for mask in masks if mask.fits(shared)]
+    if len(members) < MIN_MASKS or 2 * len(members) < len(masks) or not _share_levels(members):
+        return frozenset()
+    return frozenset(level for mask in members for level in mask.levels)
+
+
+def _share_levels(masks: Sequence[Look]) -> bool:
+    """Whether masks have the levels of one set: few in all, most of them in several masks, and a common ground if they are many."""
+    files: Counter[int] = Counter()
+    areas: dict[int, float] = defaultdict(float)
+    for mask in masks:
+        files.update(mask.levels.keys())
+        for level, share in mask.levels.items():
+            areas[level] += share
+    if not 1 < len(files) <= MAX_LEVELS:
+        return False
+    shared = [sum(files[level] > 1 for level in mask.levels) / max(1, len(mask.levels)) for mask in masks]
+    if sum(shared) <= MIN_SHARED_LEVELS * len(masks):
+        return False
+    grounds = Counter(max(mask.levels, key=lambda level: mask.levels[level]) for mask in masks if mask.levels)
+    is_black = max(areas, key=lambda level: areas[level]) == 0
+    return len(files) <= MAX_PLAIN_LEVELS or is_black or max(grounds.values()) >= MIN_SAME_GROUND * len(masks)
+
+
+def _is_in_areas(codes: NDArray[np.int64], ground: int) -> bool:
+    """Whether most neighbouring pixels are equal, outside of the ground."""
+    left, right = codes[:, :-1], codes[:, 1:]
+    is_marked = (left != ground) | (right != ground)
+    return not is_marked.any() or float((left == right)[is_marked].mean()) >= MIN_FLAT_SHARE
+
+
+def _colors(picture: Image.Image) -> NDArray[np.float32]:
+    return np.asarray(picture.convert("RGB").resize((_COLOR_SIDE, _COLOR_SIDE), Image.Resampling.BOX), dtype=np.float32)

@@ -89,7 +89,7 @@ def test_matte_iou(command: Command, folder: Path, scenes: Path) -> None:
 
 def test_augment_check_and_stats(command: Command, folder: Path, tmp_path: Path) -> None:
     place = images.fill(tmp_path / "in", 3)
-    assert answer(command, "augment", place, "--out", "more", "--factor", 3, "--no-flip")["made"] == 9
+    assert answer(command, "augment", place, "--out", "more", "--factor", 3)["made"] == 9
     found = answer(command, "check", place, "more", "--page", "page.html")
     assert found["pair_count"] == 0 or found["pairs"]
     assert Path(found["page"]).is_file()
@@ -226,6 +226,18 @@ def test_pictures_are_not_written_among_those_that_they_are_made_of(command: Com
         assert done.code == 2
         assert done.err.startswith(f"--out {out}: is inside SRC, in, ")
         assert len(list(place.iterdir())) == 3
+
+
+def test_check_says_what_to_do_with_the_copies(command: Command, folder: Path) -> None:
+    """They take the place of the training pictures, and are no pictures to measure on."""
+    for split, number in (("train", 4), ("test", 2)):
+        images.fill(folder / "fg" / split, number)
+    shown = command("data", "check", "fg").out
+    augment = "mitlgan data augment fg/train --out fg-more --factor 125"
+    assert f"make 125 of each to train with --data fg-more, and measure with --data fg: {augment}" in shown
+    done = command("data", "augment", "fg", "--out", "more", "--factor", 2)
+    assert (done.code, len(list((folder / "more").glob("*.png")))) == (0, 8)
+    assert "left out: test/ (2, test)" in done.err
 
 
 def test_check_sends_no_pack_to_a_command_that_takes_pictures(command: Command, folder: Path) -> None:

@@ -80,7 +80,8 @@ def _advise_on_count(report: SetReport) -> Iterator[Sentence]:
         words = f"{name}: {total:,} pictures are few; a generator may memorise fewer than {MIN_PICTURES:,}"
         out = shlex.quote(_sibling(report.spec, "more"))
         command = f"mitlgan data augment {shlex.quote(_pictures(report, _place(report)))} --out {out} --factor {factor}"
-        yield f"{words}. Add {MIN_PICTURES - total:,}, or make {factor} of each: {command}", True
+        measure = f", and measure with --data {shlex.quote(report.spec)}" if report.split == TRAIN else ""
+        yield f"{words}. Add {MIN_PICTURES - total:,}, or make {factor} of each to train with --data {out}{measure}: {command}", True
     elif report.split not in ("", TRAIN) and 0 < total < MIN_HELD_OUT:
         words = f"{total:,} held-out pictures; a distance to fewer than {MIN_HELD_OUT:,} is uncertain"
         yield f"{name}: {words}: add photographs, or hold out more of them by --holdout", False

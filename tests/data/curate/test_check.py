@@ -155,7 +155,8 @@ def test_every_warning_ends_with_a_command_that_runs(tmp_path: Path, monkeypatch
     verdict = check_datasets([str(place)]).verdict
     warned = [text for text, _ in verdict if "mitlgan data" in text]
     assert all("mitlgan data" in text for text in bad(verdict))
-    assert f"{place}: 44 pictures are few; a generator may memorise fewer than 500. Add 456, or make 12 of each: " in warned[1]
+    few = f"{place}: 44 pictures are few; a generator may memorise fewer than 500. Add 456, or make 12 of each to train with --data '{place}-more': "
+    assert few in warned[1]
     for number, text in enumerate(warned):
         command = shlex.split(text[text.index("mitlgan data") :])
         command[command.index("--out") + 1] = str(tmp_path / f"out{number}")

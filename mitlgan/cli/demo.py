@@ -25,7 +25,9 @@ def demo(
     start: Annotated[
         Start, typer.Option("--from", help="pretrained: use the shipped generators; train compositions and baseline only.")
     ] = Start.scratch,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the demo's runs and report.")] = Path("mitlgan-demo"),
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder of the runs and report. Default: mitlgan-demo, or mitlgan-demo-quick.")
+    ] = None,
     dry_run: options.DryRun = False,
     as_json: options.Json = False,
 ) -> None:
@@ -36,6 +38,7 @@ def demo(
     """
     from mitlgan.compare import demo as demonstration
 
+    out = out or Path("mitlgan-demo-quick" if quick else "mitlgan-demo")  # the studio would open the newest of both: poor pictures
     if dry_run:
         from mitlgan.compare.dry_run import estimate_demo
 

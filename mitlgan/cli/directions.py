@@ -46,7 +46,11 @@ def directions(
     filter_name: FilterName = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="The sheet, a new PNG; directions are next to it, as .safetensors. Default: directions.png."),
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="The sheet, a new PNG; directions are next to it, as .safetensors. Default: directions.png, numbered if it is there.",
+        ),
     ] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,

@@ -42,7 +42,7 @@ def embed(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="FILE|DIR", help="Latent file, a new .json; for several pictures a folder of them. Default: latent.json, or latents."
+            "--out", metavar="FILE|DIR", help="A new .json; for several pictures a folder. Default: latent.json, or latents, numbered if it is there."
         ),
     ] = None,
     sheet: SheetOption = None,

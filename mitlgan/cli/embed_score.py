@@ -25,7 +25,7 @@ def embed_score(
     own: Annotated[bool, typer.Option("--self", help="Use pictures that the artifact makes from --seed on, and compare layer by layer.")] = False,
     samples: Annotated[int, typer.Option("-n", "--samples", metavar="N", help="Maximum number of pictures.", min=1)] = 8,
     seconds: Seconds = 60.0,
-    attempts: Annotated[int, typer.Option("--max-attempts", metavar="N", help="As for `mitlgan embed`.", min=1)] = 1,
+    attempts: Annotated[int, typer.Option("--max-attempts", metavar="N", help="As for `mitlgan embed`, where the default is 3.", min=1)] = 1,
     perceptual: Annotated[float, typer.Option("--perceptual", metavar="W", help="As for `mitlgan embed`.", min=0)] = 0.0,
     extractor: score_options.Extractor = "efficientnet-lite0",
     weights: options.Weights = None,

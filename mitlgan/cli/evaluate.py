@@ -22,7 +22,10 @@ ResizeOption = Annotated[
 ]
 
 Grid = Annotated[
-    Path | None, typer.Option("--grid", metavar="FILE", help="Picture that --separation writes: rows share a foreground. Default: separation.png.")
+    Path | None,
+    typer.Option(
+        "--grid", metavar="FILE", help="Picture that --separation writes: rows share a foreground. Default: separation.png, numbered if it is there."
+    ),
 ]
 
 Swaps = Annotated[int, typer.Option("--swaps", metavar="K", help="Number of foregrounds and backgrounds that --separation swaps.", min=2, max=64)]

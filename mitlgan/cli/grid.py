@@ -30,7 +30,9 @@ def grid(
     scale: Scale = None,
     size: Size = None,
     filter_name: FilterName = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Output PNG, a new one. Default: grid.png.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Output PNG, a new one. Default: grid.png, numbered if it is there.")
+    ] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:

@@ -43,7 +43,11 @@ def inpaint(
     ] = Method.context,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Output PNG, a new one; pixels outside the hole stay the same. Default: inpainted.png."),
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Output PNG, a new one; pixels outside the hole stay the same. Default: inpainted.png, numbered if it is there.",
+        ),
     ] = None,
     sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also write input, filled and blended picture side by side.")] = None,
     scale: Scale = None,

@@ -54,7 +54,10 @@ def interpolate(
     filter_name: FilterName = None,
     truncation: options.Truncation = 1.0,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="A new .gif, .webp, .png (animated) or .mp4 (extra `video`). Default: morph.webp.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="A new .gif, .webp, .png (animated) or .mp4 (extra `video`). Default: morph.webp, numbered if it is there."
+        ),
     ] = None,
     sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also write all frames in one PNG.")] = None,
     device: options.Device = "auto",

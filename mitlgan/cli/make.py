@@ -19,7 +19,9 @@ Minutes = Annotated[
 ]
 HoldOut = Annotated[str | None, typer.Option("--holdout", metavar="N|N%", help=f"{HOLDOUT_HELP} Default: 10%.")]
 Matting = Annotated[str | None, typer.Option("--matting", metavar="METHOD|FILE.onnx", help=f"{MATTING_HELP} Default: auto.")]
-Jobs = Annotated[int | None, typer.Option("--jobs", metavar="N", help="Trainings that run at a time and share the cores. Default: 2.", min=1, max=2)]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", metavar="N", help="Trainings that run at a time and share the cores. Default: 2; 1 on one core.", min=1, max=2)
+]
 
 
 def make(

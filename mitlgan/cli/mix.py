@@ -45,7 +45,7 @@ def mix(
         typer.Option(
             "--out",
             metavar="FILE",
-            help="The child's picture, a new file; its latent, if any, is written next to it, as .json. Default: child.png.",
+            help="The child's picture, a new file; its latent, if any, is written next to it, as .json. Default: child.png, numbered if it is there.",
         ),
     ] = None,
     sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also write parents and child in one PNG.")] = None,

@@ -23,7 +23,8 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="DIR|FILE|demo",
-        help="Folder, zip, tar or parquet of pictures, a .txt list of paths, a pack (.npy), an IDX file, or `demo`. Default: from the recipe.",
+        help="Folder, zip (also StyleGAN's), tar or parquet of pictures, .txt list of paths, pack (.npy), IDX file, CIFAR-10's folder, or `demo`. "
+        "Default: from the recipe.",
     ),
 ]
 PretrainRecipe = Annotated[

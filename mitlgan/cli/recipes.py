@@ -28,7 +28,9 @@ def recipes_ls(as_json: options.Json = False) -> None:
 
 
 @app.command("cat")
-def recipes_cat(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: options.Json = False) -> None:
+def recipes_cat(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped recipe, see `recipes ls`, or a file.")], as_json: options.Json = False
+) -> None:
     """Print a recipe with its comments."""
     from mitlgan import recipe
 
@@ -38,8 +40,8 @@ def recipes_cat(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: o
 
 @app.command("cp")
 def recipes_cp(
-    name: Annotated[str, typer.Argument(metavar="NAME")],
-    target: Annotated[Path, typer.Argument(metavar="FILE", help="Must not exist.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped recipe, see `recipes ls`, or a file.")],
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="Where to copy it; must not exist. Or a folder.")],
     as_json: options.Json = False,
 ) -> None:
     """Copy a recipe, to edit it."""
@@ -55,7 +57,9 @@ def recipes_cp(
 
 @app.command("validate")
 def recipes_validate(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE")], settings: options.Settings = None, as_json: options.Json = False
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A shipped recipe, see `recipes ls`, or a file.")],
+    settings: options.Settings = None,
+    as_json: options.Json = False,
 ) -> None:
     """Check a recipe as training would."""
     from mitlgan.artifacts.summary import describe_recipe

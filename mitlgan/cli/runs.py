@@ -32,7 +32,9 @@ def runs_ls(out: options.Out = RUNS, as_json: options.Json = False) -> None:
 
 
 @app.command("rm")
-def runs_rm(run: Annotated[Path, typer.Argument(metavar="RUN")], as_json: options.Json = False) -> None:
+def runs_rm(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run or comparison, as `runs ls` names it.")], as_json: options.Json = False
+) -> None:
     """Delete a run or a comparison that no process uses."""
     from mitlgan.runtime.files import lock_folder
     from mitlgan.training import run_directory

@@ -59,7 +59,7 @@ def sample(
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the first image; later images use the next seeds.", min=0)] = 0,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Folder of the files, new or empty; their contact sheet is DIR-grid.png. Default: samples."),
+        typer.Option("--out", metavar="DIR", help="Folder of files, new or empty; sheet: DIR-grid.png. Default: samples, numbered if it is there."),
     ] = None,
     latent: Annotated[list[Path] | None, typer.Option("--latent", metavar="FILE", help="Latent file instead of seeds; repeatable.")] = None,
     like: Like = None,

@@ -21,7 +21,10 @@ def make(
     split: options.TestSplit = None,
     each: Annotated[int, typer.Option("--each", metavar="N", help="Pictures per arm, and real pictures.", min=1, max=1000)] = 20,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Random seed.", min=0)] = 0,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of study.html and key.json, new or empty. Default: study.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder of study.html and key.json, new or empty. Default: study, numbered if it is there."),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Write a page of real and generated pictures.

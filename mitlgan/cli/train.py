@@ -28,8 +28,10 @@ def train(
     dry_run: options.DryRun = False,
     as_json: options.Json = False,
 ) -> None:
-    """Train any recipe: a generator, a composition, an inpainter.
+    """Train any recipe that begins with new networks.
 
+    These make a generator, a composition or an inpainter. A recipe that goes on from a trained generator (`few/*`, `*-sharp`) is for
+    `mitlgan pretrain ROLE --recipe RECIPE --from ARTIFACT`.
     A finished run of the same recipe and layers is taken, an unfinished one is continued. Leaves summaries, a diagram and plots in the run.
     """
     from mitlgan.artifacts.card import read_card
@@ -39,11 +41,15 @@ def train(
     from mitlgan.stages.default_layers import resolve_layers
     from mitlgan.stages.existing_runs import find_matching_run, get_or_train
     from mitlgan.stages.initial_critic import with_critic_parent
-    from mitlgan.stages.pretrain import check_training_start
+    from mitlgan.stages.initial_generator import suggest_start
+    from mitlgan.stages.pretrain import check_training_start, needs_trained_generator
 
     chosen = options.recipe_from(recipe, recipe, data=data, seed=seed, settings=settings, option="RECIPE")
     if chosen.composer is None and (fg is not None or bg is not None or layer):
         raise UsageError(f"--fg, --bg, --layer: are of compositions; {recipe} has no [composer]; leave them out")
+    if chosen.generator is not None and needs_trained_generator(chosen) and find_matching_run(out, chosen) is None:
+        instead = f"mitlgan pretrain {chosen.role} --recipe {recipe} --from {suggest_start(chosen)}"
+        raise UsageError(f"RECIPE {recipe}: goes on from a trained generator, and `train` takes none; name it by --from: {instead}")
     layers = {} if chosen.composer is None else resolve_layers(options.layers_from(layer, fg, bg), out, chosen)
     for name, path in layers.items():
         log(f"{name}: {path} ({read_card(path).kimg:g} kimg)")

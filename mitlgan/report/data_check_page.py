@@ -42,7 +42,8 @@ def write_check_page(path: Path, result: CheckResult) -> Path:
         lead = f"{len(report.pictures):,} pictures; {len(cells)} are shown, sampled evenly." if cells else f"{len(report.pictures):,} pictures."
         sections.append(SheetSection(report.name, lead, cells, charts))
     if result.pairs:
-        lead = f"{result.pair_count:,} pairs within and across the sets; {min(len(result.pairs), MAX_PAIRS)} are shown."
+        pairs, are = ("pair", "is") if result.pair_count == 1 else ("pairs", "are")
+        lead = f"{result.pair_count:,} {pairs} within and across the sets; {min(len(result.pairs), MAX_PAIRS)} {are} shown."
         sections.insert(0, SheetSection("Pictures that occur twice", lead, _pair_cells(result.pairs[:MAX_PAIRS], result.sets), explained=True))
     facts = [Fact(text, bad) for text, bad in sorted(result.verdict, key=lambda entry: not entry[1])]
     names = ", ".join(report.name for report in result.sets)

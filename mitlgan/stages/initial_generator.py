@@ -13,7 +13,7 @@ from mitlgan.artifacts.card import KIND_WITH_ARTICLE, Card, read_card, read_weig
 from mitlgan.artifacts.load_save import load_network
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import Generator, GrownGenerator, Network
-from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, as_dict, with_overrides
+from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, as_dict, shipped_folder, with_overrides
 from mitlgan.recipe.schema.ladder import GROWTH_FACTORS
 from mitlgan.runtime.progress import Say, ignore_message
 from mitlgan.runtime.randomness import derived_seed
@@ -38,7 +38,7 @@ def with_parent(recipe: Recipe, start: Path | None, say: Say = ignore_message, s
     if start is None:
         raise UsageError(
             f'--from: generator.kind = "{recipe.generator.kind}" needs the smaller generator that it grows from; name its artifact, such as '
-            f"--from pretrained/modern-{recipe.role}-{recipe.generator.parent_px}"
+            f"--from {suggest_start(recipe)}"
         )
     _, card = load_network(start)  # all of it, so that a damaged one is refused now
     if _was_grown_by(recipe, card):
@@ -51,6 +51,13 @@ def with_parent(recipe: Recipe, start: Path | None, say: Say = ignore_message, s
     changed = with_overrides(recipe, generator__parent=as_dict(parent), generator__parent_px=parent_px)
     report_replaced(recipe, changed, {"generator": f"the generator of --from {start}"}, settings, say)
     return changed
+
+
+def suggest_start(recipe: Recipe) -> str:
+    """Return the artifact to name in a message as the start of a pretraining: a shipped one that fits, else the word ARTIFACT."""
+    size_px = recipe.generator.parent_px if isinstance(recipe.generator, ParentedGeneratorRecipe) else recipe.size_px
+    name = f"modern-{recipe.role}-{size_px}"
+    return f"pretrained/{name}" if (shipped_folder("pretrained") / name).is_dir() else "ARTIFACT"
 
 
 def load_initial_generator(recipe: Recipe, start: Path | None) -> Network:

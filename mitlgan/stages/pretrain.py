@@ -50,6 +50,12 @@ def check_training_start(recipe: Recipe) -> None:
     load_initial_critic(critic, ladder_steps(recipe)[0], ignore_message)
 
 
+def needs_trained_generator(recipe: Recipe) -> bool:
+    """Return whether a recipe's training goes on from a trained generator, which `pretrain --from` names."""
+    first = ladder_steps(recipe)[0]
+    return first.transfer is not None or isinstance(first.generator, ParentedGeneratorRecipe)
+
+
 def check_new_start(recipe: Recipe, instead: str, *, has_generator: bool = False) -> None:
     """Refuse a recipe whose training cannot begin with new networks; nothing is trained.
 
@@ -62,7 +68,7 @@ def check_new_start(recipe: Recipe, instead: str, *, has_generator: bool = False
         UsageError: It goes on from a trained generator or critic, or its critic's frozen network is not on this machine.
     """
     first = ladder_steps(recipe)[0]
-    if not has_generator and (first.transfer is not None or isinstance(first.generator, ParentedGeneratorRecipe)):
+    if not has_generator and needs_trained_generator(recipe):
         raise UsageError(f"goes on from a trained generator, which cannot be named here; {instead}")
     if first.critic_start is not None or isinstance(first.critic, GrownCriticRecipe):
         raise UsageError(f"goes on from a trained critic, which cannot be named here; {instead}")

@@ -12,6 +12,7 @@ from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, as_dict, require_gen
 from mitlgan.recipe.schema.critics import freezable_convolutions
 from mitlgan.runtime.progress import Say
 from mitlgan.stages.initial_critic import load_trained_critic
+from mitlgan.stages.initial_generator import suggest_start
 from mitlgan.stages.replaced_settings import refuse_unused_setting, report_replaced
 
 DEFAULT_RECIPE = "few/{role}-{size_px}"
@@ -53,7 +54,7 @@ def with_transfer(
     if start is None:
         raise UsageError(
             f"--from: the recipe {recipe.name} goes on from a trained generator; name its artifact in `mitlgan pretrain {recipe.role}`, such as "
-            f"--from pretrained/modern-{recipe.role}-32"
+            f"--from {suggest_start(recipe)}"
         )
     card = _check_start(f"--from {start}", start, recipe)
     is_same_size = card.size_px == recipe.size_px
@@ -125,7 +126,7 @@ def _check_start(option: str, start: Path, recipe: Recipe) -> Card:
     _, card = load_network(start)  # all of it, so that a damaged one is refused now
     if card.kind != "generator":
         kind = KIND_WITH_ARTICLE[card.kind]
-        raise ArtifactError(f"{option}: is {kind}; a transfer goes on from a generator, such as pretrained/modern-{recipe.role}-32")
+        raise ArtifactError(f"{option}: is {kind}; a transfer goes on from a generator, such as {suggest_start(recipe)}")
     if card.role != recipe.role:
         raise ArtifactError(f"{option}: was trained as {card.role}; give a generator of role {recipe.role}")
     if tuple(card.value_range) != (-1.0, 1.0):

@@ -89,7 +89,7 @@ def test_matte_iou(command: Command, folder: Path, scenes: Path) -> None:
 
 def test_augment_check_and_stats(command: Command, folder: Path, tmp_path: Path) -> None:
     place = images.fill(tmp_path / "in", 3)
-    assert answer(command, "augment", place, "--out", "more", "--factor", 3, "--no-flip")["made"] == 9
+    assert answer(command, "augment", place, "--out", "more", "--factor", 3)["made"] == 9
     found = answer(command, "check", place, "more", "--page", "page.html")
     assert found["pair_count"] == 0 or found["pairs"]
     assert Path(found["page"]).is_file()
@@ -226,6 +226,42 @@ def test_pictures_are_not_written_among_those_that_they_are_made_of(command: Com
         assert done.code == 2
         assert done.err.startswith(f"--out {out}: is inside SRC, in, ")
         assert len(list(place.iterdir())) == 3
+
+
+@pytest.mark.parametrize("long", [0, 1, 3])
+def test_split_says_why_there_are_fewer_scenes_than_foregrounds(long: int, command: Command, folder: Path) -> None:
+    """A scene is a square of the photograph, in which an object that is longer has no room."""
+    pytest.importorskip("cv2")
+    (folder / "in").mkdir()
+    for number in range(4):
+        picture = images.smooth(number, (64, 160))
+        matte = Image.new("L", picture.size)
+        matte.paste(255, (10, 8, 54, 152) if number < long else (18, 60, 46, 100))
+        picture.paste((250, 40 * number, 20), mask=matte)
+        picture.save(folder / "in" / f"{number}.png")
+        matte.save(folder / "in" / f"{number}.matte.png")
+    done = command("data", "split", "in", "--out", "out", "--size", 64, "--min-fill-confidence", 0)
+    assert done.code == 0, done.err
+    assert "4 foregrounds, " in done.out
+    counted = [path.name for path in (folder / "out" / "scene").glob("*.png") if ".matte." not in path.name]
+    assert f"{len(counted)} scenes" in done.out
+    said = [line for line in done.err.splitlines() if "no scene" in line]
+    missing = 4 - len(counted)
+    assert missing == long
+    words = {0: [], 1: ["1 object is longer than a square of the picture: a foreground, and no scene"]}
+    assert said == words.get(long, ["3 objects are longer than a square of the picture: a foreground, and no scene"])
+
+
+def test_check_says_what_to_do_with_the_copies(command: Command, folder: Path) -> None:
+    """They take the place of the training pictures, and are no pictures to measure on."""
+    for split, number in (("train", 4), ("test", 2)):
+        images.fill(folder / "fg" / split, number)
+    shown = command("data", "check", "fg").out
+    augment = "mitlgan data augment fg/train --out fg-more --factor 125"
+    assert f"make 125 of each to train with --data fg-more, and measure with --data fg: {augment}" in shown
+    done = command("data", "augment", "fg", "--out", "more", "--factor", 2)
+    assert (done.code, len(list((folder / "more").glob("*.png")))) == (0, 8)
+    assert "left out: test/ (2, test)" in done.err
 
 
 def test_check_sends_no_pack_to_a_command_that_takes_pictures(command: Command, folder: Path) -> None:

@@ -72,6 +72,11 @@ def option_help(path: tuple[str, ...], option: str) -> str:
     raise AssertionError(f"{path} has no {option}")
 
 
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_option_and_argument_has_a_word_of_help(path: tuple[str, ...]) -> None:
+    assert [parameter.name for parameter in ALL[path].params if parameter.name != "help" and not getattr(parameter, "help", None)] == []
+
+
 @pytest.mark.parametrize(
     ("option", "commands_with_it", "said"),
     [
@@ -85,6 +90,9 @@ def option_help(path: tuple[str, ...], option: str) -> str:
         ("--split", "embed-score, inpaint-score", ("validation, test, train",)),
         ("--shear", "data augment", ("0: off",)), ("--distortion", "data augment", ("0: off",)), ("--degrees", "data augment", ("0: off",)),
         ("--blur", "data prepare, data split", ("0: off",)), ("--min-size", "data prepare", ("0: off",)),
+        ("--out", "sample, interpolate, mix, grid, directions, inpaint, embed, export, study make", ("numbered",)),
+        ("--grid", "evaluate", ("numbered",)), ("--jobs", "make", ("1 on one core",)), ("--flip", "data augment", ("thesis",)),
+        ("--data", "pretrain fg, train", ("CIFAR-10", "StyleGAN")), ("--max-attempts", "embed-score", ("3",)),
         ("--size", "data read", ("needed with --out",)), ("--out", "data read", ("Needed unless --write-urls",)),
     ],
 )  # fmt: skip

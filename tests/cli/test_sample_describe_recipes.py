@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ from helpers import tiny_runs
 from helpers.commands import Command, start
 
 from mitlgan import recipe
+from mitlgan.errors import DataError
 from mitlgan.recipe import as_dict, load_recipe, to_toml, with_overrides
 from mitlgan.runtime.files import lock_folder
 from mitlgan.training import run_directory
@@ -137,6 +139,23 @@ def test_bench_measures_both_sides(command: Command) -> None:
     assert "growth" not in found
 
 
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [((), "mitlgan-demo"), (("--quick",), "mitlgan-demo-quick"), (("--from", "pretrained"), "mitlgan-demo"), (("--quick", "--out", "mine"), "mine")],
+)
+def test_the_quick_demo_has_a_folder_of_its_own(options: tuple[str, ...], place: str, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its poor pictures are not among the good ones that the studio opens."""
+    written: list[Path] = []
+
+    def stop(out: Path, **_: object) -> None:
+        written.append(out)
+        raise DataError("stopped here")
+
+    monkeypatch.setattr(importlib.import_module("mitlgan.compare.demo"), "run_demo", stop)
+    assert command("demo", *options).code == 3
+    assert written == [Path(place)]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_quick_demo_ends_with_a_report(folder: Path) -> None:
@@ -146,7 +165,7 @@ def test_the_quick_demo_ends_with_a_report(folder: Path) -> None:
     assert len(out.splitlines()) == 1
     result = json.loads(out)
     assert (folder / result["report"]).is_file()
-    assert {path.name for path in folder.iterdir()} == {"mitlgan-demo"}
+    assert {path.name for path in folder.iterdir()} == {"mitlgan-demo-quick"}
     assert result["protocol"]["samples"] == 256
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 import signal
 import time
@@ -16,14 +18,21 @@ from helpers import tiny_runs
 from helpers.commands import Command, start
 
 from mitlgan.cli import options
+from mitlgan.cli import pretrain as cli_pretrain
+from mitlgan.cli import train as cli_train
 from mitlgan.errors import UsageError
-from mitlgan.recipe import as_dict, load_recipe, parse_recipe, to_toml, with_overrides
+from mitlgan.recipe import as_dict, load_recipe, parse_recipe, shipped_recipe_names, to_toml, with_overrides
 from mitlgan.runtime.json_files import read_jsonl
 from mitlgan.training import run_directory
 from mitlgan.training.checkpoint import list_checkpoints, load_checkpoint
 from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.run_directory import Run
 
+ROOT = Path(__file__).resolve().parents[2]
+GOES_ON = {
+    *("few/bg-32", "few/bg-64", "few/bg-64-sharp", "few/fg-32", "few/fg-64", "few/fg-64-sharp"),
+    *("recommended/bg-64-grown", "recommended/fg-64-grown", "recommended/fg-64-sharp", "recommended/fg-128-sharp"),
+}
 # The shipped recipes, cut down to a few updates at 8 px.
 TINY = {
     "size_px": 8, "critic.widths": [4, 6], "critic.dropout": [0.0, 0.0], "training.kimg": 0.024, "training.batch": 4, "objective.critic_steps": 2,
@@ -327,11 +336,34 @@ def test_what_cannot_grow_is_refused_by_a_dry_run_as_by_a_run(
             assert refused.code == code
             assert message in refused.err
             assert len(refused.err.splitlines()) == 1
-    for name in (recipe, "few/fg-32", "few/bg-64"):  # `train` has no --from
+    for name, shipped in ((recipe, "ARTIFACT"), ("few/fg-32", "pretrained/modern-fg-32"), ("few/bg-64", "pretrained/modern-bg-32")):
         refusals = [command("train", name, *dry) for dry in ([], ["--dry-run"])]
         assert [(refused.code, refused.err) for refused in refusals] == [(2, refusals[0].err)] * 2
-        assert refusals[0].err.startswith("--from: ")
+        assert refusals[0].err.startswith(f"RECIPE {name}: goes on from a trained generator, and `train` takes none; ")
+        assert refusals[0].err.endswith(f" --recipe {name} --from {shipped}\n")
     assert [path.name for path in folder.iterdir()] == ["grown.toml"]
+
+
+@pytest.mark.parametrize("name", shipped_recipe_names())
+def test_train_takes_every_recipe_or_names_the_command_that_does(name: str, command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as a dry run goes before it measures, which takes too long for all recipes."""
+    (folder / "pretrained").symlink_to(ROOT / "pretrained")
+    reached: list[str] = []
+    for module in (cli_train, cli_pretrain):
+        monkeypatch.setattr(module, "print_dry_run", lambda recipe, *_, **__: reached.append(recipe.role))
+    done = command("train", name, "--dry-run")
+    if done.code == 0:
+        assert len(reached) == 1
+        return
+    if load_recipe(name).composer is not None:  # no layers of its size are shipped
+        assert (done.code, reached) == (4, [])
+        assert re.match(r"--(fg|bg): no generator of \d+ px under runs or shipped; run `mitlgan pretrain (fg|bg)` first", done.err)
+        return
+    assert (done.code, reached) == (2, [])
+    assert name in GOES_ON
+    assert len(done.err.splitlines()) == 1
+    instead = command(*shlex.split(done.err[done.err.index("mitlgan pretrain") :])[1:], "--dry-run")
+    assert (instead.code, len(reached)) == (0, 1), instead.err
 
 
 def test_a_run_is_ended_or_made_longer(command: Command, folder: Path, pretrained: dict[str, Run]) -> None:

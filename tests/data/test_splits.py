@@ -518,7 +518,7 @@ class TestCommandsThatTakeAFolder:
         beside = next(text for text in sentences if text.startswith(f"{spec}: 1 pictures are next to the split folders, in no split: stray.png; "))
         assert beside.endswith(helps)
         assert [left["name"] for left in summarize_set(result.sets[0])["skipped"]] == ["stray.png"]
-        assert any(f"{spec}/Train and {spec}/val: 1 equal pairs leak from training" in text for text in sentences)
+        assert any(f"{spec}/Train and {spec}/val: 1 equal pair leaks from training" in text for text in sentences)
         page = write_check_page(tmp_path / "page.html", result)
         assert page.read_text().count("data:image") >= 5  # two of each set, and the pair
 

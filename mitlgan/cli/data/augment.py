@@ -19,15 +19,16 @@ def augment(
     factor: Annotated[int, typer.Option("--factor", metavar="K", help="Pictures per original, including the original.", min=1, max=1000)] = 4,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Random seed.", min=0)] = 0,
     mirror: Annotated[bool, typer.Option("--mirror/--no-mirror", help="Mirror left to right.")] = True,
-    flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Flip top to bottom.")] = True,
+    flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Also flip half of the copies top to bottom, as the thesis did.")] = False,
     degrees: Annotated[float, typer.Option("--degrees", metavar="X", help="Maximum rotation, degrees; 0: off.", min=0.0, max=180.0)] = 10.0,
     shear: Annotated[float, typer.Option("--shear", metavar="X", help="Maximum shear, degrees; 0: off.", min=0.0, max=60.0)] = 6.0,
     distortion: Distortion = 0.03,
     as_json: options.Json = False,
 ) -> None:
-    """Enlarge a set with changed copies, as the thesis did.
+    """Enlarge a set with changed copies, to train on in its place.
 
-    Copies are mirrored, rotated, sheared and distorted. Transparency and mattes change with them.
+    Copies are mirrored left to right, rotated, sheared and distorted, and stay upright. Transparency and mattes change with them. Of a set with splits,
+    the training pictures alone are used. The thesis also flipped copies top to bottom: --flip.
     """
     from mitlgan.data.build.offline_augment import AugmentSettings
     from mitlgan.data.build.offline_augment import augment_pictures as run

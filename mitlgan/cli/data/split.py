@@ -124,11 +124,20 @@ def _split(source: str, out: Path, settings: SplitSettings, as_json: bool) -> No
     print_result(as_json, values, text)
 
 
+def _is_of_scene(piece: str) -> bool:
+    return piece.startswith("scene/")
+
+
 def _remarks(manifest: dict[str, Any]) -> Iterator[str]:
     if manifest["holdout"]["note"]:
         yield manifest["holdout"]["note"]
     if beside := manifest["methods"].get("matte"):
         yield f"{beside:,} are cut by the mattes beside them (NAME.matte.png)"
+    long = sum(
+        record["decision"] == "used" and record["method"] != "alpha" and not any(map(_is_of_scene, record["pieces"])) for record in manifest["records"]
+    )
+    if long:
+        yield f"{long:,} {'object is' if long == 1 else 'objects are'} longer than a square of the picture: a foreground, and no scene"
     for key, words in (("unknown", "named in --exclude or --keep, and not in SRC"), ("gone", "cut earlier, and gone from --out since")):
         names = manifest[key]
         if names:

@@ -1,4 +1,4 @@
-"""`data augment`: adds mirrored, slightly rotated, sheared and distorted copies to a set, as in the thesis."""
+"""`data augment`: adds mirrored, slightly rotated, sheared and distorted copies to a set; with `flip` as in the thesis."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class AugmentSettings:
         factor: Pictures made of each, including the unchanged one.
         seed: Decides every change.
         mirror: Mirror half of the copies left to right.
-        flip: Mirror half of the copies top to bottom.
+        flip: Mirror half of the copies top to bottom, as the thesis did; most objects have an up and a down.
         degrees: Maximum rotation.
         shear_degrees: Maximum shear.
         distortion: Maximum shift of the elastic distortion / side of the picture.
@@ -54,7 +54,7 @@ class AugmentSettings:
     factor: int = 4
     seed: int = 0
     mirror: bool = True
-    flip: bool = True
+    flip: bool = False
     degrees: float = 10.0
     shear_degrees: float = 6.0
     distortion: float = 0.03

@@ -15,6 +15,7 @@ from PIL import Image
 from mitlgan.data.build.mattes import decode_matte
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.curate.check_advice import advise_on_duplicates, advise_on_set
+from mitlgan.data.curate.cutout_agreement import reduce_cutout
 from mitlgan.data.curate.duplicates import DuplicatePair, find_duplicates
 from mitlgan.data.curate.perceptual_hash import PictureHash, hash_picture
 from mitlgan.data.curate.reference_sets import NamedSet, hash_packed_picture, open_named_sets
@@ -49,6 +50,7 @@ class PictureStats:
         coverage: Area of the object, 0 to 1; None if there is no matte.
         border: Share of the picture's edge that the object touches.
         note: What a user should know of the file.
+        cutout: Small copy of a picture with transparency, see `reduce_cutout`; empty without.
     """
 
     name: str
@@ -61,6 +63,7 @@ class PictureStats:
     coverage: float | None
     border: float
     note: str = ""
+    cutout: bytes = b""
 
 
 @dataclass
@@ -124,7 +127,9 @@ def check_datasets(specs: list[str], progress: ProgressCallback = ignore_progres
     opened = [(spec, *open_named_sets(spec, "DIR")) for spec in specs]
     sets = [_measure_set(one, spec, progress) for spec, named_sets, _ in opened for one in named_sets]
     files = [(report.name, one.name) for report in sets for one in report.pictures]
-    duplicates = find_duplicates(files, [one.hash for report in sets for one in report.pictures])
+    pictures = [one for report in sets for one in report.pictures]
+    cutouts = {position: one.cutout for position, one in enumerate(pictures) if one.cutout}
+    duplicates = find_duplicates(files, [one.hash for one in pictures], cutouts)
     pairs = list(itertools.islice(duplicates.pairs(), MAX_LISTED_PAIRS))
     verdict = [(f"{spec}: {sentence}", hurts) for spec, _, sentences in opened for sentence, hurts in sentences]
     verdict += [sentence for report in sets for sentence in advise_on_set(report)] + advise_on_duplicates(sets, duplicates)
@@ -235,4 +240,5 @@ def measure_picture(name: str, picture: Image.Image, picture_hash: PictureHash, 
     coverage = None if plane is None else float((plane > 127).mean())
     border = 0.0 if plane is None else float((np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]]) > 127).mean())
     red, green, blue = (float(value) for value in opaque.mean(0))
-    return PictureStats(name, picture_hash, *size, "RGB" if alpha is None else "RGBA", (red, green, blue), histogram, coverage, border)
+    mode, cutout = ("RGB", b"") if alpha is None else ("RGBA", reduce_cutout(small))
+    return PictureStats(name, picture_hash, *size, mode, (red, green, blue), histogram, coverage, border, cutout=cutout)

@@ -80,7 +80,8 @@ def _advise_on_count(report: SetReport) -> Iterator[Sentence]:
         words = f"{name}: {total:,} pictures are few; a generator may memorise fewer than {MIN_PICTURES:,}"
         out = shlex.quote(_sibling(report.spec, "more"))
         command = f"mitlgan data augment {shlex.quote(_pictures(report, _place(report)))} --out {out} --factor {factor}"
-        yield f"{words}. Add {MIN_PICTURES - total:,}, or make {factor} of each: {command}", True
+        measure = f", and measure with --data {shlex.quote(report.spec)}" if report.split == TRAIN else ""
+        yield f"{words}. Add {MIN_PICTURES - total:,}, or make {factor} of each to train with --data {out}{measure}: {command}", True
     elif report.split not in ("", TRAIN) and 0 < total < MIN_HELD_OUT:
         words = f"{total:,} held-out pictures; a distance to fewer than {MIN_HELD_OUT:,} is uncertain"
         yield f"{name}: {words}: add photographs, or hold out more of them by --holdout", False
@@ -117,18 +118,19 @@ def advise_on_duplicates(sets: list[SetReport], duplicates: Duplicates) -> list[
         first, second = reports[one], reports[other]
         counted = " and ".join(f"{number:,} {'equal' if exact else 'look-alike'}" for exact, number in sorted(kinds.items(), reverse=True))
         total = sum(kinds.values())
+        pairs, leak, are = ("pair", "leaks", "is") if total == 1 else ("pairs", "leak", "are")
         if one == other:
-            words = f"{counted} pairs within the set; look-alikes are weighted more than once{_describe_frequent(frequent.get(first.spec, ()))}"
+            words = f"{counted} {pairs} within the set; look-alikes are weighted more than once{_describe_frequent(frequent.get(first.spec, ()))}"
             helps = _prepare(first, "--dedupe near", keep_copies=first.spec in frequent)
             sentences.append((f"{one}: {words}; to keep one of each: {helps}", total > 0.02 * len(first.pictures)))
         elif is_leak(first.split, second.split):
             train, held_out = (first, second) if first.split == TRAIN else (second, first)
             helps = _prepare(train, _dedupe(train, held_out), keep_copies=train.spec in frequent)
-            words = f"{counted} pairs leak from training into held-out pictures; measurements will flatter"
+            words = f"{counted} {pairs} {leak} from training into held-out pictures; measurements will flatter"
             sentences.append((f"{one} and {other}: {words}; to leave them out: {helps}", True))
         else:
             helps = _prepare(first, _dedupe(first, second), keep_copies=first.spec in frequent)
-            sentences.append((f"{one} and {other}: {counted} pairs are in both sets; to leave them out of the first: {helps}", True))
+            sentences.append((f"{one} and {other}: {counted} {pairs} {are} in both sets; to leave them out of the first: {helps}", True))
     return sentences
 
 
@@ -174,7 +176,8 @@ def _advise_on_siblings(sets: list[SetReport], outputs: dict[str, SplitOutput | 
         both = photographs[first.name] & photographs[second.name]
         output = outputs[first.name]
         if both and output is not None and is_leak(first.split, second.split):
-            words = f"{len(both):,} photographs leak from training into held-out pictures; measurements will flatter"
+            photographs_leak = "photograph leaks" if len(both) == 1 else "photographs leak"
+            words = f"{len(both):,} {photographs_leak} from training into held-out pictures; measurements will flatter"
             command = f"mitlgan data split {shlex.quote(output.source or 'PHOTOS')} --out {shlex.quote(str(output.out))}"
             sentences.append((f"{first.name} and {second.name}: {words}; to put every file back where it belongs: {command}", True))
     return sentences

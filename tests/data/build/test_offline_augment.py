@@ -93,6 +93,37 @@ def test_changes_are_within_their_limits() -> None:
     assert draw_warp(settings, "a", 1).degrees != draw_warp(settings, "b", 1).degrees
 
 
+def test_copies_stand_upright_unless_flips_are_asked_for(tmp_path: Path) -> None:
+    """Objects have an up and a down: red is above blue in every copy, but for half of those of `flip`, as in the thesis."""
+    place = tmp_path / "in"
+    place.mkdir()
+    picture = Image.new("RGB", (40, 40), "red")
+    picture.paste("blue", (0, 20, 40, 40))
+    picture.save(place / "a.png")
+    upright = {}
+    for flip in (False, True):
+        settings = AugmentSettings(factor=24) if not flip else AugmentSettings(factor=24, flip=True)
+        augment_pictures(place, tmp_path / f"out-{flip}", settings)
+        tops = [np.asarray(Image.open(path))[8, 20] for path in sorted((tmp_path / f"out-{flip}").glob("*.png"))]
+        upright[flip] = sum(int(top[0]) > int(top[2]) for top in tops)
+    assert upright[False] == 24
+    assert 6 < upright[True] < 18
+
+
+def test_a_folder_with_flipped_copies_is_left_as_it_is(tmp_path: Path) -> None:
+    """Earlier versions flipped by default: their folders are neither continued nor mixed with upright copies."""
+    place, out = images.fill(tmp_path / "in", 2), tmp_path / "out"
+    augment_pictures(place, out, AugmentSettings(flip=True))
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    refused = r"^--out .*: was made with other settings \(flip = True, now False\); give another folder, or remove"
+    with pytest.raises(UsageError, match=refused) as caught:
+        augment_pictures(place, out, AugmentSettings())
+    assert "\n" not in str(caught.value)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    augment_pictures(place, out, AugmentSettings(flip=True))
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
 def test_bad_files_and_other_work(tmp_path: Path) -> None:
     place = images.fill(tmp_path / "in", 1)
     (place / "bad.png").write_bytes(b"")

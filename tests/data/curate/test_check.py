@@ -73,7 +73,7 @@ def test_leaks_into_held_out_pictures(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "train" / "0001.png", tmp_path / "test" / "x.png")
     result = check_datasets([str(tmp_path)])
     assert [report.split for report in result.sets] == ["train", "test"]
-    assert any("leak from training into held-out" in text for text in bad(result.verdict))
+    assert any("leaks from training into held-out" in text for text in bad(result.verdict))
 
 
 def test_a_sound_set_is_called_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +155,8 @@ def test_every_warning_ends_with_a_command_that_runs(tmp_path: Path, monkeypatch
     verdict = check_datasets([str(place)]).verdict
     warned = [text for text, _ in verdict if "mitlgan data" in text]
     assert all("mitlgan data" in text for text in bad(verdict))
-    assert f"{place}: 44 pictures are few; a generator may memorise fewer than 500. Add 456, or make 12 of each: " in warned[1]
+    few = f"{place}: 44 pictures are few; a generator may memorise fewer than 500. Add 456, or make 12 of each to train with --data '{place}-more': "
+    assert few in warned[1]
     for number, text in enumerate(warned):
         command = shlex.split(text[text.index("mitlgan data") :])
         command[command.index("--out") + 1] = str(tmp_path / f"out{number}")
@@ -195,7 +196,7 @@ def test_a_photograph_that_is_trained_on_and_held_out_is_a_leak(layers: Path) ->
     sets = [str(layers / "fg"), str(layers / "scene")]
     (text,) = [text for text in bad(check_datasets(sets).verdict) if "leak" in text]
     photos = layers.parent / "photos"
-    assert text.startswith(f"{layers / 'fg/train'} and {layers / 'scene/test'}: 1 photographs leak from training into held-out pictures")
+    assert text.startswith(f"{layers / 'fg/train'} and {layers / 'scene/test'}: 1 photograph leaks from training into held-out pictures")
     command = shlex.split(text[text.index("mitlgan data") :])
     assert command == ["mitlgan", "data", "split", str(photos), "--out", str(layers)]
     split_pictures(photos, layers, SplitSettings(size_px=64, holdout="4", min_confidence=0, min_fill_confidence=0))

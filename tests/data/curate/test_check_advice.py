@@ -121,7 +121,7 @@ def test_one_of_each_is_kept_however_often_a_file_comes(tmp_path: Path, monkeypa
         images.fill(Path("set/test"), 3, size=(64, 64), first=50)
     verdict = check_datasets(["set"]).verdict
     (text,) = [text for text, _ in verdict if "to keep one of each" in text]
-    assert f"{copies - 1} equal pairs within the set" in text
+    assert f"{copies - 1} equal {'pair' if copies == 2 else 'pairs'} within the set" in text
     name = "train/0000.png" if kind == "splits" else "0000.png"
     assert (f"; '0000.png' comes {copies} times: a placeholder?; to keep one of each" in text) == (copies >= 5)
     assert text.endswith(" --placeholder-copies 0") == (copies >= 5)

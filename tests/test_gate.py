@@ -2,6 +2,7 @@
 
 import runpy
 import subprocess
+import time
 import tomllib
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import pytest
 
 GATE = Path(__file__).parents[1] / ".ci" / "run"
 
+WRITES = 'for _ in {1..10000}; do mkdir -p "$scratch/a/$RANDOM"; touch "$scratch/a/$RANDOM"; done'
+
 
 def ended(body: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """The gate's own way out, from `leave` to its trap, after a body in place of the steps."""
     text = GATE.read_text()
     way_out = text[text.index("leave() {") : text.index("trap leave EXIT")] + "trap leave EXIT"
-    script = f"set -euo pipefail\nscratch={folder / 'scratch'}\nmkdir $scratch\n{way_out}\n{body}\n"
+    script = f"set -euo pipefail\nexport scratch={folder / 'scratch'}\nmkdir $scratch\n{way_out}\n{body}\n"
     return subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=20, check=False)
 
 
@@ -28,12 +31,17 @@ def ended(body: str, folder: Path) -> subprocess.CompletedProcess[str]:
         ("exit 4", 4),
         ("sleep 60 & true", 0),
         ("sleep 60 & exit 5", 5),
+        (f"{WRITES} & sleep 0.2; exit 5", 5),
+        (f"{WRITES} & sleep 0.2; true", 0),
+        (f"set -m; (bash -c '{WRITES}'; true) & set +m; sleep 0.2; exit 5", 5),
+        (f"set -m; (bash -c '{WRITES}'; true) & set +m; sleep 0.2; false", 1),
     ],
 )
 def test_status_is_that_of_the_steps(body: str, status: int, tmp_path: Path) -> None:
     result = ended(body, tmp_path)
     assert result.returncode == status
     assert result.stderr == ""
+    time.sleep(0.1)  # a job that goes on would make it again
     assert not (tmp_path / "scratch").exists()
 
 

@@ -10,7 +10,7 @@ from mitlgan.api.context import StrPath
 from mitlgan.data.layers.split import SplitSettings, split_pictures
 from mitlgan.report.data_split_page import write_split_page
 from mitlgan.runtime.arguments import takes_arguments
-from mitlgan.runtime.progress import PlainReporter, ignore_progress, progress_logger
+from mitlgan.runtime.progress import PlainReporter, ignore_message, ignore_progress, progress_logger
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def split(
     settings = SplitSettings(
         matting=matting, size_px=size_px, background=background, holdout=str(holdout), exclude=tuple(exclude), keep=tuple(keep), allow_bad=allow_bad
     )  # fmt: skip
-    progress = ignore_progress if quiet else progress_logger("split", PlainReporter("split").say)
-    manifest = split_pictures(photographs, out, settings, progress)
+    say = ignore_message if quiet else PlainReporter("split").say
+    progress = ignore_progress if quiet else progress_logger("split", say)
+    manifest = split_pictures(photographs, out, settings, progress, say)
     page = write_split_page(out, manifest)
     return SplitResult(out, out / "fg", out / "bg", out / "scene", page, manifest["counts"], manifest["files"], manifest["splits"])

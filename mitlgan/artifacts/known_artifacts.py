@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from mitlgan.errors import ArtifactError
+from mitlgan.runtime.progress import print_message
 from mitlgan.runtime.shipped_files import shipped_folder
 
 RUNS = Path("runs")
@@ -36,17 +38,35 @@ def known_artifacts() -> Iterator[Path]:
 def composition_of_project(folder: Path) -> Path | None:
     """Return the composition of a project of `mitlgan make` that `choose_composition` chooses; None if the folder is none.
 
+    A note on stderr says which, if newer ones were passed over because their layers cannot be moved.
+
     Raises:
-        ArtifactError: It has no composition yet.
+        ArtifactError: It has no composition yet, or one that may be meant cannot be read.
     """
     if not (folder / PLAN_FILE).is_file():
         return None
     from mitlgan.artifacts.composition_choice import choose_composition  # slow to import
 
-    composition = choose_composition(sorted(folder.glob(f"{RUNS}/compose/*/composer.safetensors"), key=_modified, reverse=True))
-    if composition is None:
+    files = folder.glob(f"{RUNS}/compose/[!.]*/composer.safetensors")
+    choice = choose_composition(sorted(files, key=lambda file: run_order(file.parent), reverse=True))
+    if choice is None:
         raise ArtifactError(f"{folder}: has no composition yet; call the `mitlgan make` that began it again, which goes on")
-    return composition
+    for fault in choice.faults.values():
+        raise ArtifactError(f"{fault}; {folder} may mean it: remove its run, or name another, such as {choice.path.parent}")
+    if choice.baselines:
+        count = len(choice.baselines)
+        print_message(
+            f"note: {folder}: {choice.path.parent} is taken; {count} newer composition{'s have' if count > 1 else ' has'} no layers that can be moved"
+        )
+    return choice.path
+
+
+def run_order(folder: Path) -> tuple[int, str]:
+    """Return what runs are ordered by, the oldest first: when a run last wrote its status, then its name."""
+    for path in (folder / "status.json", folder):
+        with suppress(OSError):
+            return path.lstat().st_mtime_ns, folder.name
+    return 0, folder.name
 
 
 def with_shipped(path: Path) -> Path:

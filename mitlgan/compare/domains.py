@@ -89,7 +89,7 @@ def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message)
     Args:
         plan: The request.
         root: Where finished runs are looked up.
-        say: Receives which composition is taken, and that its project was moved; see `Run.load_recipe`.
+        say: Receives which composition is taken, which cannot be read, and that its project was moved; see `Run.load_recipe`.
 
     Raises:
         UsageError: There is nothing to compose, options contradict each other, or a setting has no effect.
@@ -102,7 +102,7 @@ def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message)
         if not any(setup.pretrainings for setup in setups):
             refuse_unused_settings(generator_settings(plan.settings), "every layer of a --domain is an artifact")
         return setups
-    run = _composition_run(plan, root)
+    run = _composition_run(plan, root, say)
     if run is not None:
         say(f"composition: {run.path}" + ("" if plan.composed else "; another: --composed RUN"))
     if not plan.trains_compositions:
@@ -157,7 +157,7 @@ def read_cards(layers: Mapping[str, Path]) -> dict[str, Card]:
     return {name: read_card(path) for name, path in layers.items()}
 
 
-def _composition_run(plan: ComparisonPlan, root: Path) -> Run | None:
+def _composition_run(plan: ComparisonPlan, root: Path, say: Say) -> Run | None:
     """Return the composition that is taken, or whose recipe and layers are; None if the plan names others."""
     if plan.composed is not None:
         run = run_directory.open_run(plan.composed)
@@ -168,8 +168,12 @@ def _composition_run(plan: ComparisonPlan, root: Path) -> Run | None:
     if plan.recipe is not None or not _lacks_layers(plan.layers):
         return None
     finished = {run.artifact_file: run for run in reversed(run_directory.list_runs(root, "compose")) if run.artifact_file is not None}
-    chosen = choose_composition(list(finished))
-    return None if chosen is None else finished[chosen]
+    choice = choose_composition(list(finished))
+    if choice is None:
+        return None
+    for fault in choice.faults.values():
+        say(f"warning: {fault}; {finished[choice.path].path} is taken in its place")
+    return finished[choice.path]
 
 
 def _recipe_of_run(run: Run, plan: ComparisonPlan, say: Say) -> Recipe:

@@ -127,7 +127,7 @@ class Project:
         self._announce("cut the photographs", [self.plan.split_command(self.layers)])
         before = read_json(self.layers / SPLIT_MANIFEST)
         manifest = split_pictures(
-            self.plan.request.photographs, self.layers, self.plan.split_settings(), lambda done, total: self.progress("cut", done, total)
+            self.plan.request.photographs, self.layers, self.plan.split_settings(), lambda done, total: self.progress("cut", done, total), self.say
         )
         if json.loads(json.dumps(manifest)) != before:
             (self.out / CHECK_PAGE).unlink(missing_ok=True)  # of other pictures

@@ -183,12 +183,14 @@ def _ground_note(card: Card, pictures: ImagePack, source: str) -> str:
         return ""
     some = to_float(pictures.batch(evenly_spaced(range(len(pictures)), GROUND_PICTURES))).numpy()
     grounds = [find_backdrop(some[index : index + 1]) for index in range(len(some))]
-    white_share = sum(color == BACKDROP and share >= MIN_PLAIN_SHARE for color, share in grounds) / len(grounds)
+    white = sum(color == BACKDROP and share >= MIN_PLAIN_SHARE for color, share in grounds)
+    white_share = white / len(grounds)
     if white_share >= MIN_WHITE_SHARE:
         return ""
     color, share = find_backdrop(some)
     ground = f"most of them stand before {color}" if share >= MIN_PLAIN_SHARE else "they do not stand before one colour"
-    ground = f"only {white_share:.0%} of them stand before it" if white_share >= MIN_PLAIN_SHARE or (color == BACKDROP and white_share) else ground
+    percent = max(1, 100 * white // len(grounds))  # rounded down, so that it is never the limit itself
+    ground = f"only {percent}% of them stand before it" if white_share >= MIN_PLAIN_SHARE or (color == BACKDROP and white_share) else ground
     return (
         f"note: the artifact's pictures are transparent and are laid on white; those of {source} have no transparency, and {ground}: "
         "the figures compare the grounds as well as the objects"

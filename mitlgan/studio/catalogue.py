@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections import OrderedDict
@@ -30,10 +31,13 @@ from mitlgan.studio.schemas import ArtifactAnswer
 from mitlgan.studio.settings import StudioSettings
 from mitlgan.training import run_directory
 
+log = logging.getLogger(__name__)
+
 MAX_ARTIFACTS = 200
 MAX_LOADED = 4
 KINDS = ("generator", "composer")
-FILES = ("composer.safetensors", "generator.safetensors")
+COMPOSITION_FILE = "composer.safetensors"
+FILES = (COMPOSITION_FILE, "generator.safetensors")
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ class Catalogue:
         self._named = tuple(artifact_path(path) if is_artifact_reference(path) else with_shipped(path) for path in settings.artifacts)
         self._entries: dict[str, CatalogueEntry] = {}
         self._read: dict[Path, tuple[tuple[int, int], str, CatalogueEntry]] = {}
+        self._faults: dict[Path, str] = {}
+        self._told: set[Path] = set()
         self._own = threading.local()
         self._lock = threading.Lock()
         self.refresh()
@@ -114,7 +120,16 @@ class Catalogue:
                 if identified is not None:
                     entries.setdefault(*identified)
             self._entries = dict(sorted(entries.items(), key=lambda item: self._rank(item[1])))
+            self._warn_of_faults()
             return [entry.answer for entry in self._entries.values()]
+
+    def _warn_of_faults(self) -> None:
+        """Say once, in the terminal, which compositions cannot be read, and which opens."""
+        first = next(iter(self._entries.values()), None)
+        for path, fault in self._faults.items():
+            if path not in self._told:
+                log.warning("warning: %s; it is not on offer%s", fault, "" if first is None else f", {first.path} opens")
+        self._told |= self._faults.keys()
 
     def _rank(self, entry: CatalogueEntry) -> tuple[bool, ...]:
         """Return what artifacts are ordered by, before the order in which they are found, which is the user's own where the user names them."""
@@ -188,9 +203,11 @@ class Catalogue:
             stamp = status.st_mtime_ns, status.st_size
             if path not in self._read or self._read[path][0] != stamp:
                 self._read[path] = (stamp, *_describe(path))
-        except (OSError, MitlganError):
+        except (OSError, MitlganError) as error:
             if path in self._named:
                 raise
+            if path.name == COMPOSITION_FILE:  # another makes pictures in its place
+                self._faults.setdefault(path, str(error))
             return None
         return self._read[path][1:]
 

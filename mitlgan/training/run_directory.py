@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mitlgan.artifacts.known_artifacts import PLAN_FILE
+from mitlgan.artifacts.known_artifacts import PLAN_FILE, run_order
 from mitlgan.artifacts.run_steps import is_step_reference
 from mitlgan.errors import ResourceError, UsageError
 from mitlgan.runtime.files import (
@@ -276,7 +276,7 @@ def open_run(path: Path) -> Run:
 def list_runs(root: Path, command: str = "*") -> list[Run]:
     """Return all runs of a command under a root, the most recently written last."""
     paths = [path.parent for path in root.glob(f"{command}/*/recipe.toml") if not _STAGING_NAME.fullmatch(path.parent.name)]
-    return [Run(path) for path in sorted(paths, key=lambda path: (_modified(path), path.name))]
+    return [Run(path) for path in sorted(paths, key=run_order)]
 
 
 def is_run_of(run: Run, recipe: Recipe, inputs: Mapping[str, str] | None) -> bool:
@@ -315,7 +315,7 @@ def list_all(root: Path) -> list[Run]:
     comparisons = [
         run for path in root.glob("compare/*/status.json") if not _STAGING_NAME.fullmatch(path.parent.name) and (run := Run(path.parent)).is_comparison
     ]
-    return sorted({*list_runs(root), *comparisons}, key=lambda run: (_modified(run.path), run.path.name))
+    return sorted({*list_runs(root), *comparisons}, key=lambda run: run_order(run.path))
 
 
 def remove_run(run: Run) -> None:
@@ -337,10 +337,3 @@ def remove_run(run: Run) -> None:
         except OSError:
             hidden.rename(path)  # where it is found again
             raise
-
-
-def _modified(path: Path) -> int:
-    for candidate in (path / "status.json", path):
-        with suppress(OSError):
-            return candidate.lstat().st_mtime_ns
-    return 0

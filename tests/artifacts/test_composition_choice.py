@@ -11,6 +11,7 @@ import pytest
 
 from mitlgan.artifacts.composition_choice import choose_composition
 from mitlgan.artifacts.known_artifacts import PLAN_FILE, composition_of_project
+from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.compare.domains import resolve_domains
 from mitlgan.compare.plan import ComparisonPlan
 from mitlgan.errors import ArtifactError, UsageError
@@ -51,21 +52,79 @@ def fill(root: Path, kinds: tuple[str, ...]) -> list[Path]:
         (("baseline",), 0),
     ],
 )
-def test_all_take_the_same_composition(kinds: tuple[str, ...], chosen: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", ["alike", "contradicting"])
+def test_all_take_the_same_composition(kinds: tuple[str, ...], chosen: int, times: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folders = fill(tmp_path / "runs", kinds)
-    expected = folders[chosen]
+    if times == "contradicting":  # as after a copy of the files: the status says when a run was last written
+        for number, folder in enumerate(folders):
+            for path in (*folder.glob("*.safetensors"), folder):
+                os.utime(path, (900 - number, 900 - number))
+    expected, damaged = folders[chosen], [folder for folder, kind in zip(folders, kinds, strict=True) if kind == "damaged"]
     said: list[str] = []
     (setup,) = resolve_domains(ComparisonPlan(), tmp_path / "runs", said.append)
     assert setup.composed is not None
     assert setup.composed.path == expected
-    assert said == [f"composition: {expected}; another: --composed RUN"]
+    *warnings, line = said
+    assert line == f"composition: {expected}; another: --composed RUN"
+    assert [text.startswith(f"warning: {folder / 'composer.safetensors'}: ") for text, folder in zip(warnings, damaged, strict=True)] == [True] * len(
+        damaged
+    )
+    assert all(text.endswith(f"; {expected} is taken in its place") for text in warnings)
+    said.clear()
     (trained_here,) = resolve_domains(ComparisonPlan(budgets=(0.1,)), tmp_path / "runs", said.append)
-    assert said[1] == said[0]
+    assert said == [*warnings, line]
     assert set(trained_here.layers) == {"bg", "fg"}
     catalogue = Catalogue(StudioSettings(runs=tmp_path / "runs"))
     assert catalogue.entry(catalogue.refresh()[0].id).path == expected / "composer.safetensors"
+    assert [f"{folder / 'composer.safetensors'}: " in text for text, folder in zip(caplog.messages, damaged, strict=True)] == [True] * len(damaged)
+    assert all(text.endswith(f"{expected / 'composer.safetensors'} opens") for text in caplog.messages)
     (tmp_path / PLAN_FILE).write_text("{}")
-    assert composition_of_project(tmp_path) == expected / "composer.safetensors"
+    if damaged:
+        with pytest.raises(ArtifactError, match=rf"^{damaged[-1]}/composer\.safetensors: .*; {tmp_path} may mean it: .* such as {expected}$"):
+            composition_of_project(tmp_path)
+    else:
+        assert composition_of_project(tmp_path) == expected / "composer.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "is_refused"),
+    [
+        (("damaged", "movable"), False),  # an older one does not matter
+        (("damaged", "movable", "baseline"), False),
+        (("damaged", "baseline"), True),  # its layers may be those that can be moved
+        (("movable", "damaged"), True),
+        (("movable", "damaged", "baseline"), True),
+        (("damaged", "damaged"), True),
+    ],
+)
+@pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><html></html>"])
+def test_a_project_never_passes_over_a_damaged_composition(kinds: tuple[str, ...], is_refused: bool, content: bytes, tmp_path: Path) -> None:
+    folders = fill(tmp_path / "runs", kinds)
+    for folder, kind in zip(folders, kinds, strict=True):
+        if kind == "damaged":
+            (folder / "composer.safetensors").write_bytes(content)
+    (tmp_path / PLAN_FILE).write_text("{}")
+    if is_refused:
+        with pytest.raises(ArtifactError, match=r"-damaged/composer\.safetensors: "):
+            load_artifact(tmp_path)
+    else:
+        assert composition_of_project(tmp_path) == folders[1] / "composer.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "note"),
+    [
+        (("movable", "movable"), ""),
+        (("baseline", "baseline"), ""),
+        (("movable", "baseline"), "0-movable is taken; 1 newer composition has no layers that can be moved\n"),
+        (("movable", "baseline", "baseline"), "0-movable is taken; 2 newer compositions have no layers that can be moved\n"),
+    ],
+)
+def test_a_project_says_which_it_takes_before_newer_ones(kinds: tuple[str, ...], note: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(tmp_path / "runs", kinds)
+    (tmp_path / PLAN_FILE).write_text("{}")
+    assert composition_of_project(tmp_path) is not None
+    assert capsys.readouterr().err == (f"note: {tmp_path}: {tmp_path}/runs/compose/{note}" if note else "")
 
 
 def test_the_one_that_is_named_is_taken(tmp_path: Path) -> None:
@@ -79,7 +138,9 @@ def test_the_one_that_is_named_is_taken(tmp_path: Path) -> None:
 def test_none_can_be_read_or_there_is_none(tmp_path: Path) -> None:
     assert choose_composition([]) is None
     older, newer = (folder / "composer.safetensors" for folder in fill(tmp_path, ("damaged", "damaged")))
-    assert choose_composition([newer, older]) == newer
+    choice = choose_composition([newer, older])
+    assert choice is not None
+    assert (choice.path, choice.faults, choice.baselines) == (newer, {}, ())
     with pytest.raises(ArtifactError, match=r"composer\.safetensors"):  # says what is wrong with it
         resolve_domains(ComparisonPlan(budgets=(0.1,)), tmp_path)
     with pytest.raises(UsageError, match=r"--composed: no finished composition"):

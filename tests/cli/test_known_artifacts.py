@@ -24,7 +24,8 @@ def project(folder: Path, artifacts: dict[str, Path]) -> Path:
         run.mkdir(parents=True)
         shutil.copy(artifacts["scene"], run / "composer.safetensors")
         (run / "recipe.toml").touch()
-        os.utime(run / "composer.safetensors", (index, index))
+        (run / "status.json").write_text("{}")
+        os.utime(run / "status.json", (index, index))
     (folder / "mine" / PLAN_FILE).write_text("{}")
     return Path("mine")
 

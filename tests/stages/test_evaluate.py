@@ -99,7 +99,15 @@ def test_the_ground_of_opaque_pictures_is_told_if_samples_are_laid_on_another(
 
 @pytest.mark.parametrize(
     ("white", "black", "expected"),
-    [(10, 0, ""), (19, 1, ""), (4, 4, "only 50% of them stand before it"), (6, 2, "only 75% of"), (2, 6, "most of them stand before (0, 0, 0)")],
+    [
+        (10, 0, ""),
+        (19, 1, ""),
+        (9, 1, ""),
+        (43, 5, "only 89% of them"),
+        (4, 4, "only 50% of them stand before it"),
+        (6, 2, "only 75% of"),
+        (2, 6, "most of them stand before (0, 0, 0)"),
+    ],
 )
 def test_a_set_of_several_grounds_is_told(tmp_path: Path, white: int, black: int, expected: str) -> None:
     """Of each picture its own ground counts; an object may reach a border of it."""

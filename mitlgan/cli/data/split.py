@@ -102,7 +102,7 @@ def _split(source: str, out: Path, settings: SplitSettings, as_json: bool) -> No
     from mitlgan.report.data_split_page import write_split_page
 
     with progress_bar("split") as callback:
-        manifest = run(source, out, settings, callback)
+        manifest = run(source, out, settings, callback, log)
     page = write_split_page(out, manifest)
     counts, splits = manifest["counts"], manifest["splits"]
     for record in [line for line in manifest["records"] if line["decision"] != "used"][:20]:

@@ -73,7 +73,8 @@ class Journal:
                 self.lines = []
             end = self._read(header, option)
             self._file: IO[bytes] = path.open("r+b" if end else "w+b")
-            self._file.truncate(end)
+            if path.stat().st_size > end:  # else its time stays, which says when work was last written
+                self._file.truncate(end)
             self._file.seek(end)
         if not end:
             self.append(header)

@@ -36,6 +36,9 @@ EARLIER_VERSION = 4
 """Its work goes on where copies are not only mirrored and flipped: since then these do not repeat."""
 STREAM_ID = 0xA06  # separates this stream of random numbers from others of the same seed
 
+REPEATED = "repeated"
+"""In the line of a picture: how many of its files repeat another; lines of earlier calls may lack it."""
+
 
 @dataclass(frozen=True)
 class AugmentSettings:
@@ -133,6 +136,9 @@ def augment_pictures(
             raise DataError(f"SRC {source.spec}: none of {len(bad)} files is a usable picture; the first, {bad[0]['name']!r}: {bad[0]['reason']}")
         for sentence in summarize_notes((line["name"], line.get("note", "")) for line in journal.lines):
             say(sentence)
+        if repeated := sum(line.get(REPEATED, 0) for line in journal.lines):
+            reason = "these have one colour, or --degrees, --shear and --distortion change too little at their size"
+            say(f"pictures made that are the same as another one of their original: {repeated:,}; {reason}: raise these, or lower --factor")
         skipped = [{"name": line["name"], "reason": line["reason"]} for line in bad]
         left = source.leftovers.extended(remarks=_describe_bare(source))
         sums = {key: sum(line[key] for line in journal.lines) for key in ("made", "mattes")}
@@ -153,7 +159,7 @@ def _restore_missing(source: ImageSource, out: Path, settings: AugmentSettings, 
     gone = [entry for entry in source.entries[: len(lines)] if entry.name in line_of]
     restored = 0
     for entry, (record, files) in in_order(source.iterate(gone), partial(_augment, settings)):
-        if record != line_of[entry.name]:
+        if {**record, REPEATED: 0} != {**line_of[entry.name], REPEATED: 0}:
             raise DataError(f"SRC {source.spec}: {entry.name!r} is not as it was when its copies were made, and some of these are gone; remove {out}")
         for name in files.keys() - names:
             write_atomically(out / name, files[name])
@@ -259,8 +265,11 @@ def _make_copies(settings: AugmentSettings, name: str, decoded: DecodedImage, ma
             planes = to_uint8(warp(floats, draw_warp(settings, name, copy), edge=edge))
         parts = [planes[:4] if alpha else planes[:3], *([] if matte is None else [planes[-1:]])]
         files |= zip(_file_names(name, copy, with_matte=matte is not None), map(_png, parts), strict=True)
-    note = {"note": decoded.note} if decoded.note else {}
-    return {"name": name, "made": settings.factor, "mattes": 0 if matte is None else settings.factor, "reason": "", **note}, files
+    copies = {tuple(files[file] for file in _file_names(name, copy, with_matte=matte is not None)) for copy in range(settings.factor)}
+    remarks: dict[str, Any] = {"note": decoded.note} if decoded.note else {}
+    if len(copies) < settings.factor:
+        remarks[REPEATED] = settings.factor - len(copies)
+    return {"name": name, "made": settings.factor, "mattes": 0 if matte is None else settings.factor, "reason": "", **remarks}, files
 
 
 def _png(planes: Tensor) -> bytes:

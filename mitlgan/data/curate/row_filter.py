@@ -17,8 +17,8 @@ from mitlgan.errors import UsageError, to_one_line
 MAX_LENGTH = 2000
 FLOAT_WHOLE_LIMIT = 2.0**53
 """From here on a float leaves out digits of whole numbers, which JSON gives with all of them."""
-_NUMBER = re.compile(r"[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|inf|Inf|Infinity)")
-"""A number as programs write it; `float` also takes `2020_06`, `INFINITY` and the digits of all scripts, which a table has as text."""
+_NUMBER = re.compile(r"[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|(?:i|I)nf(?:inity)?|INF(?:INITY)?)")
+"""A number as programs write it; `float` also takes `2020_06`, `iNf` and the digits of all scripts, which a table has as text."""
 _WHOLE = re.compile(r"[-+]?[0-9]{1,4000}")  # more digits are beyond what int() takes
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+\s*")
 
@@ -52,6 +52,8 @@ def cell_number(value: Any) -> float | None:
     """Return a number, or a cell's text that is one or a truth value; None for anything else, and for `nan`, which stands for an absent value.
 
     Blanks around a number do not matter. A number has the digits 0 to 9, a point and an exponent; `2020_06`, which Python takes for one, is text.
+    `inf` and `infinity`, with a sign or without, are numbers in small letters, in capitals, and with a capital first, as pandas, R, Julia and databases
+    write them. A column of words in which one of these is a name is still compared as words with quoted text: `brand == 'INFINITY'`.
     """
     if isinstance(value, int | float):
         return None if is_absent(value) else value

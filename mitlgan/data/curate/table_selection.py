@@ -159,10 +159,14 @@ def _leave_out_ambiguous(names: dict[str, set[_Place]], selection: Selection, fo
 
 
 def _picture_text(cell: Any, folder: Path) -> str:
-    """Return the path or address in a cell; empty for an absent one. The text `nan` is a path if the folder has a file of that name."""
+    """Return the path or address in a cell: its text, or a whole number, as a file may be called; empty for anything else that JSON has.
+
+    The text `nan` stands for an absent value, unless the folder has a file of that name.
+    """
+    if isinstance(cell, bool) or not isinstance(cell, str | int):
+        return ""
     text = str(cell).strip()
-    is_named = not is_absent(cell) or (isinstance(cell, str) and (folder / text).is_file())
-    return text if is_named else ""
+    return "" if is_absent(cell) and not (folder / text).is_file() else text
 
 
 def _local_name(value: str) -> str:

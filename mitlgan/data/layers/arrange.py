@@ -21,6 +21,8 @@ from mitlgan.runtime.files import translate_disk_errors, write_json
 FOLDERS = ("fg", "bg", "scene", "set-aside")
 UNUSED_FOLDER = ".parked"  # keeps pieces that are not used, so that they can be used later
 CHOICES_FILE = ".choices.json"
+MAX_CUT_NS = 60 * 10**9
+"""Longer than the pieces of one picture need to be written."""
 MAX_DUPLICATE_BITS, MAX_DUPLICATE_COLOR, MAX_DUPLICATE_PEAK = 3, 4.0, 20
 """Nearer pictures are the same one, saved again; the wider limits of `find_near_pairs` also match two shirts on one carpet."""
 
@@ -225,6 +227,28 @@ def move_pieces(out: Path, records: Sequence[dict[str, Any]], splits: Sequence[s
         record |= {"split": split} if split else {}
         del record["used"]
     return missing
+
+
+def find_retouched(out: Path, pieces: Iterable[str], cut_until_ns: int | None) -> dict[str, Path]:
+    """Return the file of each piece of a picture that somebody has written since the picture was cut.
+
+    Args:
+        out: The folder.
+        pieces: All of the picture; they were written one right after the other.
+        cut_until_ns: When its journal was last written, as `st_mtime_ns`; None if that is unknown.
+
+    Raises:
+        ResourceError: The folder cannot be read.
+    """
+    times: dict[Path, tuple[str, int]] = {}
+    for piece in pieces:
+        folder, name = piece.split("/", 1)
+        for path in (out / place / name for place in _places(folder)):
+            with translate_disk_errors(path), suppress(FileNotFoundError):
+                times[path] = piece, path.stat().st_mtime_ns
+    limits = [time + MAX_CUT_NS for _, time in times.values()] + ([] if cut_until_ns is None else [cut_until_ns])
+    until = min(limits, default=0)
+    return {piece: path for path, (piece, time) in times.items() if time > until}
 
 
 def remove_pieces(out: Path, pieces: Iterable[str]) -> None:

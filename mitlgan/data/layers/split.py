@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mitlgan.data.build.journal import EarlierWork, Journal, open_journal
+from mitlgan.data.build.journal import JOURNAL_FILE, EarlierWork, Journal, open_journal
 from mitlgan.data.build.mattes import use_mattes
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.kept_splits import KeptSplits, find_kept_splits
@@ -19,6 +21,7 @@ from mitlgan.data.layers.arrange import (
     ManualChoices,
     assign_pictures,
     decide,
+    find_retouched,
     is_fill,
     move_pieces,
     remove_pieces,
@@ -35,7 +38,7 @@ from mitlgan.data.sources.split_folders import SPLITS
 from mitlgan.errors import DataError, UsageError, translate_resource_faults
 from mitlgan.runtime.arguments import require_number, require_whole
 from mitlgan.runtime.files import ensure_folder, translate_disk_errors, write_atomically, write_json
-from mitlgan.runtime.progress import ProgressCallback, ignore_progress
+from mitlgan.runtime.progress import ProgressCallback, Say, ignore_message, ignore_progress
 
 VERSION = 8  # raise it when the same pictures and settings make other files
 EARLIER_VERSION = 7
@@ -87,7 +90,9 @@ class SplitSettings(CutSettings):
         return values
 
 
-def split_pictures(spec: str | Path, out: Path, settings: SplitSettings, progress: ProgressCallback = ignore_progress) -> dict[str, Any]:
+def split_pictures(
+    spec: str | Path, out: Path, settings: SplitSettings, progress: ProgressCallback = ignore_progress, say: Say = ignore_message
+) -> dict[str, Any]:
     """Cut every picture of a source; after an interruption, the same call resumes.
 
     A later call on the same folder with other choices (`exclude`, `keep`, `holdout`, confidences) moves files without cutting again.
@@ -97,6 +102,7 @@ def split_pictures(spec: str | Path, out: Path, settings: SplitSettings, progres
         out: Folder for `fg/`, `bg/`, `scene/` (each with `train/` and `test/` if pictures are held out), `set-aside/` and `split.json`.
         settings: How.
         progress: Receives the number of finished and of all pictures.
+        say: Receives how many pictures of an earlier version's work are cut again, and which pieces are kept because somebody has changed them.
 
     Returns:
         The manifest: counts by decision, holes left unfilled, splits, and one record per picture, in the source's order.
@@ -117,13 +123,15 @@ def split_pictures(spec: str | Path, out: Path, settings: SplitSettings, progres
     header = {"work": "split", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": settings.cut_settings_to_json()}
     outdated = {entry.name for entry in source.entries if entry.matte is not None or entry.name.lower().endswith(_TIFF_SUFFIXES)}
 
+    written_ns = _modified(out / JOURNAL_FILE)
+
     def revise(line: dict[str, Any]) -> dict[str, Any]:
-        return line | {"outdated": True} if "unreadable" in line or line["name"] in outdated else line
+        return line | {"outdated": written_ns} if "unreadable" in line or line["name"] in outdated else line
 
     with open_journal(out, header, earlier=EarlierWork({**header, "version": EARLIER_VERSION}, revise)) as journal:
         for folder in FOLDERS:
             ensure_folder(out / folder)
-        _cut_all(source, out, methods, settings, journal, progress)
+        _cut_all(source, out, methods, settings, journal, progress, say)
         lines = [line for line in journal.lines if "outdated" not in line]
         unreadable = [{"name": line["name"], "reason": line["unreadable"]} for line in lines if "unreadable" in line]
         refuse_unreadable(
@@ -135,7 +143,7 @@ def split_pictures(spec: str | Path, out: Path, settings: SplitSettings, progres
 
 
 def _cut_all(
-    source: ImageSource, out: Path, methods: list[MattingMethod], settings: SplitSettings, journal: Journal, progress: ProgressCallback
+    source: ImageSource, out: Path, methods: list[MattingMethod], settings: SplitSettings, journal: Journal, progress: ProgressCallback, say: Say
 ) -> None:
     """Cut the pictures that the journal does not have yet; their pieces go to the folder of unused ones.
 
@@ -145,23 +153,59 @@ def _cut_all(
     outdated = {line["name"]: line for line in journal.lines if line["name"] not in finished}
     entries = [entry for entry in source.entries if entry.name not in finished]
     total = len(source.entries)
+    changed, retouched = 0, list[Path]()
 
     def cut(entry: ImageEntry) -> CutResult:
         with translate_resource_faults(f"picture {entry.name!r}", ", or leave it out with --exclude"):
             return cut_picture(entry, methods, settings)
 
-    for number, (entry, result) in enumerate(in_order(source.iterate(entries), cut), start=total - len(entries) + 1):
-        before = outdated.get(entry.name)
-        is_same = before is not None and before == json.loads(json.dumps({**result.record, "outdated": True}))
-        if before is not None and not is_same:
-            remove_pieces(out, before.get("pieces", ()))
-        for name, content in () if is_same else result.pieces.items():
-            path = out / UNUSED_FOLDER / name
-            with translate_disk_errors(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, content)
-        journal.append(result.record)
-        progress(number, total)
+    try:
+        for number, (entry, result) in enumerate(in_order(source.iterate(entries), cut), start=total - len(entries) + 1):
+            before = outdated.get(entry.name)
+            is_same = before is not None and _is_same_cut(before, result.record)
+            kept: dict[str, Path] = {}
+            if before is not None and not is_same:
+                changed += 1
+                kept = _remove_earlier(out, before, result)
+                retouched += kept.values()
+            for name, content in () if is_same else result.pieces.items():
+                if name not in kept:
+                    _write_piece(out / UNUSED_FOLDER / name, content)
+            journal.append(result.record)
+            progress(number, total)
+    finally:  # the next call does not know of them
+        if retouched:
+            _say_kept([str(path.relative_to(out)) for path in retouched], say)
+    if outdated:
+        counts = f"cut again, as this version may judge them otherwise: {len(outdated):,}; {changed:,} of them have other files now"
+        say(f"pictures of an earlier version's work that are {counts}")
+
+
+def _say_kept(names: Sequence[str], say: Say) -> None:
+    listed = ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
+    say(f"files of pictures cut again that were changed since the first cut stay as they are: {listed}; remove those that you do not want")
+
+
+def _is_same_cut(before: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
+    """Whether the outdated line of a picture says what the record of its new cut says."""
+    written: dict[str, Any] = json.loads(json.dumps(record))
+    return {key: value for key, value in before.items() if key != "outdated"} == written
+
+
+def _remove_earlier(out: Path, before: Mapping[str, Any], result: CutResult) -> dict[str, Path]:
+    """Remove the pieces of a picture that is cut otherwise now; return those that stay, which somebody has changed and which no new one equals."""
+    pieces = before.get("pieces", ())
+    written_ns = before["outdated"]  # of a call that was interrupted, it may be only True
+    retouched = find_retouched(out, pieces, None if isinstance(written_ns, bool) else written_ns)
+    kept = {piece: path for piece, path in retouched.items() if piece not in result.pieces or path.read_bytes() != result.pieces[piece]}
+    remove_pieces(out, [piece for piece in pieces if piece not in kept])
+    return kept
+
+
+def _write_piece(path: Path, content: bytes) -> None:
+    with translate_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content)
 
 
 def _arrange(
@@ -208,6 +252,13 @@ def _arrange(
         first = next(iter(records), {"name": "", "reason": ""})
         raise DataError(f"SRC {source.spec}: none of {len(records)} pictures can be cut; the first, {first['name']!r}: {first['reason']}")
     return manifest
+
+
+def _modified(path: Path) -> int:
+    """Return when a file was last written, in ns; 0 if there is none."""
+    with translate_disk_errors(path), suppress(FileNotFoundError):
+        return path.stat().st_mtime_ns
+    return 0
 
 
 def list_layer(folder: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -325,3 +326,31 @@ def test_work_of_the_version_before_goes_on_if_its_files_are_the_same(noise: Pat
         return
     with pytest.raises(UsageError, match="holds work of another version of mitlgan"):
         augment_pictures(noise, out, settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "is_repeated"),
+    [
+        ({"degrees": 0.001}, True),
+        ({"shear_degrees": 0.001}, True),
+        ({"distortion": 1e-5}, True),
+        ({"degrees": 10.0}, False),
+        ({"distortion": 0.03}, False),
+    ],
+)
+def test_copies_that_repeat_others_are_counted_and_said(noise: Path, tmp_path: Path, change: dict[str, float], is_repeated: bool) -> None:
+    settings = AugmentSettings(factor=4, **({"degrees": 0.0, "shear_degrees": 0.0, "distortion": 0.0} | change))
+    said: list[str] = []
+    augment_pictures(noise, tmp_path / "out", settings, say=said.append)
+    stems = {name.rpartition("-")[0] for name in content(tmp_path / "out")}
+    made = [[data for name, data in content(tmp_path / "out").items() if name.rpartition("-")[0] == stem] for stem in stems]
+    repeated = sum(len(files) - len(set(files)) for files in made)
+    assert bool(repeated) == is_repeated
+    line = f"pictures made that are the same as another one of their original: {repeated:,}; "
+    assert [text.startswith(line) and text.endswith("raise these, or lower --factor") for text in said] == [True] * is_repeated
+    before, (gone, *_) = content(tmp_path / "out"), sorted((tmp_path / "out").glob("*-01.png"))
+    journal = tmp_path / "out" / JOURNAL_FILE
+    journal.write_text(re.sub(r', "repeated": \d+', "", journal.read_text()))
+    gone.unlink()
+    augment_pictures(noise, tmp_path / "out", settings)  # a line of an earlier call says nothing of it
+    assert content(tmp_path / "out") == before

@@ -214,7 +214,9 @@ def test_numbers_beyond_all_floats_are_compared(value: Any, holds: bool) -> None
 
 
 NUMBERS = {"5": 5, "-5": -5, "+5": 5, "05": 5, " 5\n": 5, "5.": 5, ".5": 0.5, "1e3": 1000, "2.5E-1": 0.25, "true": 1, "False": 0}
-NUMBERS |= {"inf": float("inf"), "-Infinity": -float("inf"), "9007199254740993": 9007199254740993}
+INFINITIES = [word for small in ("inf", "infinity") for word in (small, small.capitalize(), small.upper())]
+NUMBERS |= {f"{sign}{word}": float(f"{sign}inf") for sign in ("", "+", "-") for word in INFINITIES}
+NUMBERS |= {"9007199254740993": 9007199254740993}
 OTHER_DIGITS = ["\uff11\uff10", "\u0661\u0660", "\u00b2"]
 NO_NUMBERS = [
     "1_0",
@@ -224,9 +226,12 @@ NO_NUMBERS = [
     "0_0",
     "_1",
     "1_",
-    "infinity",
-    "INFINITY",
     "iNf",
+    "INFinity",
+    "InFinity",
+    "infinit",
+    "info",
+    "infinity pool",
     "nan",
     "NAN",
     "",
@@ -247,13 +252,23 @@ def test_text_is_a_number_only_as_programs_write_one(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("p", "q"), [("1_11", "11_1"), ("2020_1", "20_201"), ("\uff11\uff10", "10"), ("\u0661\u0660", "10"), ("0_1", "1"), ("infinity", "inf")]
+    ("p", "q"), [("1_11", "11_1"), ("2020_1", "20_201"), ("\uff11\uff10", "10"), ("\u0661\u0660", "10"), ("0_1", "1"), ("iNf", "inf")]
 )
 def test_two_identifiers_are_not_equal(p: str, q: str) -> None:
     for row in ({"p": p, "q": q}, {"p": q, "q": p}):
         assert not [text for text in ("p == q", "p in [q]", "not p != q", "p not in [p]") if Condition(text)(row)]
         assert Condition("p == p and q in [q]")(row)
     assert Condition("p > q")({"p": "2020_1", "q": "2020_06"})  # an order of letters
+
+
+@pytest.mark.parametrize("word", INFINITIES)
+def test_infinities_of_all_programs_are_numbers_and_names_stay_words(word: str) -> None:
+    for text in ("a > 5", "a >= b", "not a < 5", "-a < b", "a == a + 1"):
+        assert Condition(text)({"a": word, "b": "1e300"}), text
+    names = {"brand": word}
+    assert Condition(f"brand == '{word}' and brand in ['Nike', '{word}'] and brand != 'x' and lower(brand) == '{word.lower()}'")(names)
+    assert Condition("brand > 'A' and brand < 'z'")(names)
+    assert not Condition(f"brand == '{word}'")({"brand": word.swapcase()})
 
 
 @pytest.mark.parametrize("sign", ["<", "<=", ">", ">="])

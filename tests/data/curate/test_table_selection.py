@@ -395,7 +395,10 @@ def test_an_address_without_a_file_name_names_no_picture(tmp_path: Path) -> None
     assert source.leftovers.remarks == ("--image-column image: chosen rows that name no picture: 2",)
 
 
-ABSENT_CELLS = {"csv": ["", " ", "nan", "NaN"], "jsonl": ["null", "NaN", '""', '"nan"', '" NaN "']}
+ABSENT_CELLS = {
+    "csv": ["", " ", "nan", "NaN"],
+    "jsonl": ["null", "NaN", '""', '"nan"', '" NaN "', "false", "true", "0.0", "1.5", "[]", '["a.png"]', "{}", '{"a": "b.png"}', "Infinity"],
+}
 
 
 @pytest.mark.parametrize(("form", "cell"), [(form, cell) for form, cells in ABSENT_CELLS.items() for cell in cells])
@@ -406,7 +409,7 @@ def test_an_absent_cell_names_no_picture(tmp_path: Path, form: str, cell: str) -
     path.write_text("\n".join(lines))
     for where in ("", "r == 1"):
         source = select_pictures(Selection(path, where=where), tmp_path)
-        assert [entry.name for entry in source.entries] == ["0", "a.png"]
+        assert [entry.name for entry in source.entries] == ["0", "a.png"]  # a number is a name, in JSON as well
         assert source.leftovers.remarks == ("--image-column image: chosen rows that name no picture: 1",)
 
 

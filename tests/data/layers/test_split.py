@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -416,6 +418,60 @@ def test_pieces_of_a_cut_that_is_refused_now_are_removed(tmp_path: Path) -> None
     assert split.split_pictures(place, out, settings)["counts"]["unreadable"] == 1
     assert files_of(out) == files_of(tmp_path / "fresh")
     assert not [path for path in out.rglob("0-*.png") if path.parent.name != "set-aside"]
+
+
+def of_version_before(out: Path, names: tuple[str, ...]) -> float:
+    """Turn work into that of the version before, an hour ago, with another verdict on some pictures; return when it was done."""
+    journal = out / JOURNAL_FILE
+    header, *lines = map(json.loads, journal.read_text().splitlines())
+    lines = [line | {"coverage": 0.9} if line["name"] in names else line for line in lines]
+    journal.write_text("".join(f"{json.dumps(line)}\n" for line in ({**header, "version": 7}, *lines)))
+    then = time.time() - 3600
+    for path in (*out.rglob("*.png"), journal):
+        os.utime(path, (then, then))
+    return then
+
+
+@pytest.mark.parametrize("is_called_later", [False, True])
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_piece_that_was_retouched_is_kept_and_named_where_its_picture_is_cut_again(is_killed: bool, is_called_later: bool, tmp_path: Path) -> None:
+    place, out, settings = scenes(tmp_path / "in", 4), tmp_path / "out", SplitSettings(size_px=32, holdout="0")
+    for name in ("0", "1", "2"):
+        matte = Image.new("L", (64, 64))
+        ImageDraw.Draw(matte).rectangle((20, 20, 43, 43), fill=255)
+        matte.save(place / f"{name}.matte.png")
+    split.split_pictures(place, out, settings)
+    fresh = files_of(out)
+    then = of_version_before(out, ("0.png", "1.png"))
+    mine, gone = next((out / "fg").glob("0*.png")), next((out / "scene").glob("2*.png"))
+    mine.write_bytes(b"retouched")
+    for path in (path for path in out.rglob("1*.png")):
+        path.write_bytes(b"as it was cut before")
+        os.utime(path, (then, then))
+    gone.unlink()
+    if is_called_later:  # such as by a version whose every call wrote the journal
+        os.utime(out / JOURNAL_FILE)
+    said: list[str] = []
+
+    def stop(done: int, _: int) -> None:
+        if done == 3:
+            raise Killed
+
+    if is_killed:
+        with pytest.raises(Killed):
+            split.split_pictures(place, out, settings, stop, said.append)
+    manifest = split.split_pictures(place, out, settings, say=said.append)
+    name = mine.relative_to(out).as_posix()
+    del fresh[gone.relative_to(out).as_posix()]
+    assert files_of(out) == fresh | {name: b"retouched"}
+    assert manifest["gone"] == [f"scene/{gone.name}"]
+    kept = f"files of pictures cut again that were changed since the first cut stay as they are: {name}; remove those that you do not want"
+    counts = "pictures of an earlier version's work that are cut again, as this version may judge them otherwise"
+    assert said == ([kept, f"{counts}: 1; 0 of them have other files now"] if is_killed else [kept, f"{counts}: 3; 2 of them have other files now"])
+    said.clear()
+    written = (out / JOURNAL_FILE).stat().st_mtime_ns
+    split.split_pictures(place, out, settings, say=said.append)
+    assert (said, (out / JOURNAL_FILE).stat().st_mtime_ns) == ([], written)
 
 
 def test_excluded_names(tmp_path: Path) -> None:

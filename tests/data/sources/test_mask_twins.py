@@ -32,6 +32,7 @@ from mitlgan.data.sources.mask_twins import (
     match_twin_masks,
     twin_stem,
 )
+from mitlgan.errors import UsageError
 
 SIZE = (96, 64)
 
@@ -590,3 +591,17 @@ def test_one_mask_among_thousands_of_cut_outs_costs_little() -> None:
     files = Contents(**{"0_0": matte(1), "png": cut_out(1)})
     assert not files.match(numbered(2000, 2))
     assert len(files.reads) <= 2 * MAX_LOOKED_AT_IN_ALL
+
+
+def test_other_verdicts_are_other_work_and_the_reason_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So no version of packs or of prepared pictures need be raised with the verdicts."""
+    place, plain = write(tmp_path / "twins", 6, matte, ".png"), images.fill(tmp_path / "plain", 6)
+    for source in (place, plain):
+        prepare_pack(source, tmp_path / "out" / source.name, PrepareSettings(size_px=8))
+    before = open_source(place).listing_sha256(), open_source(plain).listing_sha256()
+    monkeypatch.setattr("mitlgan.data.sources.file_classifier.match_twin_masks", lambda *_: {})
+    assert open_source(place).listing_sha256() != before[0]
+    assert open_source(plain).listing_sha256() == before[1]
+    assert len(prepare_pack(plain, tmp_path / "out" / "plain", PrepareSettings(size_px=8))) == 6
+    with pytest.raises(UsageError, match="or are taken otherwise by this version"):
+        prepare_pack(place, tmp_path / "out" / "twins", PrepareSettings(size_px=8))

@@ -30,7 +30,7 @@ def _describe_other_work(before: Mapping[str, Any], now: Mapping[str, Any]) -> s
     if settings:
         return f"was made with other settings ({'; '.join(settings[:3])})"
     if before.get("listing_sha256") != now.get("listing_sha256"):
-        return "was made from other pictures: some were added, removed or changed since"
+        return "was made from other pictures: some were added, removed or changed since, or are taken otherwise by this version"
     changed = ", ".join(sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)))
     return f"was made from other input ({changed})"
 

@@ -23,7 +23,7 @@ from mitlgan.data.splits import DataSplits, find_folder_splits
 from mitlgan.errors import DataError, translate_resource_faults
 from mitlgan.runtime.progress import ProgressCallback, Say, ignore_message, ignore_progress
 
-PACK_VERSION = 10  # raise it when the same folder and arguments make other pixels, or another manifest
+PACK_VERSION = 9  # raise it when the same folder and arguments make other pixels, or another manifest
 Result = tuple[dict[str, Any], NDArray[np.uint8], bool] | UnreadableImageError
 """A picture's record for the manifest, its pixels (C, H, W), and whether they are on the backdrop; or why it is unusable."""
 

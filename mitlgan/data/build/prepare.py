@@ -50,7 +50,7 @@ from mitlgan.runtime.signals import StopSignals
 if TYPE_CHECKING:
     from mitlgan.data.curate.reference_sets import ReferenceSet
 
-VERSION = 9  # raise it when the same pictures and settings make other pixels or records
+VERSION = 8  # raise it when the same pictures and settings make other pixels or records
 PIXEL_FILE = ".prepared.npy"  # the rows so far; it becomes the pack, or is copied
 PAGE_FILE = "sheet.html"  # next to the pack
 DEDUPE = ("exact", "near", "none")

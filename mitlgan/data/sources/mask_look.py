@@ -26,6 +26,8 @@ MIN_LEVEL_FILES = 0.02
 """Share of the masks of a set, and two at least, that have a level which is the set's own."""
 MIN_AREA, MIN_MARKED_AREA = 0.005, 0.1
 """Share of the pixels, or of those outside of the ground, from which on a level is one of the mask's own, and not of its soft edges."""
+MAX_CLASSES = 256
+"""Levels that a set of masks with one number per pixel may have."""
 MAX_PLAIN_LEVELS, MIN_SAME_GROUND = 4, 0.75
 """Masks of more levels have a black ground on average, or at least that share of them has one ground."""
 SNAP = 16
@@ -98,17 +100,22 @@ def look_at(content: bytes, is_lossy: bool) -> Look:
     return Look(size, is_opaque, is_flat, own, _colors(decoded.picture))
 
 
-def levels_of_set(masks: Sequence[Look]) -> frozenset[int]:
-    """Return the levels of the one set that masks, or at least half of them, are of; empty if they are of none."""
+def levels_of_set(masks: Sequence[Look], may_be_classes: bool) -> frozenset[int]:
+    """Return the levels of the one set that masks, or at least half of them, are of; empty if they are of none.
+
+    Args:
+        masks: What they look like.
+        may_be_classes: Whether their pixels are single numbers: masks of many classes have few levels each, and more than `MAX_LEVELS` in all.
+    """
     files = Counter(level for mask in masks for level in mask.levels)
     shared = {level for level, count in files.items() if count > max(1.0, MIN_LEVEL_FILES * len(masks))}
     members = [mask for mask in masks if mask.fits(shared)]
-    if len(members) < MIN_MASKS or 2 * len(members) < len(masks) or not _share_levels(members):
+    if len(members) < MIN_MASKS or 2 * len(members) < len(masks) or not _share_levels(members, MAX_CLASSES if may_be_classes else MAX_LEVELS):
         return frozenset()
     return frozenset(level for mask in members for level in mask.levels)
 
 
-def _share_levels(masks: Sequence[Look]) -> bool:
+def _share_levels(masks: Sequence[Look], max_levels: int) -> bool:
     """Whether masks have the levels of one set: few in all, most of them in several masks, and a common ground if they are many."""
     files: Counter[int] = Counter()
     areas: dict[int, float] = defaultdict(float)
@@ -116,7 +123,7 @@ def _share_levels(masks: Sequence[Look]) -> bool:
         files.update(mask.levels.keys())
         for level, share in mask.levels.items():
             areas[level] += share
-    if not 1 < len(files) <= MAX_LEVELS:
+    if not 1 < len(files) <= max_levels:
         return False
     shared = [sum(files[level] > 1 for level in mask.levels) / max(1, len(mask.levels)) for mask in masks]
     if sum(shared) <= MIN_SHARED_LEVELS * len(masks):

@@ -2,9 +2,10 @@
 
 No name says which of such twins is the mask, so some of each folder are decoded. A mask is flat, and of the size of its picture, which is neither
 flat nor like it; masks of one set share their levels: black and white, or one palette. A folder that has too few for that is judged together with the
-others of its split. The other files of that folder and suffix are masks, too, if the first bytes say so: they have the form of the masks, are about as
-light for their pixels, and are as large as their picture. One that differs is decoded and judged by itself, as all are where such a file is a picture.
-Of too many some are, and the others are masks only if nearly all of those are. What is in doubt is a picture.
+others of its split, and blank files count where there is a mask of their form and size. The other files of that folder and suffix are masks, too, if
+their headers say so: they have the form of the masks, are about as light for their pixels, and are as large as their picture. One that differs is
+decoded and judged by itself, as all are where such a file is a picture, where all pixels weigh the same, or where no mask of the folder was judged and
+pictures may have that form. Of too many some are, and the others are masks only if nearly all of those are. What is in doubt is a picture.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import PurePosixPath
 
-from mitlgan.data.decode.image_file import ImageHeader, UnreadableImageError
-from mitlgan.data.sources.even_sample import evenly_spaced
+from mitlgan.data.decode.image_file import ImageHeader
+from mitlgan.data.sources.even_sample import evenly_spaced, one_of_each
 from mitlgan.data.sources.formats import IMAGE_SUFFIXES, suffix_of
-from mitlgan.data.sources.mask_look import MIN_MASKS, Look, levels_of_set, look_at
+from mitlgan.data.sources.mask_look import MIN_MASKS, levels_of_set
+from mitlgan.data.sources.mask_set import INDEX_KINDS, MaskSet, is_bulky, kind_of_pixels
 from mitlgan.data.sources.split_folders import splits_in_name
+from mitlgan.data.sources.twin_files import TwinFiles
 
 MAX_LOOKED_AT, MAX_LOOKED_AT_IN_ALL = 8, 128
 """Names of which the files are decoded first: in a folder, and in a split; each listing of the source does so."""
@@ -29,11 +31,6 @@ MAX_JUDGED, MAX_JUDGED_IN_ALL = 256, 1024
 """Further names, each to be judged by itself: of a folder, and of a split, in which each folder may have `MAX_LOOKED_AT`."""
 MIN_SURE_SHARE = 0.95
 """Share of those judged that are masks from which on the others, too many to be judged, are masks."""
-MAX_WEIGHT_RATIO = 2.0
-"""A file of more bytes per pixel than so many times that of each judged mask is not taken for a mask unseen."""
-MAX_FLAT_WEIGHT = 1.0
-"""Bytes per pixel up to which a PNG may be flat; needs no decoding if other masks of its set are light."""
-_LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif"})
 
 
 def twin_stem(name: str) -> str:
@@ -69,7 +66,7 @@ def match_twin_masks(
     for group in twins:
         by_split[_split_of(_folder(group[0]))].append(group)
     is_twin = {name for group in twins for name in group}
-    files = _Files({name: position for position, name in enumerate(name for name in names if name in is_twin)}, read, read_header)
+    files = TwinFiles({name: position for position, name in enumerate(name for name in names if name in is_twin)}, read, read_header)
     masks = {name for groups in by_split.values() for name in _Split(groups, files).find_masks()}
     return {name: picture for group in twins if (picture := next((one for one in group if one not in masks), "")) for name in group if name in masks}
 
@@ -94,72 +91,25 @@ def _split_of(folder: str) -> str:
     return next((" ".join(sorted(splits)) for part in folder.split("/") if (splits := splits_in_name(part))), "")
 
 
-class _Files:
-    """What is known of the files; each is decoded once at most, and of many large ones only what it looks like is kept.
-
-    Args:
-        positions: Of the names, in the order in which they are read fastest.
-        read: See `match_twin_masks`.
-        read_header: See `match_twin_masks`.
-    """
-
-    def __init__(self, positions: Mapping[str, int], read: Callable[[str], bytes], read_header: Callable[[str], ImageHeader]) -> None:
-        self._positions, self._read, self._read_header = positions, read, read_header
-        self.looks: dict[str, Look | None] = {}
-        self.headers: dict[str, ImageHeader | None] = {}
-
-    def decode(self, names: Iterable[str]) -> None:
-        """Look at files; an unreadable one looks like nothing."""
-        for name in sorted(set(names) - self.looks.keys(), key=self._positions.__getitem__):
-            self.looks[name] = None
-            with suppress(UnreadableImageError):
-                self.looks[name] = look_at(self._read(name), suffix_of(name) in _LOSSY_SUFFIXES)
-
-    def peek(self, names: Iterable[str]) -> None:
-        """Read the first bytes of files."""
-        for name in sorted(set(names) - self.headers.keys(), key=self._positions.__getitem__):
-            self.headers[name] = None
-            with suppress(UnreadableImageError):
-                self.headers[name] = self._read_header(name)
-
-
 @dataclass(frozen=True)
-class _MaskSet:
-    """Masks that share their levels.
+class _Doubtful:
+    """Files of one folder that are judged by themselves.
 
     Attributes:
-        names: Those that were judged.
-        levels: Their levels.
-        headers: What the first bytes of the readable ones tell.
-        is_own: Whether they are all of the folder that they are to judge.
+        names: All of them.
+        mask_set: To compare them with.
+        sample: Those that are decoded.
     """
 
-    names: frozenset[str]
-    levels: frozenset[int]
-    headers: Sequence[ImageHeader]
-    is_own: bool
-
-    @cached_property
-    def _forms(self) -> set[str]:
-        return {header.form for header in self.headers}
-
-    @cached_property
-    def _max_weight(self) -> float:
-        return MAX_WEIGHT_RATIO * max((header.bytes_per_pixel for header in self.headers), default=0.0)
-
-    def is_like(self, header: ImageHeader | None) -> bool:
-        """Whether the first bytes of a file are such as those of the masks; of a damaged one nothing else is known."""
-        return header is None or not self.headers or (header.form in self._forms and header.bytes_per_pixel <= self._max_weight)
-
-    def is_too_heavy(self, header: ImageHeader) -> bool:
-        """Whether a file is no mask, as it takes more bytes than flat pixels do, and the masks are compressed."""
-        return header.form.startswith("PNG") and header.bytes_per_pixel > max(MAX_FLAT_WEIGHT, self._max_weight)
+    names: Sequence[str]
+    mask_set: MaskSet
+    sample: Sequence[str]
 
 
 class _Split:
     """The twins of one split of a source, or of all of one without splits."""
 
-    def __init__(self, groups: Sequence[Sequence[str]], files: _Files) -> None:
+    def __init__(self, groups: Sequence[Sequence[str]], files: TwinFiles) -> None:
         self._groups, self._files = groups, files
         self._group_of = {name: group for group in groups for name in group}
 
@@ -170,7 +120,8 @@ class _Split:
             by_folder[_folder(group[0])].append(group)
         folders = evenly_spaced(list(by_folder.values()), MAX_LOOKED_AT_IN_ALL)
         count = min(MAX_LOOKED_AT, MAX_LOOKED_AT_IN_ALL // max(1, len(folders)))
-        self._files.decode(name for groups in folders for group in evenly_spaced(groups, count) for name in group)
+        samples = [evenly_spaced(groups, count) for groups in folders] if count > 1 else [one_of_each(folders)]
+        self._files.decode(name for sample in samples for group in sample for name in group)
         kinds: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         for name in self._group_of:
             kinds[suffix_of(name)][_folder(name)].append(name)
@@ -178,40 +129,62 @@ class _Split:
 
     def _find_of_suffix(self, names_of: Mapping[str, Sequence[str]]) -> set[str]:
         """Return the masks among the names of one suffix, by their folder."""
+        self._look_further(names_of)
         sets = self._find_sets(names_of)
-        has_masks = any(self._is_mark(name) for names in names_of.values() for name in names)
-        unsure = [folder for folder, names in names_of.items() if folder not in sets and self._is_unsure(names, has_masks)]
-        if unsure:
-            self._look_further([names_of[folder] for folder in evenly_spaced(unsure, MAX_JUDGED_IN_ALL)])
-            sets = self._find_sets(names_of)
-        pooled = [folder for folder in sets if not sets[folder].is_own]
-        is_doubted = any(self._is_doubted(names_of[folder], sets[folder]) for folder in pooled)
-        limit = max(MAX_LOOKED_AT, min(MAX_JUDGED, MAX_JUDGED_IN_ALL // max(1, len(sets))))
-        masks: set[str] = set()
+        self._files.peek(name for folder in sets for name in names_of[folder])
+        doubted = {folder for folder, mask_set in sets.items() if self._is_doubted(names_of[folder], mask_set)}
+        is_pool_doubted = any(not sets[folder].is_own for folder in doubted)
+        share = MAX_JUDGED_IN_ALL // max(1, len(sets))
+        limits = dict.fromkeys(sets, 0)
         for folder, mask_set in sets.items():
-            names = names_of[folder]
-            has_own = mask_set.is_own or any(self._is_mark(name) for name in names)
-            has_pictures = any(self._is_mask(name) is False for name in names)
-            is_unsure = self._is_doubted(names, mask_set) if has_own else is_doubted or has_pictures
-            masks |= self._extend(names, mask_set, is_unsure, limit)
-        return masks
+            verdicts = [self._is_mask(name) for name in names_of[folder]]
+            has_marks = True in verdicts
+            if folder in doubted or (not mask_set.is_own and (is_pool_doubted or (not has_marks and False in verdicts))):
+                limits[folder] = max(MAX_LOOKED_AT, min(MAX_JUDGED, share))
+            elif not mask_set.is_told_by_weight or not (mask_set.is_own or has_marks or mask_set.is_plain):
+                limits[folder] = max(1, min(MAX_JUDGED, share))
+        return self._extend(names_of, sets, limits, max(MAX_LOOKED_AT, min(MAX_JUDGED, share)))
 
-    def _find_sets(self, names_of: Mapping[str, Sequence[str]]) -> dict[str, _MaskSet]:
-        """Return the set of which the masks of a folder are, for each that may have masks; those of few are judged together."""
-        marks = {folder: [name for name in names if self._is_mark(name)] for folder, names in names_of.items()}
-        sets = {folder: mask_set for folder, names in marks.items() if (mask_set := self._mask_set(names, is_own=True))}
-        few = [folder for folder, names in marks.items() if len(names) < MIN_MASKS]
-        pool = self._mask_set([name for folder in (*sets, *few) for name in marks[folder]], is_own=False) if few else None
-        return sets | {folder: pool for folder in few if pool and self._may_have_masks(names_of[folder])}
+    def _find_sets(self, names_of: Mapping[str, Sequence[str]]) -> dict[str, MaskSet]:
+        """Return the set of which the masks of a folder are, for each that may have masks; those that make up none are judged together."""
+        sets = {folder: mask_set for folder, names in names_of.items() if (mask_set := self._mask_set_of(names, is_own=True))}
+        others = [folder for folder, names in names_of.items() if folder not in sets and self._may_have_masks(names)]
+        pool = self._pool([name for folder in (*sets, *others) for name in names_of[folder]]) if others else None
+        return sets | dict.fromkeys(others, pool) if pool else sets
 
-    def _mask_set(self, names: Sequence[str], is_own: bool) -> _MaskSet | None:
+    def _pool(self, names: Sequence[str]) -> MaskSet | None:
+        """Return the set of masks of several folders: of all, or else of those of one form, as others may be logos."""
+        if mask_set := self._mask_set_of(names, is_own=False):
+            return mask_set
+        by_form: dict[str, list[str]] = defaultdict(list)
+        for name in filter(self._is_mark, names):
+            if header := self._files.headers[name]:
+                by_form[header.form].append(name)
+        sets = [mask_set for marks in by_form.values() if (mask_set := self._mask_set(marks, is_own=False))]
+        return max(sets, key=lambda one: len(one.names), default=None)
+
+    def _mask_set_of(self, names: Sequence[str], is_own: bool) -> MaskSet | None:
+        """Return the set that the masks among some names make up; of few masks, with the blank files of their form and size."""
+        marks = [name for name in names if self._is_mark(name)]
+        if mask_set := self._mask_set(marks, is_own):
+            return mask_set
+        if not 0 < len(marks) < MIN_MASKS:
+            return None
+        kinds = {self._files.header_kind(name) for name in marks}
+        blank = [name for name in names if self._is_blank(name) and self._may_be_mask(name) and self._files.header_kind(name) in kinds]
+        return self._mask_set([*marks, *blank], is_own) if blank else None
+
+    def _mask_set(self, names: Sequence[str], is_own: bool) -> MaskSet | None:
         """Return the set that masks make up, if they are of one."""
-        levels = levels_of_set([look for name in names if (look := self._files.looks[name])])
+        levels = levels_of_set([look for name in names if (look := self._files.looks[name])], self._have_numbers(names))
         if not levels:
             return None
         members = frozenset(name for name in names if (look := self._files.looks[name]) and look.fits(levels))
-        self._files.peek(members)
-        return _MaskSet(members, levels, [header for name in members if (header := self._files.headers[name])], is_own)
+        return MaskSet(members, levels, [header for name in members if (header := self._files.headers[name])], is_own)
+
+    def _is_blank(self, name: str) -> bool:
+        look = self._files.looks.get(name)
+        return look is not None and look.is_blank
 
     def _is_mask(self, name: str) -> bool | None:
         """Whether a file is the mask of another in its group; None if it was not decoded, cannot be read, or is blank."""
@@ -238,26 +211,55 @@ class _Split:
         return any(verdicts) or len(verdicts) < MIN_MASKS
 
     def _is_unsure(self, names: Sequence[str], has_masks: bool) -> bool:
-        """Whether more of a folder must be decoded: few masks are among those that were, or most of these are blank or unreadable."""
+        """Whether more of a folder without a set must be decoded: few masks were, or masks of many classes, or most are blank or unreadable."""
         verdicts = [self._is_mask(name) for name in names if name in self._files.looks]
         mask_count, picture_count = verdicts.count(True), verdicts.count(False)
-        if len(verdicts) == len(names) or mask_count >= MIN_MASKS:
+        if len(verdicts) == len(names):
             return False
+        if mask_count >= MIN_MASKS:
+            return self._have_numbers([name for name in names if self._is_mark(name)])
         return mask_count > 0 or verdicts.count(None) > picture_count or (not verdicts and has_masks)
 
-    def _look_further(self, kinds: Sequence[Sequence[str]]) -> None:
-        """Decode more files of some folders: such as are like the masks found there, else heavier ones than the blank files."""
-        self._files.peek(name for names in kinds for name in names)
-        count = max(1, min(MAX_LOOKED_AT, MAX_JUDGED_IN_ALL // len(kinds)))
-        more: list[str] = []
-        for names in kinds:
-            headers = [header for name in names if self._is_mark(name) and (header := self._files.headers[name])]
-            marks = _MaskSet(frozenset(), frozenset(), headers, is_own=True)
-            empty = max((self._weight(name) for name in names if (look := self._files.looks.get(name)) and look.is_blank), default=0.0)
-            rest = [name for name in names if name not in self._files.looks]
-            rest = [name for name in rest if (marks.is_like(self._files.headers[name]) if headers else self._weight(name) > empty)]
-            more += evenly_spaced(sorted(rest, key=self._weight), count)
-        self._judge(more)
+    def _have_numbers(self, names: Sequence[str]) -> bool:
+        """Whether the pixels of all files are single numbers, which may be those of classes."""
+        return all(kind_of_pixels(header.form) in INDEX_KINDS for name in names if (header := self._files.headers[name]))
+
+    def _look_further(self, names_of: Mapping[str, Sequence[str]]) -> None:
+        """Decode more files of folders that have no set, in growing steps, until they have one, are seen to have none, or too many were decoded."""
+        count, rest = MAX_LOOKED_AT, MAX_JUDGED_IN_ALL
+        while count < MAX_JUDGED and rest:
+            sets = self._find_sets(names_of)
+            sure = {folder for folder, one in sets.items() if sum(map(self._is_mark, one.names)) >= MIN_MASKS}
+            marks = [name for names in names_of.values() for name in names if self._is_mark(name)]
+            unsure = [names for folder, names in names_of.items() if folder not in sure and self._is_unsure(names, bool(marks))]
+            unsure = evenly_spaced(unsure, rest)
+            self._files.peek(name for names in unsure for name in names)
+            more = [name for names in unsure for name in self._choose(names, marks, max(1, min(count, rest // len(unsure))))]
+            if not more:
+                return
+            self._judge(more)
+            count, rest = 2 * count, rest - len(more)
+
+    def _choose(self, names: Sequence[str], marks: Sequence[str], count: int) -> list[str]:
+        """Return undecoded files of a folder that may be masks: such as are like those of it, else heavier ones than its blank files, else any.
+
+        Args:
+            names: All of the folder and suffix.
+            marks: The masks of the split, with which a folder is compared of which nothing was decoded.
+            count: How many.
+        """
+        looks, headers = self._files.looks, self._files.headers
+        unread = [name for name in names if name not in looks]
+        near = [name for name in names if self._is_mark(name)] or (marks if len(unread) == len(names) else [])
+        like = MaskSet(frozenset(), frozenset(), [header for name in near if (header := headers[name])], is_own=True)
+        blank = [header for name in names if self._is_blank(name) and (header := headers[name])]
+        if like.headers:
+            unread = [name for name in unread if like.is_like(headers[name])]
+        if not like.is_told_by_weight or any(is_bulky(header, 1.0) for header in blank):
+            return evenly_spaced(unread, count)
+        empty = max((header.bytes_per_pixel for header in blank), default=0.0)
+        heavy = [name for name in unread if self._weight(name) > empty]
+        return evenly_spaced(sorted(heavy or (unread if near else []), key=self._weight), count)
 
     def _judge(self, names: Sequence[str]) -> None:
         """Decode files, and those beside them if they may be masks of these."""
@@ -269,55 +271,69 @@ class _Split:
         header = self._files.headers.get(name)
         return header.bytes_per_pixel if header else 0.0
 
-    def _is_picture(self, name: str, mask_set: _MaskSet) -> bool:
-        """Whether the first bytes of a file tell that it is no mask: it is heavy, or of another size than all files beside it."""
+    def _is_picture(self, name: str, mask_set: MaskSet) -> bool:
+        """Whether the header of a file tells that it is no mask: it is heavy, or of another size than all files beside it."""
         header = self._files.headers[name]
         if header is None:
             return False
-        others = [other for one in self._group_of[name] if one != name and (other := self._files.headers[one])]
+        others = [other for one in self._group_of[name] if one != name and (other := self._files.headers.get(one))]
         return mask_set.is_too_heavy(header) or (bool(others) and all(other.size != header.size for other in others))
 
-    def _is_doubted(self, names: Sequence[str], mask_set: _MaskSet) -> bool:
-        """Whether a picture has the first bytes of masks; one of their levels says nothing, as the mask of a flat photograph."""
+    def _is_doubted(self, names: Sequence[str], mask_set: MaskSet) -> bool:
+        """Whether a picture has the header of masks; one of their levels says nothing, as the mask of a flat photograph."""
         judged = [name for name in names if self._is_mask(name) is not None and name not in mask_set.names]
-        self._files.peek(judged)
         looks = [look for name in judged if (look := self._files.looks[name]) and mask_set.is_like(self._files.headers[name])]
         return not all(look.may_be_mask and mask_set.levels.issuperset(look.levels) for look in looks)
 
-    def _extend(self, names: Sequence[str], mask_set: _MaskSet, is_unsure: bool, limit: int) -> set[str]:
-        """Return the masks of one folder and suffix.
+    def _extend(self, names_of: Mapping[str, Sequence[str]], sets: Mapping[str, MaskSet], limits: Mapping[str, int], limit: int) -> set[str]:
+        """Return the masks of one suffix.
 
         Args:
-            names: All of that suffix.
-            mask_set: To compare them with.
-            is_unsure: Whether the first bytes do not tell pictures from masks.
-            limit: How many of one kind are judged by themselves.
+            names_of: All names, by their folder; the headers of those with a set were read.
+            sets: The set of which the masks of a folder are.
+            limits: How many of those like masks are judged by themselves in a folder; 0 where the headers tell masks from pictures.
+            limit: How many of the others are.
         """
-        rest = [name for name in names if name not in self._files.looks]
-        self._files.peek(other for name in rest for other in self._group_of[name])
-        rest = [name for name in rest if not self._is_picture(name, mask_set)]
-        like = {name for name in rest if mask_set.is_like(self._files.headers[name])}
-        masks = {name for name in names if name in self._files.looks and self._files.looks[name] is None}
-        masks |= self._judge_some([name for name in rest if name not in like], mask_set, limit)
-        masks |= self._judge_some([name for name in rest if name in like], mask_set, limit) if is_unsure else like
-        return masks | self._of_set([name for name in names if self._is_mark(name) or self._may_be_mask(name)], mask_set)
+        rest = {folder: [name for name in names_of[folder] if name not in self._files.looks] for folder in sets}
+        headers = self._files.headers
+        odd = [name for folder, names in rest.items() for name in names if (header := headers[name]) and header.size not in sets[folder].sizes]
+        self._files.peek(other for name in odd for other in self._group_of[name])
+        masks = {name for folder in sets for name in names_of[folder] if name in self._files.looks and self._files.looks[name] is None}
+        doubtful: list[_Doubtful] = []
+        for number, (folder, mask_set) in enumerate(sets.items()):
+            flat = [name for name in rest[folder] if not self._is_picture(name, mask_set)]
+            like = [name for name in flat if mask_set.is_like(headers[name])]
+            unlike = [name for name in flat if not mask_set.is_like(headers[name])]
+            doubtful.append(_Doubtful(unlike, mask_set, evenly_spaced(unlike, limit)))
+            if count := limits[folder]:
+                doubtful.append(_Doubtful(like, mask_set, evenly_spaced(like, count) if count > 1 else one_of_each([like], number)))
+            else:
+                masks.update(like)
+        self._judge([name for one in doubtful for name in one.sample])
+        for one in doubtful:
+            masks |= self._unseen_masks(one)
+        whole = self._pool([name for folder in sets for name in names_of[folder]])
+        for folder, mask_set in sets.items():
+            flat = [name for name in names_of[folder] if self._is_mark(name) or self._may_be_mask(name)]
+            masks |= self._of_set(flat, mask_set)
+            masks |= {name for name in flat if whole and (look := self._files.looks[name]) and look.fits(whole.levels)}
+        return masks
 
-    def _of_set(self, names: Iterable[str], mask_set: _MaskSet) -> set[str]:
+    def _of_set(self, names: Iterable[str], mask_set: MaskSet) -> set[str]:
         """Return those of some decoded masks that have the levels of a set; with more to compare, rare levels are of it, too."""
         masks = {name: look for name in names if (look := self._files.looks[name])}
         more = [look for name, look in masks.items() if name not in mask_set.names and not look.is_blank]
         judged = [look for name in mask_set.names if (look := self._files.looks[name])]
-        levels = mask_set.levels | (levels_of_set([*judged, *more]) if more else frozenset())
+        levels = mask_set.levels | (levels_of_set([*judged, *more], self._have_numbers([*masks])) if more else frozenset())
         return {name for name, look in masks.items() if look.fits(levels)}
 
-    def _judge_some(self, names: Sequence[str], mask_set: _MaskSet, limit: int) -> set[str]:
-        """Judge files by themselves, and return those of too many that are masks unseen: nearly all that were judged are, and they are like these."""
-        sample = evenly_spaced(names, limit)
-        self._judge(sample)
-        rest = set(names) - set(sample)
+    def _unseen_masks(self, files: _Doubtful) -> set[str]:
+        """Return those of too many to be judged that are masks: nearly all that were judged are, and they are like these."""
+        rest = set(files.names) - set(files.sample)
         if not rest:
             return set()
-        count = sum(self._is_mask(name) is not None for name in sample)
-        marks = self._of_set([name for name in sample if self._is_mark(name)], mask_set)
-        grown = self._mask_set([*mask_set.names, *marks], mask_set.is_own) if marks and len(marks) >= MIN_SURE_SHARE * count else None
+        count = sum(self._is_mask(name) is not None for name in files.sample)
+        marks = self._of_set([name for name in files.sample if self._is_mark(name)], files.mask_set)
+        is_sure = marks and len(marks) >= MIN_SURE_SHARE * count
+        grown = self._mask_set([*files.mask_set.names, *marks], files.mask_set.is_own) if is_sure else None
         return {name for name in rest if grown.is_like(self._files.headers[name])} if grown else set()

@@ -709,7 +709,7 @@ def test_other_pictures_or_settings_in_one_folder_are_named(tmp_path: Path) -> N
     with pytest.raises(UsageError, match=r"was made with other settings \(size_px = 64, now 48\); give another folder, or remove this one first"):
         split.split_pictures(source, tmp_path / "out", SplitSettings(size_px=48))
     (source / "0.png").unlink()
-    with pytest.raises(UsageError, match="was made from other pictures: some were added, removed or changed since; give another folder"):
+    with pytest.raises(UsageError, match="added, removed or changed since, or are taken otherwise by this version; give another folder"):
         split.split_pictures(source, tmp_path / "out", SplitSettings(size_px=64))
 
 

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mitlgan.data.sources.even_sample import evenly_spaced
+from mitlgan.data.sources.even_sample import evenly_spaced, one_of_each
 
 
 @given(st.integers(0, 2000), st.integers(2, 70))
@@ -26,3 +26,10 @@ def test_the_share_of_a_kind_does_not_depend_on_which_kind_comes_first(total: in
     first = round(share * total)
     for values in ([True] * first + [False] * (total - first), [False] * (total - first) + [True] * first):
         assert abs(sum(evenly_spaced(values, 64)) - 64 * first / total) <= 1.5
+
+
+@given(st.integers(65, 400), st.integers(2, 9), st.integers(0, 50))
+def test_one_of_each_group_is_of_every_position_about_as_often(count: int, length: int, start: int) -> None:
+    chosen = one_of_each([range(length)] * count + [[]], start)
+    assert len(chosen) == count
+    assert all(abs(chosen.count(position) - count / length) <= 4 for position in range(length))

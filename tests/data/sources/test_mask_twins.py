@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from helpers import images
 from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
 
 from mitlgan.data.build.pack_folder import pack_folder
 from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.curate.reference_sets import find_held_out_packs
-from mitlgan.data.decode.image_file import ImageHeader, UnreadableImageError, parse_header
+from mitlgan.data.decode.image_file import HEADER_BYTES, ImageHeader, UnreadableImageError, parse_header
 from mitlgan.data.sources.image_source import ImageSource, open_source
 from mitlgan.data.sources.mask_twins import (
     MAX_JUDGED,
@@ -28,6 +32,7 @@ from mitlgan.data.sources.mask_twins import (
     match_twin_masks,
     twin_stem,
 )
+from mitlgan.errors import UsageError
 
 SIZE = (96, 64)
 
@@ -378,7 +383,7 @@ def test_a_stray_photograph_or_doubt_in_another_folder_changes_no_verdict(count:
     assert set(stray) == own | {f"0/{number}.png" for number in range(1, count)}
     mixed = Contents(**{f"0_{number}": photo(2) for number in range(0, count, 2)}, **{"1_3": photo(3)})
     assert set(mixed.match(names)) == own | {f"0/{number}.png" for number in range(1, count, 2)}
-    assert len(mixed.reads) <= 4 * MAX_LOOKED_AT  # the first bytes tell the photographs
+    assert len(mixed.reads) <= 4 * MAX_LOOKED_AT + count // 2  # the photographs are small files, which are decoded; none of the others is
 
 
 @pytest.mark.parametrize(("stray_count", "is_extended"), [(1, True), (20, True), (100, False)])
@@ -481,3 +486,122 @@ def test_masks_by_name_are_no_twins(tmp_path: Path) -> None:
     source = open_source(place)
     assert taken(source) == {f"images/{number}.{suffix}" for number in range(3) for suffix in ("jpg", "png")}
     assert source.leftovers.remarks[0].startswith("3 names are those of several pictures")
+
+
+def encoded_as(picture: Image.Image, suffix: str, profile_bytes: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {".webp": {"lossless": True}, ".tif": {"compression": "tiff_lzw"}}.get(suffix, {})
+    if profile_bytes:
+        options["icc_profile"] = np.random.default_rng(0).bytes(profile_bytes)
+    picture.save(buffer, {".jpg": "JPEG", ".tif": "TIFF"}.get(suffix, suffix[1:].upper()), **options)
+    return buffer.getvalue()
+
+
+class Twins:
+    """A photograph beside each file; counts what is read."""
+
+    def __init__(self, files: dict[str, bytes], size: tuple[int, int] = SIZE) -> None:
+        photos = {number: encoded_as(photo(number, size), ".jpg") for number in range(5)}
+        self._contents = files | {twin_stem(name) + ".jpg": photos[number % 5] for number, name in enumerate(files)}
+        self.reads: list[str] = []
+        self.headers: list[str] = []
+
+    def masks(self, names: list[str] | None = None) -> set[str]:
+        names = sorted(self._contents) if names is None else names
+
+        def read(name: str) -> bytes:
+            self.reads.append(name)
+            return self._contents[name]
+
+        def read_header(name: str) -> ImageHeader:
+            self.headers.append(name)
+            return parse_header(self._contents[name][:HEADER_BYTES], len(self._contents[name]))
+
+        return set(match_twin_masks(find_twins(names), names, read, read_header))
+
+
+@pytest.mark.parametrize(("suffix", "profile_bytes"), [(".webp", 0), (".tif", 0), (".bmp", 0), (".ppm", 0), (".png", 70_000)])
+def test_photographs_stay_whose_first_bytes_tell_nothing(suffix: str, profile_bytes: int) -> None:
+    """The header of some files is behind their pixels or a profile, and uncompressed pixels weigh the same whatever they show."""
+    size, photos = (200, 150), range(26, 33)
+    content = {seed: encoded_as(matte(seed, "RGB", size), suffix) for seed in range(8)}
+    other = encoded_as(photo(77, size), suffix, profile_bytes)
+    files = {f"{number:02}{suffix}": other if number in photos else content[number % 8] for number in range(60)}
+    assert Twins(files, size).masks() == {f"{number:02}{suffix}" for number in set(range(60)) - set(photos)}
+
+
+@pytest.mark.parametrize(("mask", "other"), [(lambda seed: matte(seed, "RGB"), flat_picture), (class_mask, lambda seed: photo(seed).quantize(32))])
+@pytest.mark.parametrize("folders", [40, 70])
+def test_pictures_behind_the_mask_of_the_first_stay(folders: int, mask: Callable[[int], Image.Image], other: Callable[[int], Image.Image]) -> None:
+    names = [(folder, number) for folder in range(folders) for number in range(4)]
+    files = {f"{folder:03}/{number}.png": encoded_as((other if number else mask)(4 * folder + number), ".png") for folder, number in names}
+    assert not {name for name in Twins(files).masks() if not name.endswith("/0.png")}
+
+
+def many_classes(seed: int, count: int) -> Image.Image:
+    picture = Image.new("P", SIZE)
+    picture.putpalette([value for index in range(256) for value in (index * 37 % 256, index * 91 % 256, index * 53 % 256)])
+    draw, numbers = ImageDraw.Draw(picture), np.random.default_rng(seed)
+    for number in numbers.choice(np.arange(1, count), size=4, replace=False):
+        left, top = int(numbers.integers(0, 60)), int(numbers.integers(0, 30))
+        draw.rectangle((left, top, left + 30, top + 25), fill=int(number))
+    return picture
+
+
+@pytest.mark.parametrize("classes", [21, 41, 151])
+@pytest.mark.parametrize(("folders", "count"), [(33, 5), (20, 9), (10, 12)])
+def test_masks_of_many_classes_in_small_folders_are_judged_together(folders: int, count: int, classes: int) -> None:
+    masks = {f"{seed // count:03}/{seed % count}.png": many_classes(seed, classes) for seed in range(folders * count)}
+    files = {name: encoded_as(mask, ".png") for name, mask in masks.items()}
+    assert Twins(files).masks() == set(files)
+
+
+@pytest.mark.parametrize(("suffix", "mode"), [(".png", "L"), (".png", "RGB"), (".bmp", "L"), (".bmp", "RGB"), (".gif", "L"), (".tif", "L")])
+@pytest.mark.parametrize(
+    ("count", "marked"), [(8, {0}), (8, {0, 3}), (12, {0, 6}), (20, {0, 9}), (60, set(range(1, 60, 5))), (100, {1, 2, 3, 4, 5, 6})]
+)
+def test_masks_most_of_which_are_blank_are_left_out(suffix: str, mode: str, count: int, marked: set[int]) -> None:
+    blank = Image.new(mode, SIZE)
+    files = {f"{number:03}{suffix}": encoded_as(matte(number, mode) if number in marked else blank, suffix) for number in range(count)}
+    assert Twins(files).masks() == set(files)
+
+
+def test_small_masks_that_are_heavy_are_left_out() -> None:
+    """A small file may have more bytes of text than of pixels."""
+    text = PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", "x" * 25_000)
+    buffer = io.BytesIO()
+    matte(3).save(buffer, "PNG", pnginfo=text)
+    files = {f"{number:02}.png": buffer.getvalue() if number in (5, 6, 20) else encoded_as(matte(number), ".png") for number in range(30)}
+    assert Twins(files).masks() == set(files)
+
+
+def test_each_stage_reads_all_folders_at_once_and_each_mask_once() -> None:
+    """A compressed archive is read from its beginning for each step backwards."""
+    files = Contents()
+    names = sorted(numbered(150, 10), key=lambda name: (name[-3:], name))
+    assert len(files.match(names)) == 1500
+    assert not [name for name in files.headers if name.endswith("jpg")]
+    reads = [names.index(name) for name in (*files.reads, *files.headers)]
+    assert sum(after < before for before, after in pairwise(reads)) <= 1
+    assert len(set(files.headers) | {name for name in files.reads if name.endswith("png")}) <= 1500
+
+
+def test_one_mask_among_thousands_of_cut_outs_costs_little() -> None:
+    files = Contents(**{"0_0": matte(1), "png": cut_out(1)})
+    assert not files.match(numbered(2000, 2))
+    assert len(files.reads) <= 2 * MAX_LOOKED_AT_IN_ALL
+
+
+def test_other_verdicts_are_other_work_and_the_reason_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So no version of packs or of prepared pictures need be raised with the verdicts."""
+    place, plain = write(tmp_path / "twins", 6, matte, ".png"), images.fill(tmp_path / "plain", 6)
+    for source in (place, plain):
+        prepare_pack(source, tmp_path / "out" / source.name, PrepareSettings(size_px=8))
+    before = open_source(place).listing_sha256(), open_source(plain).listing_sha256()
+    monkeypatch.setattr("mitlgan.data.sources.file_classifier.match_twin_masks", lambda *_: {})
+    assert open_source(place).listing_sha256() != before[0]
+    assert open_source(plain).listing_sha256() == before[1]
+    assert len(prepare_pack(plain, tmp_path / "out" / "plain", PrepareSettings(size_px=8))) == 6
+    with pytest.raises(UsageError, match="or are taken otherwise by this version"):
+        prepare_pack(place, tmp_path / "out" / "twins", PrepareSettings(size_px=8))

@@ -31,8 +31,6 @@ def ended(body: str, folder: Path) -> subprocess.CompletedProcess[str]:
         ("exit 4", 4),
         ("sleep 60 & true", 0),
         ("sleep 60 & exit 5", 5),
-        (f"{WRITES} & sleep 0.2; exit 5", 5),
-        (f"{WRITES} & sleep 0.2; true", 0),
         (f"set -m; (bash -c '{WRITES}'; true) & set +m; sleep 0.2; exit 5", 5),
         (f"set -m; (bash -c '{WRITES}'; true) & set +m; sleep 0.2; false", 1),
     ],

@@ -59,6 +59,7 @@ def test_a_checkout_is_found_without_copying() -> None:
     assert recipe.shipped_folder("recipes") == ROOT / "recipes"
 
 
+@pytest.mark.slow
 def test_the_wheel_trains_and_samples_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     settings = [argument for setting in ("training.kimg=0.1", "training.batch=8") for argument in ("--set", setting)]
     printed = json.loads(_run(installed, tmp_path, "-m", "mitlgan", "pretrain", "fg", *settings, "--threads", "1", "--json"))

@@ -103,8 +103,8 @@ def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message)
             refuse_unused_settings(generator_settings(plan.settings), "every layer of a --domain is an artifact")
         return setups
     run = _composition_run(plan, root, say)
-    if run is not None:
-        say(f"composition: {run.path}" + ("" if plan.composed else "; another: --composed RUN"))
+    if run is not None and not plan.composed:
+        say(f"composition: {run.path}; another: --composed RUN")
     if not plan.trains_compositions:
         if run is None:
             raise UsageError(f"--composed: no finished composition under {root}; run `mitlgan compose` first")

@@ -100,6 +100,7 @@ TOGETHER = ["compose", "baseline tiny-thesis"]
 STAGES = ["pretrain fg", "pretrain bg", *TOGETHER, "baseline wgan"]
 
 
+@pytest.mark.slow  # .ci/run runs the quick demo
 def test_the_demo_ends_with_a_report_and_does_nothing_twice(larger: DemoRecipes, in_process: list[str], tmp_path: Path) -> None:
     """Every stage counts: layers, drawing larger, composition; the baselines climb from 8 to 16 px for as long."""
     result = demo.run_demo(tmp_path / "demo")

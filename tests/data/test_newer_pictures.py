@@ -82,7 +82,7 @@ def test_every_command_that_reads_the_pack_says_so_and_the_advice_works(packed: 
     ]
     skipped = [one["name"] for report in result.sets for one in summarize_set(report)["skipped"]]
     assert skipped == [f"00{number}.png" for number in range(30, 35)]
-    with pytest.raises(UsageError, match="some were added, removed or changed since; give another folder"):
+    with pytest.raises(UsageError, match="some were added, removed or changed since, or are taken otherwise by this version; give another folder"):
         prepare_pack(packed, packed, SETTINGS, allow_bad=True)
     again = prepare_pack(packed, tmp_path / "again", SETTINGS, allow_bad=True)
     assert len(again) == 14

@@ -151,7 +151,7 @@ def test_compare_by_budgets(packs: dict[str, Path], pretrained: dict[str, Run], 
     disk_states.check_every_kill(root, work, count=count, look=lambda folder: {**figures, "runs": finished_runs(folder / "arms")})
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])], ids=["some", "more"])
+@pytest.mark.parametrize("count", [pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
 def test_demo(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """Its WGAN trains for as long as the other stages took, so that its figures differ from call to call; it has an end in any case."""
     recipes = {role: tiny_runs.recipe(role, packs[role], updates=2) for role in ("fg", "bg")}

@@ -132,7 +132,7 @@ def test_the_one_that_is_named_is_taken(tmp_path: Path) -> None:
     said: list[str] = []
     (setup,) = resolve_domains(ComparisonPlan(composed=baseline), tmp_path, said.append)
     assert setup.composed is not None
-    assert (setup.composed.path, said) == (baseline, [f"composition: {baseline}"])
+    assert (setup.composed.path, said) == (baseline, [])
 
 
 def test_none_can_be_read_or_there_is_none(tmp_path: Path) -> None:

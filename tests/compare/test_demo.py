@@ -167,6 +167,7 @@ def check_quick_report(result: ComparisonResult, runs: Path) -> None:
     assert captions == ["Real foregrounds", "Real backgrounds", "Real scenes"]
 
 
+@pytest.mark.slow
 def test_from_pretrained_takes_the_shipped_generators_and_no_composition_of_others(
     recipes: dict[str, Recipe], in_process: list[str], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

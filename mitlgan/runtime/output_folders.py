@@ -14,13 +14,15 @@ OTHER_PROGRAMS_FOLDERS = (
     "__MACOSX", "@eaDir", "#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "$RECYCLE.BIN", "System Volume Information", "lost+found",
 )  # fmt: skip
 """In which systems and network drives keep thumbnails, deleted files and parts of files, next to hidden folders; in capitals or not."""
+_LOWER_FILES = frozenset(map(str.lower, OTHER_PROGRAMS_FILES))
+_LOWER_FOLDERS = frozenset(map(str.lower, OTHER_PROGRAMS_FOLDERS))
 _OLD_BIN = "RECYCLER"
 """Of earlier versions of Windows, in capitals: in small letters it is a word that a folder of pictures may have as its name."""
 
 
 def is_other_programs_folder(name: str) -> bool:
     """Whether a folder is one of `OTHER_PROGRAMS_FOLDERS` by its name, which Windows spells `$Recycle.Bin`, too."""
-    return name == _OLD_BIN or name.lower() in [other.lower() for other in OTHER_PROGRAMS_FOLDERS]
+    return name == _OLD_BIN or name.lower() in _LOWER_FOLDERS
 
 
 def find_visible_file(folder: Path) -> Path | None:
@@ -35,8 +37,7 @@ def find_visible_file(folder: Path) -> Path | None:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name) if folder.is_dir() else []
     inner = []
     for entry in entries:
-        is_others_file = entry.name.lower() in [other.lower() for other in OTHER_PROGRAMS_FILES]
-        if entry.name.startswith(".") or is_others_file or is_other_programs_folder(entry.name):
+        if entry.name.startswith(".") or entry.name.lower() in _LOWER_FILES or is_other_programs_folder(entry.name):
             continue
         if not entry.is_dir(follow_symlinks=False):
             return folder / entry.name

@@ -229,13 +229,13 @@ def move_pieces(out: Path, records: Sequence[dict[str, Any]], splits: Sequence[s
     return missing
 
 
-def find_retouched(out: Path, pieces: Iterable[str], cut_until_ns: int | None) -> dict[str, Path]:
+def find_retouched(out: Path, pieces: Iterable[str], cut_until_ns: int) -> dict[str, Path]:
     """Return the file of each piece of a picture that somebody has written since the picture was cut.
 
     Args:
         out: The folder.
         pieces: All of the picture; they were written one right after the other.
-        cut_until_ns: When its journal was last written, as `st_mtime_ns`; None if that is unknown.
+        cut_until_ns: When its journal was last written, as `st_mtime_ns`.
 
     Raises:
         ResourceError: The folder cannot be read.
@@ -246,8 +246,7 @@ def find_retouched(out: Path, pieces: Iterable[str], cut_until_ns: int | None) -
         for path in (out / place / name for place in _places(folder)):
             with translate_disk_errors(path), suppress(FileNotFoundError):
                 times[path] = piece, path.stat().st_mtime_ns
-    limits = [time + MAX_CUT_NS for _, time in times.values()] + ([] if cut_until_ns is None else [cut_until_ns])
-    until = min(limits, default=0)
+    until = min([cut_until_ns, *(time + MAX_CUT_NS for _, time in times.values())])
     return {piece: path for path, (piece, time) in times.items() if time > until}
 
 

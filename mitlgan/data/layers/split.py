@@ -195,8 +195,7 @@ def _is_same_cut(before: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
 def _remove_earlier(out: Path, before: Mapping[str, Any], result: CutResult) -> dict[str, Path]:
     """Remove the pieces of a picture that is cut otherwise now; return those that stay, which somebody has changed and which no new one equals."""
     pieces = before.get("pieces", ())
-    written_ns = before["outdated"]  # of a call that was interrupted, it may be only True
-    retouched = find_retouched(out, pieces, None if isinstance(written_ns, bool) else written_ns)
+    retouched = find_retouched(out, pieces, before["outdated"])
     kept = {piece: path for piece, path in retouched.items() if piece not in result.pieces or path.read_bytes() != result.pieces[piece]}
     remove_pieces(out, [piece for piece in pieces if piece not in kept])
     return kept

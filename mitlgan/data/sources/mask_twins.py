@@ -6,6 +6,8 @@ others of its split, and blank files count where there is a mask of their form a
 their headers say so: they have the form of the masks, are about as light for their pixels, and are as large as their picture. One that differs is
 decoded and judged by itself, as all are where such a file is a picture, where all pixels weigh the same, or where no mask of the folder was judged and
 pictures may have that form. Of too many some are, and the others are masks only if nearly all of those are. What is in doubt is a picture.
+
+One limit: a flat picture (a logo) in the very form of its folder's masks, such as RGB, is taken for one of them unless it is among those decoded.
 """
 
 from __future__ import annotations

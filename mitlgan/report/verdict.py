@@ -132,10 +132,9 @@ def _measurement_obstacles(protocol: Mapping[str, Any]) -> Iterator[str]:
     split = protocol.get("split")
     if split and split not in HELD_OUT:
         yield f"no pictures were held out, so the {split} pictures themselves are the reference"
-    for subject, key in (("samples were", "samples"), ("real pictures were", "real")):
-        count = finite(protocol.get(key))
-        if count is not None and count < MIN_PICTURES:
-            yield f"only {count:,.0f} {subject} measured, and {MIN_PICTURES} are needed"
+    counts = [(finite(protocol.get(key)), subject) for key, subject in (("samples", "samples"), ("real", "real pictures"))]
+    if too_few := [f"{count:,.0f} {subject}" for count, subject in counts if count is not None and count < MIN_PICTURES]:
+        yield f"only {' and '.join(too_few)} were measured, and {MIN_PICTURES} {'of each ' if len(too_few) > 1 else ''}are needed"
 
 
 def _number_obstacles(outcomes: Sequence[ExtractorOutcome], baseline: ArmResult) -> Iterator[str]:

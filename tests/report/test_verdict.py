@@ -91,6 +91,11 @@ BASIS = f"2,000 samples against 1,500 test pictures, {ASSUMED} 30"
             AHEAD, bare(900, 900), {**BOTH, "samples": 256}, "not comparable",
             f"Not comparable yet: only 256 samples were measured, and 500 are needed (256 samples against 1,500 test pictures, {ASSUMED} 30).",
         ),
+        (
+            AHEAD, bare(900, 900), {**BOTH, "samples": 256, "real": 40}, "not comparable",
+            "Not comparable yet: only 256 samples and 40 real pictures were measured, and 500 of each are needed "
+            f"(256 samples against 40 test pictures, {ASSUMED} 30).",
+        ),
         (AHEAD, bare(900, 900), {**BOTH, "samples": 500, "real": 500, "split": "validation"}, "won", "500 samples against 500 validation pictures"),
         (AHEAD, bare(400, 900), BOTH, "not comparable",
          f"Not comparable yet: no arm beats real backgrounds without any object (FD ({FIRST}) 400) ({BASIS})."),

@@ -292,7 +292,8 @@ def test_no_explosion_is_silent(packs: dict[str, Path], environment: RunContext,
     """Constraints that bring a critic back from time to time keep the run alive, but not without a word."""
     if kind == "wgan_clip" and "generator" not in sides:
         return  # clipped weights cannot explode
-    run = pretrain(recipe(packs, kind, updates=140, sides=sides, divergence="continue"), environment)
+    updates = 300 if kind == "wgan_clip" else 140  # a generator saturates slowly against a clipped critic
+    run = pretrain(recipe(packs, kind, updates=updates, sides=sides, divergence="continue"), environment)
     assert run.read_status()["diagnosis"]
     assert run.read_status()["diagnosis"] in json.loads((run.path / "card.json").read_text())["notes"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 import numpy as np
+import PIL
 import pytest
 from helpers import images
 from PIL import Image
@@ -187,6 +188,10 @@ def test_a_black_palette_stays_black() -> None:
 def test_grey_with_associated_alpha_is_divided_by_it(alpha: int) -> None:
     samples = np.stack([np.tile(np.rint(RAMP * alpha).astype(np.int64), (2, 1)), np.full((2, 16), alpha)], axis=-1)
     content = images.tiff_of(samples, 8, 1, extra=(1,))
+    if int(PIL.__version__.split(".")[0]) < 13:  # such a file is refused before, with its way out
+        with pytest.raises(UnreadableImageError, match="a kind of TIFF that cannot be read, or damaged; save it as PNG"):
+            decode_bytes(content, keep_alpha=True)
+        return
     if alpha == 1:
         with pytest.raises(UnreadableImageError, match="its transparency has no values but 0 and 1"):
             decode_bytes(content, keep_alpha=True)

@@ -14,9 +14,9 @@ REDUCED_PX = 12
 REACH = 2.2
 """What is reduced reaches as many standard deviations of the opacity from its middle; those of a filled square reach 1.7."""
 MIN_OVERLAP = 0.85
-"""What both mattes cover, of what either does: at least 0.9 of copies of 32 px and more; other outlines are for the most part below."""
+"""What both mattes cover, of what either does: more of nearly all copies of 32 px and above; thin lines that are cropped have less."""
 MAX_COLOR_DIFFERENCE = 6.0
-"""Mean difference where both are opaque (0 to 255): at most 6 of copies, at least 9.5 of garments of one outline and colour."""
+"""Mean difference where both are opaque (0 to 255): at most 6 of nearly all copies, at least 9.5 of garments of one outline and colour."""
 _BLOCK = 512  # pairs compared at once, few enough to stay in the cache
 
 

@@ -39,7 +39,7 @@ class _Plan(BaseModel):
 
     def is_copy_of(self, other: _Plan | None) -> bool:
         """Whether another plan is the same but for what a later call may change."""
-        changeable = {"request", "places"}
+        changeable = {"request", "places", "cuts_sha256"}
         return other is not None and self.model_dump(exclude=changeable) == other.model_dump(exclude=changeable)
 
 

@@ -20,7 +20,7 @@ from mitlgan.compare.arm_training import run_trainings
 from mitlgan.data.curate.check import check_datasets
 from mitlgan.data.kept_splits import find_kept_splits
 from mitlgan.data.layers.split import split_pictures
-from mitlgan.data.layers.split_output import SPLIT_MANIFEST
+from mitlgan.data.layers.split_output import SPLIT_MANIFEST, hash_trained_files
 from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_output_inside
 from mitlgan.errors import ArtifactError, DataError, ResourceError, Stopped, UsageError
 from mitlgan.metrics.protocol import flat_metrics
@@ -126,6 +126,8 @@ class Project:
         """Cut the photographs; finished cuts are not made again."""
         self._announce("cut the photographs", [self.plan.split_command(self.layers)])
         before = read_json(self.layers / SPLIT_MANIFEST)
+        if self.plan.cuts_sha256 and self.plan.cuts_sha256 == _hash_records(before.get("records")):  # before any file changes
+            self._note_cuts(hash_trained_files(self.layers), are_same=True)
         manifest = split_pictures(
             self.plan.request.photographs, self.layers, self.plan.split_settings(), lambda done, total: self.progress("cut", done, total), self.say
         )
@@ -138,12 +140,17 @@ class Project:
         )
         if manifest["holdout"]["note"]:
             self.say(manifest["holdout"]["note"])
-        self._note_cuts(hashlib.sha256(json.dumps(manifest["records"], sort_keys=True).encode()).hexdigest())
+        self._note_cuts(hash_trained_files(self.layers))
         self.say(f"{files['fg']:,} objects, {files['bg']:,} backgrounds, {files['scene']:,} scenes; look at the doubtful cuts in {page}")
 
-    def _note_cuts(self, cuts_sha256: str) -> None:
-        """Remember which cuts are trained on; set aside what was made from others, such as before `data split --exclude`."""
-        if self.plan.cuts_sha256 not in ("", cuts_sha256):
+    def _note_cuts(self, cuts_sha256: str, *, are_same: bool = False) -> None:
+        """Remember which cuts are trained on; set aside what was made from others, such as before `data split --exclude`.
+
+        Args:
+            cuts_sha256: See `hash_trained_files`.
+            are_same: They are those that were trained on, which the plan says otherwise.
+        """
+        if self.plan.cuts_sha256 not in ("", cuts_sha256) and not are_same:
             (self.out / CHECK_PAGE).unlink(missing_ok=True)
             old = [path for path in (self.out / SHEET, self.runs) if path.exists()]
             number = next(number for number in itertools.count(1) if not any(_numbered(path, number).exists() for path in old))
@@ -192,6 +199,11 @@ class Project:
         self.say(f"\n== {title}")
         for words in commands:
             self.say(f"$ {command_line(words)}")
+
+
+def _hash_records(records: object) -> str:
+    """Return the hash of the cuts as plans of earlier versions have it; it changes with the words of a manifest."""
+    return hashlib.sha256(json.dumps(records, sort_keys=True).encode()).hexdigest()
 
 
 def _numbered(path: Path, number: int) -> Path:

@@ -81,7 +81,7 @@ class ProjectPlan:
         family: Name of the recipe family.
         size_px: Size of the composition's pictures.
         lengths_kimg: Length of each training by its label, such as `fg-32` and `scene-64`.
-        cuts_sha256: Tells whether the cuts are still those that were trained on; empty before the photographs are cut.
+        cuts_sha256: Tells whether the cuts are still those that were trained on, see `hash_trained_files`; empty before the photographs are cut.
         places: Where the project is and was, absolute: its runs name their pictures there. Empty if an earlier version wrote it.
     """
 

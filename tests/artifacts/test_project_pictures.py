@@ -151,6 +151,14 @@ def test_a_copy_whose_old_place_has_another_project_now_is_not_known_by_its_plan
     assert _source(tmp_path / "new") == str(old / "layers" / "bg")
 
 
+def test_a_copy_whose_old_place_was_gone_on_with_by_a_later_version_is_known_by_its_plan(old: Path, tmp_path: Path) -> None:
+    """That one notes the same cuts by another rule."""
+    _plan(old)
+    shutil.copytree(old, tmp_path / "new")
+    _plan(old, [old], cuts_sha256="d" * 64)
+    assert _source(tmp_path / "new") == str(tmp_path / "new" / "layers" / "bg")
+
+
 MOVED, OTHERS = "was moved or copied: its pictures are those of", "holds other pictures than"
 NEITHER = "was trained on other pictures than those of"
 # What the old place holds; whether the plan names it; whether a cut of the project was removed: whose pictures are taken, and what is said.

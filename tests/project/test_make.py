@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -18,6 +20,7 @@ from PIL import Image, ImageDraw
 
 from mitlgan.artifacts.card import GeneratorSpec, read_card, read_weights_hash
 from mitlgan.cli import main
+from mitlgan.data.build.journal import JOURNAL_FILE
 from mitlgan.data.layers.split import SplitSettings, split_pictures
 from mitlgan.errors import DataError, MitlganError, ResourceError, Stopped, UsageError
 from mitlgan.project import estimate, make, plan, recipe_families, steps
@@ -202,6 +205,116 @@ def test_after_other_cuts_all_is_trained_again_and_the_old_is_kept(project: tupl
     (out / "runs").mkdir()
     make.Project(out, plan.read_plan(out) or begun, context, 1, lambda label, done, total: None)._split()
     assert (out / "runs").is_dir(), "once"
+
+
+def _edit(change: Callable[[Image.Image], Image.Image]) -> Callable[[Path], None]:
+    """Change the first foreground, as a version that cuts otherwise would have left it."""
+
+    def edit(layers: Path) -> None:
+        path = min((layers / "fg").rglob("*.png"))
+        with Image.open(path) as picture:
+            changed = change(picture)
+        changed.save(path)
+        os.utime(path, (0, 0))
+
+    return edit
+
+
+CHANGES: dict[str, tuple[Callable[[Path], None], bool, bool]] = {
+    "nothing": (lambda _: None, True, True),
+    "a note beside the pictures": (lambda layers: (layers / "fg" / "notes.txt").write_text("wrong: 3"), True, True),
+    "an overlay for people": (lambda layers: shutil.rmtree(layers / "set-aside"), True, True),
+    "the pixels of a piece": (_edit(lambda picture: picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM)), False, False),
+    "an added picture": (lambda layers: images.smooth(99, (64, 64)).save(layers / "bg" / "mine.png"), False, True),
+    "a removed picture": (lambda layers: min((layers / "bg").rglob("*.png")).unlink(), False, True),
+}
+"""What is changed in a project's cuts; whether its trainings stay; and whether they do where it was changed before a plan of an earlier version."""
+
+
+@pytest.fixture
+def cut_project(tmp_path: Path) -> make.Project:
+    """A project whose photographs are cut, with a file in place of what was trained."""
+    place, out = tmp_path / "in", tmp_path / "out"
+    place.mkdir()
+    for index in range(12):
+        picture, matte = images.smooth(index, (80, 80)), Image.new("L", (80, 80))
+        ImageDraw.Draw(matte).ellipse((20 + index, 20, 46 + index, 54), fill=255)
+        picture.save(place / f"{index:02d}.png")
+        matte.save(place / f"{index:02d}.matte.png")
+    (place / "bad.tif").write_bytes(b"II*\0 junk")
+    begun = ProjectPlan(ProjectRequest(str(place), allow_bad=True), "0" * 64, 13, "few", 32, {"bg-32": 1.0})
+    project = make.Project(out, begun, tiny_runs.run_context(tmp_path / "unused"), 1, lambda label, done, total: None)
+    project._split()
+    (out / "runs").mkdir()
+    (out / "runs" / "trained").write_text("hours")
+    assert len(project.plan.cuts_sha256) == 64
+    return project
+
+
+def _are_kept(project: make.Project) -> bool:
+    names = {path.name for path in project.out.iterdir()} & {"runs", "runs-1"}
+    (name,) = names
+    assert (project.out / name / "trained").read_text() == "hours"
+    assert ("the cuts have changed" in tiny_runs.said(project.context)) is (name == "runs-1")
+    return name == "runs"
+
+
+def _of_version_before(project: make.Project) -> None:
+    """Turn a project into one of the version before, which said otherwise why a file cannot be read, and hashed what it said."""
+    layers = project.layers
+    header, *lines = map(json.loads, (layers / JOURNAL_FILE).read_text().splitlines())
+    lines = [{"name": line["name"], "unreadable": "as it was said"} if "unreadable" in line else line for line in lines]
+    (layers / JOURNAL_FILE).write_text("".join(f"{json.dumps(line)}\n" for line in ({**header, "version": 7}, *lines)))
+    manifest = json.loads((layers / "split.json").read_text())
+    for record in manifest["records"]:
+        if record["decision"] == "unreadable":
+            record["reason"] = "as it was said"
+    (layers / "split.json").write_text(json.dumps(manifest))
+    earlier = hashlib.sha256(json.dumps(manifest["records"], sort_keys=True).encode()).hexdigest()
+    project.plan = replace(project.plan, cuts_sha256=earlier)
+    project.plan.write(project.out)
+
+
+@pytest.mark.parametrize(("change", "is_kept", "_"), CHANGES.values(), ids=CHANGES)
+def test_what_is_trained_is_set_aside_if_a_file_that_trains_changed_and_only_then(
+    change: Callable[[Path], None], is_kept: bool, _: bool, cut_project: make.Project
+) -> None:
+    change(cut_project.layers)
+    cut_project._split()
+    assert _are_kept(cut_project) is is_kept
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+@pytest.mark.parametrize(("change", "_", "is_kept"), CHANGES.values(), ids=CHANGES)
+def test_after_a_version_that_says_otherwise_what_is_trained_stays_unless_a_file_changes(
+    change: Callable[[Path], None], _: bool, is_kept: bool, is_killed: bool, cut_project: make.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture that is cut otherwise now changes; what somebody added or removed before is taken as trained on: nothing tells it."""
+    change(cut_project.layers)
+    _of_version_before(cut_project)
+    if is_killed:
+        cut = make.split_pictures
+
+        def dying(*arguments: Any) -> Any:
+            def stop(done: int, total: int) -> None:
+                if done == total:
+                    raise Killed
+
+            return cut(*arguments[:3], stop)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(make, "split_pictures", dying)
+            with pytest.raises(Killed):
+                cut_project._split()
+    begun = plan.read_plan(cut_project.out)
+    assert begun is not None
+    cut_project.plan = begun
+    cut_project._split()
+    assert _are_kept(cut_project) is is_kept
+    assert "as it was said" not in (cut_project.layers / "split.json").read_text()
+    noted = cut_project.plan.cuts_sha256
+    cut_project._split()
+    assert cut_project.plan.cuts_sha256 == noted
 
 
 @pytest.mark.slow

@@ -67,6 +67,18 @@ class AugmentSettings:
         """Whether changes are drawn from a range, so that no two are the same."""
         return any((self.degrees, self.shear_degrees, self.distortion))
 
+    def describe_repeats(self) -> str:
+        """Return why copies of a picture may be the same, and the way out."""
+        if self.is_by_degrees:
+            reason = "are symmetric, or --degrees, --shear and --distortion change too little at their size"
+            return f"these have one colour, {reason}: raise these, or lower --factor"
+        return f"these are symmetric, so that fewer differ by {self._reversals} alone: raise --degrees, --shear or --distortion, or lower --factor"
+
+    @property
+    def _reversals(self) -> str:
+        """The options that mirror copies, of those allowed."""
+        return " and ".join(option for option, is_allowed in (("--mirror", self.mirror), ("--flip", self.flip)) if is_allowed)
+
     def require_differing_copies(self) -> None:
         """Check that a picture and its copies can all differ.
 
@@ -78,8 +90,7 @@ class AugmentSettings:
             return
         reason, advice = "all copies would be the same as their original", "allow --mirror or --flip, or raise"
         if count > 1:
-            allowed = " and ".join(option for option, is_allowed in (("--mirror", self.mirror), ("--flip", self.flip)) if is_allowed)
-            reason, advice = f"with {allowed} alone, at most {count} pictures made of one differ", "raise"
+            reason, advice = f"with {self._reversals} alone, at most {count} pictures made of one differ", "raise"
         raise UsageError(f"--factor {self.factor}: {reason}; {advice} --degrees, --shear or --distortion, or give --factor {count}")
 
 
@@ -137,8 +148,7 @@ def augment_pictures(
         for sentence in summarize_notes((line["name"], line.get("note", "")) for line in journal.lines):
             say(sentence)
         if repeated := sum(line.get(REPEATED, 0) for line in journal.lines):
-            reason = "these have one colour, or --degrees, --shear and --distortion change too little at their size"
-            say(f"pictures made that are the same as another one of their original: {repeated:,}; {reason}: raise these, or lower --factor")
+            say(f"pictures made that are the same as another one of their original: {repeated:,}; {settings.describe_repeats()}")
         skipped = [{"name": line["name"], "reason": line["reason"]} for line in bad]
         left = source.leftovers.extended(remarks=_describe_bare(source))
         sums = {key: sum(line[key] for line in journal.lines) for key in ("made", "mattes")}

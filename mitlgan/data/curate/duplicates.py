@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mitlgan.data.curate.cutout_agreement import do_cutouts_agree
+from mitlgan.data.curate.cutout_agreement import find_copies
 from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files
 
 File = tuple[str, str]
@@ -80,17 +80,12 @@ def find_duplicates(files: Sequence[File], hashes: Sequence[PictureHash], cutout
     Args:
         files: The pictures.
         hashes: Of each.
-        cutouts: Pixels of those that are cut-outs, by position, see `reduce_cutout`; two of them look alike only if these agree.
+        cutouts: Pixels of those that are cut-outs, by position, see `reduce_cutout`; two of them look alike only if these are alike.
     """
-    pixels = cutouts or {}
     groups = group_equal_files(hashes)
     group_of = {position: number for number, group in enumerate(groups) for position in group}
-    look_alikes = [
-        DuplicatePair(*files[one], *files[other], exact=False)
-        for one, other in find_near_pairs(hashes)
-        if (one not in group_of or group_of[one] != group_of.get(other))
-        and not (one in pixels and other in pixels and not do_cutouts_agree(pixels[one], pixels[other]))
-    ]
+    near = [pair for pair in find_near_pairs(hashes) if pair[0] not in group_of or group_of[pair[0]] != group_of.get(pair[1])]
+    look_alikes = [DuplicatePair(*files[one], *files[other], exact=False) for one, other in find_copies(cutouts or {}, near)]
     return Duplicates([[files[position] for position in group] for group in groups], look_alikes)
 
 

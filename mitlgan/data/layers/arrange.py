@@ -242,12 +242,18 @@ def find_retouched(out: Path, pieces: Iterable[str], cut_until_ns: int) -> dict[
     """
     times: dict[Path, tuple[str, int]] = {}
     for piece in pieces:
-        folder, name = piece.split("/", 1)
-        for path in (out / place / name for place in _places(folder)):
+        for path in find_piece(out, piece):
             with translate_disk_errors(path), suppress(FileNotFoundError):
                 times[path] = piece, path.stat().st_mtime_ns
     until = min([cut_until_ns, *(time + MAX_CUT_NS for _, time in times.values())])
     return {piece: path for path, (piece, time) in times.items() if time > until}
+
+
+def find_piece(out: Path, piece: str) -> list[Path]:
+    """Return the files of a piece, wherever it was moved: one, unless there are copies or somebody has removed it."""
+    folder, name = piece.split("/", 1)
+    with translate_disk_errors(out):
+        return [path for place in _places(folder) if (path := out / place / name).is_file()]
 
 
 def remove_pieces(out: Path, pieces: Iterable[str]) -> None:
@@ -257,10 +263,9 @@ def remove_pieces(out: Path, pieces: Iterable[str]) -> None:
         ResourceError: The folder cannot be written.
     """
     for piece in pieces:
-        folder, name = piece.split("/", 1)
-        for place in _places(folder):
-            with translate_disk_errors(out / place):
-                (out / place / name).unlink(missing_ok=True)
+        for path in find_piece(out, piece):
+            with translate_disk_errors(path):
+                path.unlink(missing_ok=True)
 
 
 def _refuse_other_files(out: Path, existing_of: Mapping[str, Mapping[str, Sequence[str]]], pieces: set[str]) -> None:

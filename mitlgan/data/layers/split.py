@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import Any
 from mitlgan.data.build.journal import JOURNAL_FILE, EarlierWork, Journal, open_journal
 from mitlgan.data.build.mattes import use_mattes
 from mitlgan.data.build.parallel import in_order
+from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.kept_splits import KeptSplits, find_kept_splits
 from mitlgan.data.layers.arrange import (
     FOLDERS,
@@ -21,6 +21,7 @@ from mitlgan.data.layers.arrange import (
     ManualChoices,
     assign_pictures,
     decide,
+    find_piece,
     find_retouched,
     is_fill,
     move_pieces,
@@ -147,7 +148,7 @@ def _cut_all(
 ) -> None:
     """Cut the pictures that the journal does not have yet; their pieces go to the folder of unused ones.
 
-    A picture of an outdated line is cut again, and its pieces stay where they are if the cut is what it was.
+    A picture of an outdated line is cut again, and its pieces stay where they are if they are what they were, whatever its record says.
     """
     finished = {line["name"] for line in journal.lines if "outdated" not in line}
     outdated = {line["name"]: line for line in journal.lines if line["name"] not in finished}
@@ -162,15 +163,12 @@ def _cut_all(
     try:
         for number, (entry, result) in enumerate(in_order(source.iterate(entries), cut), start=total - len(entries) + 1):
             before = outdated.get(entry.name)
-            is_same = before is not None and _is_same_cut(before, result.record)
-            kept: dict[str, Path] = {}
-            if before is not None and not is_same:
-                changed += 1
-                kept = _remove_earlier(out, before, result)
-                retouched += kept.values()
-            for name, content in () if is_same else result.pieces.items():
-                if name not in kept:
+            if before is None:
+                for name, content in result.pieces.items():
                     _write_piece(out / UNUSED_FOLDER / name, content)
+            elif not _has_same_pieces(out, before, result):
+                changed += 1
+                retouched += _replace_pieces(out, before, result)
             journal.append(result.record)
             progress(number, total)
     finally:  # the next call does not know of them
@@ -186,19 +184,42 @@ def _say_kept(names: Sequence[str], say: Say) -> None:
     say(f"files of pictures cut again that were changed since the first cut stay as they are: {listed}; remove those that you do not want")
 
 
-def _is_same_cut(before: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
-    """Whether the outdated line of a picture says what the record of its new cut says."""
-    written: dict[str, Any] = json.loads(json.dumps(record))
-    return {key: value for key, value in before.items() if key != "outdated"} == written
+def _has_same_pieces(out: Path, before: Mapping[str, Any], result: CutResult) -> bool:
+    """Whether the files of an outdated line are those of the new cut; what somebody has retouched or removed since stays so."""
+    pieces = before.get("pieces", [])
+    if list(pieces) != list(result.record.get("pieces", [])):
+        return False
+    retouched = find_retouched(out, pieces, before["outdated"]).values()
+    earlier = [(piece, path) for piece in pieces for path in find_piece(out, piece) if path not in retouched]
+    return all(_is_same_picture(path, result.pieces[piece]) for piece, path in earlier)
 
 
-def _remove_earlier(out: Path, before: Mapping[str, Any], result: CutResult) -> dict[str, Path]:
-    """Remove the pieces of a picture that is cut otherwise now; return those that stay, which somebody has changed and which no new one equals."""
+def _is_same_picture(path: Path, content: bytes) -> bool:
+    """Whether a piece has the pixels of another; another Pillow writes the same ones as other bytes."""
+    with translate_disk_errors(path):
+        written = path.read_bytes()
+    if written == content:
+        return True
+    with suppress(UnreadableImageError):
+        return decode_bytes(written, keep_alpha=True).picture == decode_bytes(content, keep_alpha=True).picture
+    return False
+
+
+def _replace_pieces(out: Path, before: Mapping[str, Any], result: CutResult) -> list[Path]:
+    """Replace the pieces of a picture that is cut otherwise now; return those that stay, which somebody has changed and which no new one equals.
+
+    Old ones are written over where they are, after those that are missing were added: until the last one, a killed call leaves one that differs.
+    """
     pieces = before.get("pieces", ())
     retouched = find_retouched(out, pieces, before["outdated"])
     kept = {piece: path for piece, path in retouched.items() if piece not in result.pieces or path.read_bytes() != result.pieces[piece]}
-    remove_pieces(out, [piece for piece in pieces if piece not in kept])
-    return kept
+    paths = {piece: find_piece(out, piece) if piece in pieces else [] for piece in result.pieces if piece not in kept}
+    for piece in sorted(paths, key=lambda piece: bool(paths[piece])):
+        for path in paths[piece] or [out / UNUSED_FOLDER / piece]:
+            if not paths[piece] or not _is_same_picture(path, result.pieces[piece]):
+                _write_piece(path, result.pieces[piece])
+    remove_pieces(out, [piece for piece in pieces if piece not in kept and piece not in result.pieces])
+    return list(kept.values())
 
 
 def _write_piece(path: Path, content: bytes) -> None:

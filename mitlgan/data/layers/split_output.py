@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from mitlgan.data.decode.image_file import UnreadableImageError
+from mitlgan.data.sources.entry import ImageEntry
+from mitlgan.data.sources.image_source import open_source
 from mitlgan.data.sources.leftovers import MAX_NAMES
 from mitlgan.data.sources.split_folders import SPLITS, TRAIN
+from mitlgan.errors import DataError
 
 SPLIT_MANIFEST = "split.json"
+TRAINED_FOLDERS = ("fg", "bg", "scene")
 
 
 class SplitOutput:
@@ -70,6 +76,29 @@ def describe_added_pictures(folder: Path, names: Sequence[str]) -> str:
         return ""
     listed = ", ".join([*added[:MAX_NAMES], *(["..."] if len(added) > MAX_NAMES else [])])
     return f"added since `data split`, and used as well: {len(added):,} of {len(names):,} pictures ({listed})"
+
+
+def hash_trained_files(out: Path) -> str:
+    """Return a hash of all files of a split that are trained on or measured against: their places and contents, with what was added, and no words.
+
+    Args:
+        out: Folder of the split.
+
+    Raises:
+        ResourceError: A picture cannot be read for a fault of the machine.
+    """
+    digest = hashlib.sha256()
+    for folder in TRAINED_FOLDERS:
+        entries: Sequence[ImageEntry] = ()
+        with suppress(DataError):  # the folder is empty
+            entries = open_source(out / folder).entries
+        files = {file.name: file for entry in entries for file in (entry, entry.matte) if file is not None}
+        for name, file in sorted(files.items()):
+            content = b""
+            with suppress(UnreadableImageError):
+                content = file.read()
+            digest.update(f"{folder}/{name!r} {hashlib.sha256(content).hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def _as_list(value: object) -> list[object]:

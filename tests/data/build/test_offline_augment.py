@@ -354,3 +354,38 @@ def test_copies_that_repeat_others_are_counted_and_said(noise: Path, tmp_path: P
     gone.unlink()
     augment_pictures(noise, tmp_path / "out", settings)  # a line of an earlier call says nothing of it
     assert content(tmp_path / "out") == before
+
+
+def _symmetric(of_both_axes: bool) -> Image.Image:
+    picture = Image.new("RGB", (64, 64), (250, 240, 20))
+    ImageDraw.Draw(picture).ellipse((12, 12, 51, 51 if of_both_axes else 40), fill=(200, 30, 30))
+    return picture
+
+
+BY_DEGREES = (
+    "these have one colour, are symmetric, or --degrees, --shear and --distortion change too little at their size: raise these, or lower --factor"
+)
+RAISE = "raise --degrees, --shear or --distortion, or lower --factor"
+REPEATS: dict[str, tuple[Image.Image, dict[str, Any], int, str]] = {
+    "symmetric, mirrored": (_symmetric(True), {"factor": 2}, 1, f"these are symmetric, so that fewer differ by --mirror alone: {RAISE}"),
+    "of one colour, mirrored": (Image.new("RGB", (64, 64)), {"factor": 2}, 1, f"these are symmetric, so that fewer differ by --mirror alone: {RAISE}"),
+    "of one axis, mirrored and flipped": (
+        _symmetric(False), {"factor": 4, "flip": True}, 2, f"these are symmetric, so that fewer differ by --mirror and --flip alone: {RAISE}",
+    ),
+    "of one axis, flipped": (_symmetric(False), {"factor": 2, "mirror": False, "flip": True}, 0, ""),
+    "of one colour, turned": (Image.new("RGB", (64, 64)), {"factor": 3, "degrees": 9.0}, 2, BY_DEGREES),
+    "turned too little": (_symmetric(True), {"factor": 2, "degrees": 0.001, "mirror": False}, 1, BY_DEGREES),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("picture", "change", "repeated", "reason"), REPEATS.values(), ids=REPEATS)
+def test_why_copies_repeat_others_is_true_of_what_was_asked(
+    picture: Image.Image, change: dict[str, Any], repeated: int, reason: str, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    picture.save(tmp_path / "in" / "0.png")
+    settings = AugmentSettings(**({"degrees": 0.0, "shear_degrees": 0.0, "distortion": 0.0} | change))
+    said: list[str] = []
+    augment_pictures(tmp_path / "in", tmp_path / "out", settings, say=said.append)
+    expected = [f"pictures made that are the same as another one of their original: {repeated:,}; {reason}"] if repeated else []
+    assert said == expected

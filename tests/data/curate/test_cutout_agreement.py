@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from mitlgan.data.curate.check import check_datasets
-from mitlgan.data.curate.cutout_agreement import do_cutouts_agree, reduce_cutout
+from mitlgan.data.curate.check import MEASURE_PX, check_datasets
+from mitlgan.data.curate.cutout_agreement import REDUCED_PX, find_copies, reduce_cutout
 from mitlgan.data.curate.perceptual_hash import find_near_pairs, hash_picture
+from mitlgan.data.demo import archive
 
 
 def garment(seed: int, *, narrower: int = 0, colour: tuple[int, int, int] = (235, 220, 200)) -> Image.Image:
@@ -40,14 +42,55 @@ def softened(picture: Image.Image) -> Image.Image:
     return picture.resize((100, 100), Image.Resampling.BICUBIC).resize((128, 128), Image.Resampling.BICUBIC)
 
 
+def cropped(share: float) -> Callable[[Image.Image], Image.Image]:
+    def crop(picture: Image.Image) -> Image.Image:
+        cut = round(share * picture.width)
+        return picture.crop((cut, cut, picture.width - cut, picture.height - cut))
+
+    return crop
+
+
+def small(picture: Image.Image) -> Image.Image:
+    """As `data check` measures it."""
+    return picture.resize((MEASURE_PX, MEASURE_PX), Image.Resampling.BOX)
+
+
+def glass(seed: int) -> Image.Image:
+    """Half transparent, just above and below the middle."""
+    picture = garment(seed)
+    picture.putalpha(picture.getchannel("A").point(lambda value: value * (126 + seed % 5) // 255))
+    return picture
+
+
+def strokes(seed: int) -> Image.Image:
+    """Thin lines of several colours."""
+    picture, numbers = Image.new("RGBA", (256, 256)), np.random.default_rng(seed)
+    draw = ImageDraw.Draw(picture)
+    for _ in range(9):
+        ends = [tuple(map(int, numbers.integers(24, 232, 2))) for _ in range(2)]
+        draw.line(ends, fill=(*map(int, numbers.integers(0, 255, 3)), 255), width=int(numbers.integers(5, 12)))
+    return picture.resize((128, 128), Image.Resampling.BOX)
+
+
+def to_side(side: int) -> Callable[[Image.Image], Image.Image]:
+    return lambda picture: picture.convert("RGBa").resize((side, side), Image.Resampling.LANCZOS).convert("RGBA")
+
+
+KINDS: dict[str, Callable[[int], Image.Image]] = {"garments": garment, "glass": glass, "strokes": strokes}
 COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "the same": lambda picture: picture,
-    "half the size": lambda picture: picture.resize((64, 64), Image.Resampling.LANCZOS),
+    "half the size": to_side(64),
+    "0.6 of the size": to_side(77),
+    "as in a pack of 32 px": to_side(32),
     "a third": lambda picture: picture.resize((43, 43), Image.Resampling.BOX),
     "larger": lambda picture: picture.resize((200, 200), Image.Resampling.BICUBIC),
     "softened": softened,
     "JPEG": as_jpeg,
+    "cropped by 2 % a side": cropped(0.02),
+    "cropped by 4 % a side": cropped(0.04),
 }
+TOLD = [pair for pair in itertools.product(KINDS, COPIES) if pair != ("strokes", "JPEG")]
+"""JPEG blends the colours of thin lines with those around them."""
 OTHERS = {
     "another of its outline and colour": garment(2),
     "of its colour, and narrower": garment(2, narrower=20),
@@ -56,23 +99,98 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("made", COPIES.values(), ids=COPIES)
+def may_be_copies(first: Image.Image, second: Image.Image) -> bool:
+    pixels = {3: reduce_cutout(first), 8: reduce_cutout(second)}
+    copies = find_copies(pixels, [(3, 8)])
+    assert copies == find_copies({8: pixels[8], 3: pixels[3]}, [(3, 8)]), "the order does not count"
+    return bool(copies)
+
+
+@pytest.mark.parametrize(("kind", "made"), [pytest.param(KINDS[kind], COPIES[made], id=f"{kind}: {made}") for kind, made in TOLD])
+def test_copies_are_told(kind: Callable[[int], Image.Image], made: Callable[[Image.Image], Image.Image]) -> None:
+    """Measured as `data check` does it, whatever their sizes are; at least nine of ten."""
+    pairs = [(small(kind(seed)), small(made(kind(seed)))) for seed in range(10)]
+    assert sum(may_be_copies(*pair) for pair in pairs) >= 9
+
+
+@pytest.mark.parametrize("made", [made for name, made in COPIES.items() if name != "cropped by 4 % a side"])
 @pytest.mark.parametrize("seed", range(3))
-def test_copies_agree(seed: int, made: Callable[[Image.Image], Image.Image]) -> None:
-    first, second = garment(seed), made(garment(seed))
-    assert do_cutouts_agree(reduce_cutout(first), reduce_cutout(second))
-    assert find_near_pairs([hash_picture(first, "a"), hash_picture(second, "b")]) == [(0, 1)]
+def test_the_hash_of_a_copy_is_near(seed: int, made: Callable[[Image.Image], Image.Image]) -> None:
+    assert find_near_pairs([hash_picture(garment(seed), "a"), hash_picture(made(garment(seed)), "b")]) == [(0, 1)]
 
 
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
-def test_others_do_not_agree(other: Image.Image) -> None:
-    assert not do_cutouts_agree(reduce_cutout(garment(1)), reduce_cutout(other))
-    assert not do_cutouts_agree(reduce_cutout(other), reduce_cutout(garment(1)))
+def test_others_are_no_copies(other: Image.Image) -> None:
+    assert not may_be_copies(small(garment(1)), small(other))
 
 
-def test_what_is_all_but_transparent_is_left_to_the_hash() -> None:
-    faint = Image.new("RGBA", (64, 64), (200, 0, 0, 60))
-    assert do_cutouts_agree(reduce_cutout(faint), reduce_cutout(faint))
+def test_no_two_of_many_garments_of_one_outline_and_colour_are_copies() -> None:
+    pixels = {seed: reduce_cutout(small(garment(seed))) for seed in range(20)}
+    assert find_copies(pixels, list(itertools.combinations(range(20), 2))) == []
+
+
+def test_of_thousands_of_pairs_each_is_judged_as_it_is_alone() -> None:
+    """In more than one block, with pictures without transparency between them, which are left to the hash."""
+    pixels = {2 * index: reduce_cutout(small(made(garment(seed)))) for index, (seed, made) in enumerate(itertools.product(range(6), COPIES.values()))}
+    pairs = list(itertools.combinations(range(2 * len(pixels)), 2))
+    assert len(pairs) > 4096
+    copies = set(find_copies(pixels, pairs))
+    assert copies == {pair for pair in pairs if find_copies({place: pixels[place] for place in pair if place in pixels}, [pair])}
+    assert copies >= {pair for pair in pairs if pair[0] % 2 or pair[1] % 2}
+    assert not any(one // (2 * len(COPIES)) != other // (2 * len(COPIES)) for one, other in copies if one % 2 == other % 2 == 0)
+    assert find_copies({}, []) == []
+
+
+REAL_COPIES = {
+    "0.6 of the size": to_side(77),
+    "as in a pack of 32 px": to_side(32),
+    "cropped by 2 % a side": cropped(0.02),
+    "cropped by 4 % a side": cropped(0.04),
+}
+
+
+@pytest.mark.parametrize("opacity", [255, 128], ids=["opaque", "glass"])
+@pytest.mark.parametrize("made", REAL_COPIES.values(), ids=REAL_COPIES)
+def test_every_copy_of_a_real_object_whose_hash_is_near_is_told(made: Callable[[Image.Image], Image.Image], opacity: int) -> None:
+    """Of the demo's objects, the thinnest among them."""
+    near = told = 0
+    for _, _, picture in archive.read_pool(archive.FOREGROUNDS, 40):
+        original = picture.convert("RGBA")
+        original.putalpha(original.getchannel("A").point(lambda value: value * opacity // 255))
+        if find_near_pairs([hash_picture(original, "a"), hash_picture(made(original), "b")]):
+            near, told = near + 1, told + may_be_copies(small(original), small(made(original)))
+    assert near >= 20
+    assert told == near
+
+
+def test_check_tells_that_objects_cropped_a_little_are_in_training_and_test(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+    for number, (_, _, picture) in enumerate(archive.read_pool(archive.FOREGROUNDS, 12)):
+        picture.convert("RGBA").save(tmp_path / "train" / f"{number}.png")
+        cropped(0.02)(picture.convert("RGBA")).save(tmp_path / "test" / f"{number}.png")
+    pairs = {(Path(pair.first).name, Path(pair.second).name) for pair in check_datasets([str(tmp_path)]).pairs if pair.first_set != pair.second_set}
+    assert pairs >= {(f"{number}.png", f"{number}.png") for number in range(12)}
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (9, 0), (0, 14), (-10, -5), (72, 72)])
+def test_where_an_object_is_in_its_frame_does_not_count(shift: tuple[int, int]) -> None:
+    framed = Image.new("RGBA", (200, 200))
+    framed.paste(garment(1), shift)
+    first, second = (np.frombuffer(reduce_cutout(one), np.uint8).astype(int) for one in (garment(1), framed))
+    assert first.size == 4 * REDUCED_PX**2
+    assert int(np.abs(first - second).max()) <= 1
+
+
+@pytest.mark.parametrize("opacity", [1, 60])
+def test_what_is_all_but_transparent_is_compared_as_well(opacity: int) -> None:
+    faint, other = (Image.new("RGBA", (64, 64), (*colour, opacity)) for colour in ((200, 0, 0), (0, 0, 200)))
+    assert may_be_copies(faint, faint)
+    assert not may_be_copies(faint, other)
+
+
+def test_what_is_all_transparent_is_left_to_the_hash() -> None:
+    assert reduce_cutout(Image.new("RGBA", (64, 64), (200, 0, 0, 0))) == b""
 
 
 def test_check_accuses_no_garment_of_being_another(tmp_path: Path) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from helpers import images, tiny_runs
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
 from mitlgan.data.build.journal import JOURNAL_FILE
 from mitlgan.data.curate.exclude_list import escape_name, read_names
@@ -420,6 +422,100 @@ def test_pieces_of_a_cut_that_is_refused_now_are_removed(tmp_path: Path) -> None
     assert not [path for path in out.rglob("0-*.png") if path.parent.name != "set-aside"]
 
 
+class _Piece(NamedTuple):
+    """What one piece was before the call, and after it; None if it was not there."""
+
+    before: bytes | None
+    expected: bytes | None
+
+
+OTHER_WORDS: dict[str, tuple[dict[str, Any], Callable[[bytes], _Piece], int]] = {
+    "other words": ({"doubt": "said otherwise"}, lambda fresh: _Piece(fresh, fresh), 0),
+    "other numbers": ({"coverage": 0.9}, lambda fresh: _Piece(fresh, fresh), 0),
+    "the same pixels in other bytes": ({}, lambda fresh: _Piece(_packed_again(fresh), _packed_again(fresh)), 0),
+    "other words, and a piece that somebody removed": ({"doubt": "said otherwise"}, lambda _: _Piece(None, None), 0),
+    "other pixels under the same words": ({}, lambda fresh: _Piece(_inverted(fresh), fresh), 1),
+    "no picture under the same words": ({}, lambda fresh: _Piece(b"torn", fresh), 1),
+    "one piece more": ({"pieces": ["fg/0-old.png"]}, lambda fresh: _Piece(fresh, fresh), 1),
+}
+"""What a line of the version before says otherwise, a piece then and now, and how many pictures have other files."""
+
+
+def _packed_again(content: bytes) -> bytes:
+    file = io.BytesIO()
+    Image.open(io.BytesIO(content)).save(file, "PNG", compress_level=0)
+    return file.getvalue()
+
+
+def _inverted(content: bytes) -> bytes:
+    file = io.BytesIO()
+    ImageChops.invert(Image.open(io.BytesIO(content)).convert("RGB")).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("line", "piece", "changed"), OTHER_WORDS.values(), ids=OTHER_WORDS)
+def test_a_picture_has_other_files_only_if_its_files_differ(
+    line: dict[str, Any], piece: Callable[[bytes], _Piece], changed: int, tmp_path: Path
+) -> None:
+    place, out, settings = scenes(tmp_path / "in", 3), tmp_path / "out", SplitSettings(size_px=32, holdout="0", allow_bad=True)
+    matte = Image.new("L", (64, 64))
+    ImageDraw.Draw(matte).rectangle((20, 20, 43, 43), fill=255)
+    matte.save(place / "0.matte.png")
+    for name in ("bad.png", "bad.tif"):
+        (place / name).write_bytes(b"II*\0 junk")
+    split.split_pictures(place, out, settings)
+    journal, scene = out / JOURNAL_FILE, next((out / "scene").glob("0-????????.png"))
+    header, *lines = map(json.loads, journal.read_text().splitlines())
+    for one in lines:
+        if "unreadable" in one:
+            one["unreadable"] = "as it was said before"
+        elif one["name"] == "0.png":
+            one |= line | {"pieces": sorted({*one["pieces"], *line.get("pieces", ())})}
+    journal.write_text("".join(f"{json.dumps(one)}\n" for one in ({**header, "version": 7}, *lines)))
+    before, expected = piece(scene.read_bytes())
+    scene.unlink()
+    if before is not None:
+        scene.write_bytes(before)
+    then = time.time() - 3600
+    for path in (*out.rglob("*.png"), journal):
+        os.utime(path, (then, then))
+    times = {path: path.stat().st_mtime_ns for path in out.rglob("*.png") if path != scene}
+    said: list[str] = []
+    manifest = split.split_pictures(place, out, settings, say=said.append)
+    assert [text.rsplit(": ", 1)[1] for text in said] == [f"3; {changed} of them have other files now"]
+    assert (scene.read_bytes() if scene.exists() else None) == expected
+    assert times == {path: path.stat().st_mtime_ns for path in times}
+    assert "as it was said before" not in json.dumps(manifest)
+
+
+@pytest.mark.parametrize("written", range(5))
+def test_pieces_that_are_replaced_are_whole_after_a_kill_between_any_two(written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, out, settings = scenes(tmp_path / "in", 3), tmp_path / "out", SplitSettings(size_px=32, holdout="0")
+    matte = Image.new("L", (64, 64))
+    ImageDraw.Draw(matte).rectangle((20, 20, 43, 43), fill=255)
+    matte.save(place / "0.matte.png")
+    split.split_pictures(place, out, settings)
+    fresh = files_of(out)
+    then = of_version_before(out, ())
+    for path in out.rglob("0-*.png"):
+        path.write_bytes(_inverted(path.read_bytes()))
+        os.utime(path, (then, then))
+    left = iter(range(written))
+    original = split.write_atomically
+
+    def write(path: Path, content: bytes) -> None:
+        if path.suffix == ".png" and next(left, None) is None:
+            raise Killed
+        original(path, content)
+
+    monkeypatch.setattr(split, "write_atomically", write)
+    with pytest.raises(Killed):
+        split.split_pictures(place, out, settings)
+    monkeypatch.undo()
+    split.split_pictures(place, out, settings)
+    assert files_of(out) == fresh
+
+
 def of_version_before(out: Path, names: tuple[str, ...]) -> float:
     """Turn work into that of the version before, an hour ago, with another verdict on some pictures; return when it was done."""
     journal = out / JOURNAL_FILE
@@ -445,7 +541,7 @@ def test_a_piece_that_was_retouched_is_kept_and_named_where_its_picture_is_cut_a
     then = of_version_before(out, ("0.png", "1.png"))
     mine, gone = next((out / "fg").glob("0*.png")), next((out / "scene").glob("2*.png"))
     mine.write_bytes(b"retouched")
-    for path in (path for path in out.rglob("1*.png")):
+    for path in (*out.rglob("1*.png"), *(out / "scene").rglob("0*.png")):
         path.write_bytes(b"as it was cut before")
         os.utime(path, (then, then))
     gone.unlink()

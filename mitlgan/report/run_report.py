@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mitlgan.artifacts.card import Card, read_card
+from mitlgan.artifacts.card import Card, read_card, read_weights_hash
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.run_steps import list_steps, nearest_step
 from mitlgan.artifacts.summary import describe_recipe
@@ -85,7 +85,7 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
     comparison = Comparison(
         title=f"{recipe.name}: {recipe.command} {recipe.role}, {recipe.size_px} px", arms=[arm], findings=findings,
         protocol=protocol, real=_real_pictures(recipe),
-        environment={"state": run.read_state(), "data": recipe.data.source, "seed": recipe.seed},
+        environment={"state": run.read_state(), **_network(run, card), "data": recipe.data.source, "seed": recipe.seed},
         commands=[f"mitlgan report {path}"], made_by=f"mitlgan {__version__}",
     )  # fmt: skip
     return write_report(run.path, comparison, json_name="report.json"), findings  # metrics.json is a comparison's
@@ -97,6 +97,13 @@ def _notes(run: Run, card: Card | None) -> list[str]:
         with suppress(MitlganError, LookupError):  # damage is for `resume` to report
             card = read_card(list_checkpoints(run.path)[-1])
     return [card.notes] if card is not None and card.notes else []
+
+
+def _network(run: Run, card: Card | None) -> dict[str, str]:
+    """Return which network the page is of: a longer training replaces it, and the page stays until it is written again."""
+    if card is None or run.artifact_file is None:
+        return {}
+    return {"network": f"after {card.iterations:,} iterations; its tensors' SHA-256 begins {read_weights_hash(run.artifact_file)[:12]}"}
 
 
 def _network_sentences(run: Run, card: Card | None) -> list[str]:

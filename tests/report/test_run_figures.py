@@ -120,6 +120,15 @@ def test_a_training_that_has_gone_on_is_not_the_networks(run: Run) -> None:
     assert sentence not in page_and_findings(run)[1]
 
 
+def test_a_page_says_which_network_it_is_of(run: Run, tmp_path: Path) -> None:
+    for iterations in (3, 4):
+        paths, _ = write_run_report(run.path)
+        said = f"after {iterations} iterations; its tensors' SHA-256 begins {read_weights_hash(network(run))[:12]}"
+        assert json.loads(paths.json.read_text(encoding="utf-8"))["environment"]["network"] == said
+        assert said in html.unescape(paths.html.read_text(encoding="utf-8"))
+        resume(run.path, tiny_runs.run_context(tmp_path), more_kimg=0.008)
+
+
 def test_without_a_network_nothing_was_measured(run: Run) -> None:
     write_run_figures(run, network(run), figures(OF_COMPARISON))
     network(run).unlink()

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,8 @@ from mitlgan.runtime.output_folders import require_writable
 from mitlgan.version import __version__
 
 CARD_FILE = "card.json"
+Score = Literal["embedding", "recovery", "inpainting"]
+"""Names of what a card's metrics hold besides an evaluation's figures."""
 MOVING_AVERAGE = "ema."
 """Begins the names of the moving average's tensors in a checkpoint."""
 CRITIC_FOLDER = "critic"

@@ -54,7 +54,7 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None =
     """Describe the networks of a recipe.
 
     Args:
-        recipe: Any recipe.
+        recipe: Any recipe; of one with [[grow]], the networks of its last step.
         layers: Generators of a composition's layers; by default `assumed_layers`.
         name: As the user named the recipe; None: unknown.
 
@@ -65,12 +65,11 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None =
         where its layers are assumed, `layers`: the recipe that makes each of them, or None.
     """
     assumed: dict[str, AssumedLayer] = {}
+    whole_name, recipe = display_name(recipe), ladder_steps(recipe)[-1]  # generator and critic grow with a ladder's steps
     with torch.random.fork_rng(devices=[]):
         critic = networks.build_critic(recipe.critic, recipe.size_px)  # with weights: spectral normalization takes long without
     with torch.device("meta"):
         if recipe.generator is not None:
-            recipe = ladder_steps(recipe)[-1]
-            assert recipe.generator is not None
             whole: networks.Network = networks.build_generator(recipe.generator, recipe.size_px)
         elif recipe.inpainter is not None:
             whole = networks.build_inpainter(recipe.inpainter, recipe.size_px)
@@ -83,7 +82,7 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None =
     parts, total = _parts(whole)
     parts["critic"] = _numbers(critic)
     assumption = {"layers": {layer: one.recipe for layer, one in assumed.items()}} if assumed else {}
-    result = {"name": display_name(recipe), "kind": recipe.command, "size_px": recipe.size_px, "networks": parts, "total": total}
+    result = {"name": whole_name, "kind": recipe.command, "size_px": recipe.size_px, "networks": parts, "total": total}
     return {**result, **_joint(whole), **assumption}
 
 

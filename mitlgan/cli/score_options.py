@@ -12,6 +12,7 @@ from mitlgan.cli.output import log
 
 if TYPE_CHECKING:
     from mitlgan.artifacts.card import Card
+    from mitlgan.artifacts.load_save import Score
     from mitlgan.data.pack.image_pack import ImagePack
     from mitlgan.metrics.extractors.extractor import Extractor as FeatureExtractor
     from mitlgan.recipe import Recipe
@@ -71,7 +72,7 @@ def check_places(artifact: Path, picture: Path | None, *, records: bool) -> None
         require_writable(picture)
 
 
-def write_into_card(path: Path, name: str, measured: dict[str, Any]) -> None:
+def write_into_card(path: Path, name: Score, measured: dict[str, Any]) -> None:
     """Write results under a name into an artifact's card, and keep those that it has."""
     from mitlgan.artifacts.card import read_card
     from mitlgan.artifacts.load_save import record_metrics

@@ -21,9 +21,9 @@ from mitlgan.compare.trained_arms import DomainRun, TrainedArm
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.protocol import flat_metrics
+from mitlgan.report.run_figures import write_run_figures
 from mitlgan.report.sample_pictures import PICTURES, stage_pictures
 from mitlgan.report.schema import ArmResult, Picture
-from mitlgan.runtime.files import write_json
 from mitlgan.runtime.json_files import read_log
 from mitlgan.training.progress_animation import encode_progress
 from mitlgan.training.run_directory import Run
@@ -44,7 +44,7 @@ def measure_arm(trained: TrainedArm, domain: DomainRun, plan: ComparisonPlan, ev
     loaded = load_artifact(path, device=evaluator.device)
     run = trained.runs[0] if trained.runs else None
     if run is not None and run.artifact_file == path and not domain.budgets:
-        write_json(run.path / "metrics.json", evaluator.evaluate_artifact(path))
+        write_run_figures(run, path, evaluator.evaluate_artifact(path))
     images = loaded.layers(range(PICTURES))
     cards = [read_card(snapshot.path) for snapshot in last.snapshots]
     has_diverged = any(DIVERGED in card.notes for card in cards)

@@ -96,7 +96,7 @@ def _differences(recipe: Recipe, other: Recipe) -> dict[str, str]:
     kinds = {key.removesuffix("kind"): str(mine) for key, (mine, _) in differences.items() if key.endswith(".kind")}
     changes: dict[str, str] = {}
     for key in sorted(differences, key=lambda name: (not name.endswith(".kind"), name)):
-        mine = differences[key][0]
+        mine = as_dict(recipe).get(key) if key == "grow" else differences[key][0]  # with the lengths that were made equal for comparing
         table = next((table for table in kinds if key.startswith(table) and not key.endswith(".kind")), None)
         is_implied = table is not None and _is_default(table, kinds[table], key.removeprefix(table), mine)  # the default of another kind
         if not key.startswith((*SHOWN_ELSEWHERE, *FROM_ARTIFACTS)) and not is_implied:

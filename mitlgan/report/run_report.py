@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mitlgan.artifacts.card import Card, read_card
+from mitlgan.artifacts.card import Card, read_card, read_weights_hash
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.run_steps import list_steps, nearest_step
 from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.artifacts.training_records import pretraining_records
 from mitlgan.data.recipe_data import open_recipe_data
-from mitlgan.data.sources.split_folders import TRAIN, with_correct_splits
-from mitlgan.errors import ArtifactError, MitlganError
+from mitlgan.data.sources.split_folders import TRAIN
+from mitlgan.errors import MitlganError
 from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.feature_cache import cached_pack_features
 from mitlgan.metrics.memorization import Memorization
@@ -27,12 +26,13 @@ from mitlgan.report.diagnosis import Diagnosis, diagnose
 from mitlgan.report.formatting import BELOW_ZERO, with_spread
 from mitlgan.report.html import ReportPaths, write_report
 from mitlgan.report.nearest_pictures import NEAREST_SAMPLES, describe_memorization, find_nearest, pictures_of_pairs
+from mitlgan.report.run_figures import read_run_figures
 from mitlgan.report.run_files import run_layers
 from mitlgan.report.sample_pictures import PICTURES, evenly_chosen, stage_pictures
 from mitlgan.report.schema import ArmResult, Comparison, Cost, Picture, Pixels, StageCost
 from mitlgan.report.tables import METRICS
 from mitlgan.report.verdict import MIN_PICTURES
-from mitlgan.runtime.json_files import read_json, read_log
+from mitlgan.runtime.json_files import read_log
 from mitlgan.runtime.progress import finite, ignore_message
 from mitlgan.stages.evaluate import open_real_pictures
 from mitlgan.training import run_directory
@@ -56,12 +56,13 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
 
     Raises:
         UsageError: The path is not a run directory.
+        ArtifactError: The figures of its network are damaged.
     """
     run = run_directory.open_run(path)
     recipe = run.load_recipe()
     stats, evaluations = list(read_log(run.stats_file)), list(read_log(run.evaluations_file))
     card = read_card(run.artifact_file) if run.artifact_file is not None else None
-    figures = _figures(run, card)
+    figures, others, remarks = read_run_figures(run, card)
     layers, samples = _sample_pictures(run.artifact_file, card)
     arm = ArmResult(
         name=recipe.name, label=display_name(recipe),
@@ -74,7 +75,8 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
     neighbours, memorised = _nearest_pictures(run.artifact_file, card, recipe)
     arm = replace(arm, neighbours=neighbours, memorised=memorised)
     diagnosis = diagnose(stats, evaluations)
-    findings = [*_quality_sentences(figures), *diagnosis.sentences(), *_step_sentences(run, diagnosis), *_split_sentences(figures, evaluations)]
+    quality = [*_quality_sentences(figures), *_other_sentences(others), *remarks, *_network_sentences(run, card)]
+    findings = [*quality, *diagnosis.sentences(), *_step_sentences(run, diagnosis), *_split_sentences(figures, evaluations)]
     measured = figures.get("frechet", {})
     protocol = {
         "extractor": recipe.evaluation.extractors[0], **figures.get("protocol", {}),
@@ -83,23 +85,10 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
     comparison = Comparison(
         title=f"{recipe.name}: {recipe.command} {recipe.role}, {recipe.size_px} px", arms=[arm], findings=findings,
         protocol=protocol, real=_real_pictures(recipe),
-        environment={"state": run.read_state(), "data": recipe.data.source, "seed": recipe.seed},
+        environment={"state": run.read_state(), **_network(run, card), "data": recipe.data.source, "seed": recipe.seed},
         commands=[f"mitlgan report {path}"], made_by=f"mitlgan {__version__}",
     )  # fmt: skip
-    return write_report(run.path, comparison, json_name="report.json"), findings  # metrics.json is the run's own
-
-
-def _figures(run: Run, card: Card | None) -> dict[str, Any]:
-    """Return the figures of a run, each with the split that it was measured on; earlier versions may have recorded another."""
-    recorded = read_json(run.path / "metrics.json")
-    if not recorded:
-        return {} if card is None else card.metrics
-    try:
-        figures: dict[str, Any] = with_correct_splits(recorded, "" if card is None else str(card.data.get("content_sha256", "")))
-        _check_figures(figures)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
-        raise ArtifactError(f"{run.path / 'metrics.json'}: damaged; measure again with `mitlgan evaluate {run.path}`, or remove it") from None
-    return figures
+    return write_report(run.path, comparison, json_name="report.json"), findings  # metrics.json is a comparison's
 
 
 def _notes(run: Run, card: Card | None) -> list[str]:
@@ -110,16 +99,19 @@ def _notes(run: Run, card: Card | None) -> list[str]:
     return [card.notes] if card is not None and card.notes else []
 
 
-def _check_figures(figures: dict[str, Any]) -> None:
-    """Raise an error unless recorded figures have the values that a report shows."""
-    if "frechet" in figures:
-        for value in flat_metrics(figures).values():
-            if value is not None and not math.isfinite(value):
-                raise ValueError
-    dict(figures.get("protocol", {}))
-    measured = figures.get("frechet", {})
-    if any(isinstance(measured.get(key), dict | list) for key in ("split", "split_recorded", "generated", "real", "data_sha256")):
-        raise TypeError
+def _network(run: Run, card: Card | None) -> dict[str, str]:
+    """Return which network the page is of: a longer training replaces it, and the page stays until it is written again."""
+    if card is None or run.artifact_file is None:
+        return {}
+    return {"network": f"after {card.iterations:,} iterations; its tensors' SHA-256 begins {read_weights_hash(run.artifact_file)[:12]}"}
+
+
+def _network_sentences(run: Run, card: Card | None) -> list[str]:
+    """Return of how long a training the network is, if the run has gone on since it was written."""
+    reached = run.read_status().get("iteration")
+    if card is None or run.is_finished or not isinstance(reached, int) or reached <= card.iterations:
+        return []
+    return [f"The samples and figures are of the network after {card.iterations:,} iterations; the training has gone on to {reached:,}."]
 
 
 def _step_sentences(run: Run, diagnosis: Diagnosis) -> list[str]:
@@ -137,19 +129,35 @@ def _step_sentences(run: Run, diagnosis: Diagnosis) -> list[str]:
 
 def _quality_sentences(figures: dict[str, Any]) -> list[str]:
     """Return in words what was measured, and how far it can be trusted."""
-    measured, kid = figures.get("frechet", {}), figures.get("kid", {})
-    value, std = (finite(kid.get(key)) if isinstance(kid, dict) else None for key in ("value", "std"))
-    if not isinstance(measured, dict) or not all(isinstance(measured.get(key), int) for key in ("real", "generated")) or value is None:
+    measured, value, statement = figures.get("frechet", {}), _kid(figures)[0], _kid_statement(figures)
+    if value is None or not statement:
         return []
-    is_training = measured.get("split") == TRAIN
     below = f" Mind that {BELOW_ZERO}." if value < 0 else ""
-    sentence = (
-        f"KID {with_spread(value, std, METRICS[1].report_decimals)}: {measured['generated']:,} generated pictures against {measured['real']:,} "
-        f"{'that it learned from' if is_training else 'held-out ones'}. 0 would be as real ones are.{below}"
-    )
-    if is_training:
+    sentence = f"{statement}. 0 would be as real ones are.{below}"
+    if measured.get("split") == TRAIN:
         return [f"{sentence} Pictures that it learned from flatter it: hold some out."]
     return [sentence if measured["real"] >= MIN_PICTURES else f"{sentence} With fewer than {MIN_PICTURES}, only large differences mean something."]
+
+
+def _other_sentences(others: dict[str, Any]) -> list[str]:
+    """Return what a comparison measured of the same network, whose card has figures of its own."""
+    statement = _kid_statement(others)
+    return [f"These are the figures of its card; a comparison measured it, too: {statement}."] if statement else []
+
+
+def _kid_statement(figures: dict[str, Any]) -> str:
+    """Return the distance and the pictures that it is of; empty if it was not measured."""
+    measured, (value, std) = figures.get("frechet", {}), _kid(figures)
+    if not isinstance(measured, dict) or not all(isinstance(measured.get(key), int) for key in ("real", "generated")) or value is None:
+        return ""
+    which = "that it learned from" if measured.get("split") == TRAIN else "held-out ones"
+    distance = with_spread(value, std, METRICS[1].report_decimals)
+    return f"KID {distance}: {measured['generated']:,} generated pictures against {measured['real']:,} {which}"
+
+
+def _kid(figures: dict[str, Any]) -> tuple[float | None, float | None]:
+    kid = figures.get("kid", {})
+    return (finite(kid.get("value")), finite(kid.get("std"))) if isinstance(kid, dict) else (None, None)
 
 
 def _split_sentences(figures: dict[str, Any], evaluations: list[dict[str, Any]]) -> list[str]:

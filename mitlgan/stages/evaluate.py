@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from mitlgan.artifacts.card import Card
-from mitlgan.artifacts.load_save import check_card, record_metrics
+from mitlgan.artifacts.card import Card, read_card
+from mitlgan.artifacts.load_save import Score, check_card, record_metrics
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, artifact_path, load_artifact
 from mitlgan.artifacts.picture_sets import sets_of_card
 from mitlgan.artifacts.project_pictures import with_own_pictures
@@ -144,8 +144,9 @@ def _judges(card: Card, extractors: Sequence[str], recipe: Recipe) -> Sequence[s
 
 
 def record_evaluation(path: Path, figures: dict[str, Any], say: Say = ignore_message) -> None:
-    """Write figures into an artifact's card."""
-    record_metrics(path, figures)
+    """Write figures into an artifact's card, in the place of those of an earlier evaluation; scores of other kinds stay."""
+    scores = {name: score for name, score in read_card(path).metrics.items() if name in get_args(Score)}
+    record_metrics(path, {**figures, **scores})
     say(f"{path}: the results are in its card now")
 
 

@@ -107,19 +107,19 @@ class Catalogue:
             raise ArtifactError(f"{settings.artifacts[0]}: holds no artifact; give a .safetensors file, a finished run, or a folder that holds some")
 
     def refresh(self) -> list[ArtifactAnswer]:
-        """Look for artifacts again, because runs finish, and return all: compositions first, then those of runs, the newest first.
+        """Look for artifacts again, because runs finish, and return the first `MAX_ARTIFACTS`: compositions, then those of runs, the newest first.
 
         Of the runs' compositions, those whose layers can be moved come first; see `composition_rank`.
         """
         with self._lock:
             entries: dict[str, CatalogueEntry] = {}
             for path in self._files():
-                if len(entries) == MAX_ARTIFACTS:
-                    break
+                if len(entries) >= MAX_ARTIFACTS and path.name != COMPOSITION_FILE and path not in self._named:
+                    continue  # as many come before it, whatever is found after it
                 identified = self._identify(path)
                 if identified is not None:
                     entries.setdefault(*identified)
-            self._entries = dict(sorted(entries.items(), key=lambda item: self._rank(item[1])))
+            self._entries = dict(sorted(entries.items(), key=lambda item: self._rank(item[1]))[:MAX_ARTIFACTS])
             self._warn_of_faults()
             return [entry.answer for entry in self._entries.values()]
 

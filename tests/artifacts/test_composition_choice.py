@@ -86,6 +86,29 @@ def test_all_take_the_same_composition(kinds: tuple[str, ...], chosen: int, time
         assert composition_of_project(tmp_path) == expected / "composer.safetensors"
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 5])
+@pytest.mark.parametrize("named", [False, True])
+def test_a_studio_of_many_artifacts_offers_the_first_of_all(limit: int, named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = fill(tmp_path / "runs", ("movable", "baseline", "damaged", "baseline", "baseline"))
+    generator = shipped_folder("pretrained") / "modern-fg-32" / "generator.safetensors"
+    for number in range(4):  # newer than all of these
+        (folder := tmp_path / "runs" / "pretrain" / f"{number}-fg").mkdir(parents=True)
+        (folder / "recipe.toml").write_text(to_toml(load_recipe("recommended/fg-32")))
+        (folder / "status.json").write_text(json.dumps({"state": "done", "command": "pretrain", "role": "fg"}))
+        shutil.copy(generator, folder)
+        for path in (*folder.iterdir(), folder):
+            os.utime(path, (2000 + number, 2000 + number))
+    places = (tmp_path / "runs" / "pretrain" / "0-fg" / "generator.safetensors", tmp_path / "runs") if named else ()
+    settings = StudioSettings(runs=tmp_path / "runs", artifacts=places)
+    all_of_them = [answer.name for answer in Catalogue(settings).refresh()]
+    assert {"0-movable", "1-baseline", "3-baseline", "4-baseline", "0-fg", "3-fg"} <= {*all_of_them}
+    monkeypatch.setattr("mitlgan.studio.catalogue.MAX_ARTIFACTS", limit)
+    catalogue = Catalogue(settings)
+    offered = [answer.name for answer in catalogue.refresh()]
+    assert offered == all_of_them[:limit]
+    assert catalogue.entry(catalogue.refresh()[0].id).path.parent == folders[0]
+
+
 @pytest.mark.parametrize(
     ("kinds", "is_refused"),
     [

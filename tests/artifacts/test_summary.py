@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from mitlgan import networks
 from mitlgan.artifacts.card import GeneratorSpec
@@ -15,7 +16,8 @@ from mitlgan.artifacts.load_save import load_network
 from mitlgan.artifacts.safetensors_io import read_tensors, write_tensors
 from mitlgan.artifacts.summary import describe, describe_recipe
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.recipe import Recipe, ThesisGeneratorRecipe, thesis_generator, with_overrides
+from mitlgan.recipe import Recipe, ThesisGeneratorRecipe, display_name, ladder_steps, load_recipe, thesis_generator, with_overrides
+from mitlgan.runtime.shipped_files import shipped_recipe_names
 
 
 def test_a_generator_counted_by_hand(fg_recipe: Recipe) -> None:
@@ -36,6 +38,33 @@ def test_a_critic_counted_by_hand(fg_recipe: Recipe) -> None:
     critic = describe_recipe(fg_recipe)["networks"]["critic"]
     assert critic["parameters"] == critic["trainable"] == (3 * 4 * 25 + 4) + (4 * 6 * 25 + 6) + 25
     assert critic["multiply_accumulates"] == 4 * 4 * 4 * 3 * 25 + 2 * 2 * 6 * 4 * 25 + 24
+
+
+LADDERS = [name for name in shipped_recipe_names() if load_recipe(name).grow is not None]
+
+
+@pytest.mark.parametrize("name", LADDERS)
+def test_a_ladder_is_described_by_the_networks_of_its_last_step(name: str) -> None:
+    described, last = describe(name)["networks"], ladder_steps(load_recipe(name))[-1]
+    assert last.generator is not None
+    built = {"generator": networks.build_generator(last.generator, last.size_px), "critic": networks.build_critic(last.critic, last.size_px)}
+    for part, network in built.items():
+        account = described[part]
+        assert (account["parameters"], account["trainable"]) == networks.count_parameters(network), part
+        with FlopCounterMode(display=False) as counter:
+            network.eval()(torch.zeros(1, *network.input_shape))
+        assert counter.get_total_flops() == 2 * account["multiply_accumulates"], part
+
+
+def test_the_ladders_that_ship_are_tested() -> None:
+    assert {"classic/progressive-64", "recommended/fg-128-grown"} <= {*LADDERS}
+    critics = [describe(name)["networks"]["critic"] for name in ("classic/progressive-64", "recommended/fg-128-grown")]
+    assert [(critic["parameters"], critic["multiply_accumulates"]) for critic in critics] == [(271_553, 11_921_408), (1_590_598, 80_224_256)]
+
+
+def test_the_name_of_a_ladder_has_the_changes_of_all_its_steps() -> None:
+    recipe = with_overrides(load_recipe("classic/progressive-64"), critic__widths=[8, 8, 8, 8])
+    assert describe_recipe(recipe)["name"] == display_name(recipe) == "progressive-64, changed: critic.widths=[8, 8, 8, 8]"
 
 
 @pytest.mark.parametrize("name", ["fg_recipe", "compose_recipe"])

@@ -13,13 +13,14 @@ import pytest
 from helpers import tiny_runs
 from helpers.baselines import baseline_recipe
 
-from mitlgan.artifacts.card import Card, read_card
+from mitlgan.artifacts.card import Card, read_card, read_weights_hash
 from mitlgan.artifacts.load_save import load_network, save_network
 from mitlgan.compare import ComparisonPlan, ComparisonResult, open_evaluator, run_comparison
 from mitlgan.errors import ArtifactError, Stopped, UsageError
 from mitlgan.networks import Composer
 from mitlgan.recipe import Recipe, as_dict, load_recipe, with_overrides
 from mitlgan.report.formatting import markdown_text
+from mitlgan.report.run_figures import FIGURES_FILE, read_run_figures
 from mitlgan.stages.compose import compose
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.pretrain import pretrain
@@ -105,6 +106,11 @@ def test_both_arms_get_the_same_and_a_finished_baseline_is_taken(composed: Run, 
     assert arms["composed"]["cost"]["trained_parameters"] == sum(parameter.numel() for parameter in network.trainable_parameters())
     (baseline,) = run_directory.list_runs(environment.root, "pretrain")
     assert load_recipe(baseline.recipe_file) == baseline_recipe(load_recipe(composed.recipe_file), composer)
+    for run in (composed, baseline):
+        assert run.artifact_file is not None
+        assert json.loads((run.path / FIGURES_FILE).read_text())["tensors_sha256"] == read_weights_hash(run.artifact_file)
+    kid = read_run_figures(composed, composer).figures["kid"]
+    assert (kid["value"], kid["std"]) == (arms["composed"]["metrics"]["kid"], arms["composed"]["metrics"]["kid_std"])
     no_steps(monkeypatch)
     again = run_comparison(plan_of(composed, **alone), environment)
     assert f"baseline: {baseline.path}" in tiny_runs.said(environment)

@@ -13,6 +13,7 @@ from mitlgan.artifacts.summary import describe, describe_recipe
 from mitlgan.compare.arms import composed_arm
 from mitlgan.recipe import (
     as_dict,
+    changes_from_shipped,
     display_name,
     display_name_of,
     ladder_steps,
@@ -143,6 +144,22 @@ def test_nothing_of_a_kept_projected_critic_that_learned_alone_first_counts_as_t
     few = load_recipe("few/fg-32", ["training.critic_first_kimg=3"])
     begun = with_overrides(few, transfer=None, critic={"kind": "projected", "image_channels": 4}, critic_start={"freeze": 0})
     assert display_name(begun) == "few-fg, changed: training.critic_first_kimg=3.0"
+
+
+@pytest.mark.parametrize(
+    ("kimgs", "total"), [((0.064, 0.064, 0.128), None), ((2, 3.5, 1), None), ((1.0, 1.0, 1.0), None), ((1, 1, 2), 0.4)]
+)  # fmt: skip
+def test_a_ladder_of_ones_own_has_the_lengths_that_were_given(kimgs: tuple[float, ...], total: float | None) -> None:
+    steps = [f"{{size_px={size_px}, kimg={kimg}}}" for size_px, kimg in zip((16, 32, 64), kimgs, strict=True)]
+    shipped = load_recipe("classic/progressive-64")
+    assert [step.size_px for step in shipped.grow or ()] == [16, 32, 64]
+    recipe = load_recipe("classic/progressive-64", [f"grow=[{', '.join(steps)}]"])
+    if total is not None:
+        recipe = with_total_kimg(recipe, total)
+    given = [as_dict(step) for step in recipe.grow or ()]
+    assert sum(step["kimg"] for step in given) == pytest.approx(sum(kimgs) if total is None else total)
+    assert display_name(recipe) == f"progressive-64, changed: grow=[{', '.join(map(str, given))}]"
+    assert changes_from_shipped(recipe) == {"grow": f"[{', '.join(map(str, given))}]"}
 
 
 def test_a_card_of_another_version_keeps_its_name() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,12 +12,12 @@ from helpers import tiny_runs
 from PIL import Image
 
 from mitlgan.artifacts.card import read_card
-from mitlgan.artifacts.load_save import load_network, save_network
+from mitlgan.artifacts.load_save import Score, load_network, record_metrics, save_network
 from mitlgan.data.open import open_data
 from mitlgan.errors import UsageError
 from mitlgan.networks.feature_networks import mobilenet_v2
 from mitlgan.recipe import as_dict, parse_recipe, shipped_folder, with_overrides
-from mitlgan.stages.evaluate import _ground_note, evaluate_artifact
+from mitlgan.stages.evaluate import _ground_note, evaluate_artifact, record_evaluation
 
 FIRST, SECOND = "efficientnet-lite0@32", "mobilenet-v2@32"
 
@@ -129,3 +130,14 @@ def test_the_first_extractor_is_never_left_out(artifact: Path, tmp_path: Path, m
     save_network(artifact, network, card.model_copy(update={"recipe": as_dict(recipe)}))
     with pytest.raises(UsageError, match="--extractor mobilenet-v2: its weights are absent"):
         evaluate_artifact(artifact, data=str(tiny_runs.pack(tmp_path / "p.npy")))
+
+
+def test_an_evaluation_takes_the_place_of_an_earlier_one_and_scores_stay(artifact: Path) -> None:
+    scores = {name: {"value": 0.5, "name": name} for name in get_args(Score)}
+    first = {"frechet": {"value": 9.0}, "separation": {"swaps": 4}, "by_extractor": {"other": {"frechet": {"value": 1.0}}}}
+    record_metrics(artifact, {**first, **scores})
+    second = {"frechet": {"value": 8.0}, "kid": {"value": 0.1, "std": 0.0}}
+    record_evaluation(artifact, second)
+    assert read_card(artifact).metrics == {**second, **scores}
+    record_evaluation(artifact, {"frechet": {"value": 7.0}})
+    assert read_card(artifact).metrics == {"frechet": {"value": 7.0}, **scores}

@@ -14,10 +14,11 @@ from helpers import tiny_runs
 from PIL import Image
 
 from mitlgan import networks
-from mitlgan.artifacts.card import read_card, read_weights_hash
-from mitlgan.artifacts.load_save import load_network
+from mitlgan.artifacts.card import build_network, read_card, read_weights_hash
+from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, load_network
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.safetensors_io import read_tensors
+from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import Stopped
 from mitlgan.networks import Network
@@ -87,6 +88,20 @@ def test_each_step_begins_as_the_one_before_enlarged(straight: Run, pack: Path) 
         assert torch.equal(grown, resize_image(small, SIZES[index], "bicubic"))
     assert load_artifact(artifact_of(straight)).sample([0]).shape == (1, 3, 32, 32)
     assert not (straight.path / "steps" / "32px").exists(), "the last step's artifact is the run's"
+
+
+@pytest.mark.parametrize("critic", ["new", "grown"])
+def test_a_ladder_is_described_as_it_was_trained(critic: str, straight: Run, pack: Path, tmp_path: Path) -> None:
+    run = straight if critic == "new" else pretrain(recipe(pack, critic="grown"), tiny_runs.run_context(tmp_path))
+    described = describe_recipe(run.load_recipe())["networks"]
+    for part, file in (("generator", artifact_of(run)), ("critic", run.path / CRITIC_FOLDER / CRITIC_FILE)):
+        account = {key: described[part][key] for key in ("parameters", "trainable")}
+        trained = build_network(read_card(file), str(file))
+        assert account == networks.count_parameters(trained)._asdict()
+        assert account["parameters"] == sum(tensor.numel() for tensor in read_tensors(file)[0].values())
+        assert described[part]["multiply_accumulates"] == networks.count_macs(trained, trained.input_shape)
+    critic_of_the_first_step = ladder_steps(run.load_recipe())[0].critic
+    assert described["critic"]["parameters"] > networks.count_parameters(networks.build_critic(critic_of_the_first_step, SIZES[0])).parameters
 
 
 def test_statistics_snapshots_and_status_name_the_size(straight: Run) -> None:

@@ -1,0 +1,99 @@
+"""The figures of a run's network: those of its card, else those that a comparison left beside it; never those of an earlier network."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mitlgan.artifacts.card import Card, read_weights_hash
+from mitlgan.data.sources.split_folders import with_correct_splits
+from mitlgan.errors import ArtifactError
+from mitlgan.metrics.protocol import flat_metrics
+from mitlgan.runtime.files import write_json
+from mitlgan.runtime.json_files import read_json
+from mitlgan.training.run_directory import Run
+
+FIGURES_FILE = "metrics.json"
+"""What a comparison measured of a run's network. The card is the home of figures: it is written with the network, and a longer training replaces it."""
+
+
+class RunFigures(NamedTuple):
+    """What was measured of the network that a run has now.
+
+    Attributes:
+        figures: As `metrics.protocol.evaluate_each` returns them, each with the split that it was measured on; empty if there are none.
+        others: Those of a comparison of the same network, if the card has others; else empty.
+        remarks: Sentences on figures that are not of this network, or may not be.
+    """
+
+    figures: dict[str, Any]
+    others: dict[str, Any]
+    remarks: list[str]
+
+
+def write_run_figures(run: Run, artifact: Path, figures: dict[str, Any]) -> None:
+    """Leave a comparison's figures beside a run's network, with the hash of the tensors that they are of."""
+    write_json(run.path / FIGURES_FILE, {**figures, "tensors_sha256": read_weights_hash(artifact)})
+
+
+def read_run_figures(run: Run, card: Card | None) -> RunFigures:
+    """Read what was measured of a run's network.
+
+    Args:
+        run: Its directory.
+        card: Of its network; None if it has none, and so no figures.
+
+    Raises:
+        ArtifactError: The figures that count are damaged.
+        ResourceError: Their file is a link or not a regular file.
+    """
+    file, recorded = run.path / FIGURES_FILE, read_json(run.path / FIGURES_FILE)
+    if card is None or run.artifact_file is None:
+        return RunFigures({}, {}, [])
+    measure = f"mitlgan evaluate {shlex.quote(str(run.path))} --write-card"
+    named, remark = _remark(file, recorded, run.artifact_file, measure)
+    training = str(card.data.get("content_sha256", ""))
+    if "frechet" in card.metrics:
+        if _checked(card.metrics, training) is None:
+            raise ArtifactError(f"{run.artifact_file}: the figures in its card are damaged; measure again with `{measure}`")
+        return RunFigures(card.metrics, (_checked(recorded, training) or {}) if named else {}, [])
+    if named is False or not recorded:
+        return RunFigures(card.metrics, {}, remark)
+    figures = _checked(recorded, training)
+    if figures is None:
+        raise ArtifactError(f"{file}: damaged; measure again with `{measure}`, or remove it")
+    return RunFigures(figures, {}, remark)
+
+
+def _remark(file: Path, recorded: dict[str, Any], artifact: Path, measure: str) -> tuple[bool | None, list[str]]:
+    """Return whether recorded figures are of an artifact, None if they do not say it, and what is to be said of them.
+
+    Earlier versions did not name its tensors, but wrote the figures after them.
+    """
+    if not recorded:
+        return None, []
+    if "tensors_sha256" in recorded:
+        if recorded["tensors_sha256"] == read_weights_hash(artifact):
+            return True, []
+        reason = "names other tensors than this network's"
+    elif file.stat().st_mtime_ns >= artifact.stat().st_mtime_ns:
+        return None, [f"{file.name} is of an earlier version, and does not say which network its figures are of; `{measure}` measures this one."]
+    else:
+        reason = "is older than this network"
+    return False, [f"The figures of an earlier network are left out: {file.name} {reason}; `{measure}` measures this one."]
+
+
+def _checked(figures: dict[str, Any], training_sha256: str) -> dict[str, Any] | None:
+    """Return figures, each with the split that it was measured on; None unless they have the values that a report shows."""
+    try:
+        corrected: dict[str, Any] = with_correct_splits(figures, training_sha256)
+        if "frechet" in corrected and not all(value is None or math.isfinite(value) for value in flat_metrics(corrected).values()):
+            return None
+        dict(corrected.get("protocol", {}))
+        measured = corrected.get("frechet", {})
+        odd = any(isinstance(measured.get(key), dict | list) for key in ("split", "split_recorded", "generated", "real", "data_sha256"))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        return None
+    return None if odd else corrected

@@ -1,0 +1,161 @@
+"""Which figures a run's report shows: only those of the network that the run has now, and in words where they come from."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import tiny_runs
+
+from mitlgan.artifacts.card import read_card, read_weights_hash
+from mitlgan.artifacts.load_save import record_metrics
+from mitlgan.artifacts.loaded_artifact import load_artifact
+from mitlgan.artifacts.markdown_card import markdown_card
+from mitlgan.errors import ArtifactError
+from mitlgan.report.run_figures import FIGURES_FILE, read_run_figures, write_run_figures
+from mitlgan.report.run_report import write_run_report
+from mitlgan.stages.resume import resume
+from mitlgan.training.run_directory import Run
+
+OF_COMPARISON, OF_CARD = 0.605, 0.75
+
+
+@pytest.fixture
+def run(pretrained: dict[str, Run], tmp_path: Path) -> Run:
+    """A finished run, of which nothing was measured."""
+    run = Run(Path(shutil.copytree(pretrained["bg"].path, tmp_path / "run 1")))
+    (run.path / FIGURES_FILE).unlink(missing_ok=True)
+    return run
+
+
+def network(run: Run) -> Path:
+    assert run.artifact_file is not None
+    return run.artifact_file
+
+
+def figures(kid: float, pictures: int = 30) -> dict[str, Any]:
+    about = {"generated": pictures, "real": pictures, "split": "test", "data_sha256": "0" * 64}
+    return {"protocol": {"samples": pictures}, **{key: {"value": kid, "std": 0.1, "name": key, **about} for key in ("frechet", "kid")}}
+
+
+def page_and_findings(run: Run) -> tuple[dict[str, Any], list[str]]:
+    """The arm's figures on the page, and all sentences."""
+    paths, findings = write_run_report(run.path)
+    page = html.unescape(re.sub("</?code>", "`", paths.html.read_text(encoding="utf-8")))
+    assert all(finding in page for finding in findings)
+    (arm,) = json.loads(paths.json.read_text(encoding="utf-8"))["arms"]
+    return arm["metrics"], findings
+
+
+def leave(run: Run, kind: str) -> None:
+    """Leave a file of figures of a kind beside the network."""
+    if kind == "of this network":
+        write_run_figures(run, network(run), figures(OF_COMPARISON))
+    elif kind == "of another":
+        (run.path / FIGURES_FILE).write_text(json.dumps(figures(OF_COMPARISON) | {"tensors_sha256": "0" * 64}))
+    elif kind != "none":
+        (run.path / FIGURES_FILE).write_text(json.dumps(figures(OF_COMPARISON)))
+        made = network(run).stat().st_mtime_ns + (1 if kind == "unnamed" else -1) * 10**9
+        os.utime(run.path / FIGURES_FILE, ns=(made, made))
+
+
+@pytest.mark.parametrize(
+    ("kind", "kid", "remark"),
+    [
+        ("none", None, None),
+        ("of this network", OF_COMPARISON, None),
+        ("of another", None, "The figures of an earlier network are left out: metrics.json names other tensors than this network's; "),
+        ("unnamed", OF_COMPARISON, "metrics.json is of an earlier version, and does not say which network its figures are of; "),
+        ("unnamed and older", None, "The figures of an earlier network are left out: metrics.json is older than this network; "),
+    ],
+)
+def test_figures_count_only_for_the_network_that_they_are_of(kind: str, kid: float | None, remark: str | None, run: Run) -> None:
+    leave(run, kind)
+    metrics, findings = page_and_findings(run)
+    assert metrics.get("kid") == kid
+    assert [finding for finding in findings if finding.startswith("KID")] == (
+        [] if kid is None else ["KID 0.605 ± 0.100: 30 generated pictures against 30 held-out ones. 0 would be as real ones are. "
+        "With fewer than 500, only large differences mean something."]
+    )  # fmt: skip
+    way_out = f"`mitlgan evaluate {shlex.quote(str(run.path))} --write-card` measures this one."
+    assert [finding for finding in findings if "metrics.json" in finding] == ([] if remark is None else [f"{remark}{way_out}"])
+
+    record_metrics(network(run), figures(OF_CARD, 20))  # as the way out does; fewer pictures, yet the network's own record
+    metrics, findings = page_and_findings(run)
+    assert metrics["kid"] == OF_CARD
+    assert findings[0].startswith("KID 0.750 ± 0.100: 20 generated pictures against 20 held-out ones. ")
+    assert "| 0.75 ± 0.1 | 20 | 20, test |" in markdown_card(load_artifact(network(run)))
+    others = [finding for finding in findings if "0.605" in finding or "metrics.json" in finding]
+    too = "These are the figures of its card; a comparison measured it, too: KID 0.605 ± 0.100: 30 generated pictures against 30 held-out ones."
+    assert others == ([too] if kind == "of this network" else [])
+
+
+def test_a_longer_training_leaves_no_figures_of_the_network_before(run: Run, tmp_path: Path) -> None:
+    write_run_figures(run, network(run), figures(OF_COMPARISON))
+    record_metrics(network(run), figures(OF_CARD))
+    before = read_weights_hash(network(run))
+    assert read_run_figures(run, read_card(network(run))).others["tensors_sha256"] == before
+    resume(run.path, tiny_runs.run_context(tmp_path), more_kimg=0.008)
+    assert read_weights_hash(network(run)) != before
+    metrics, findings = page_and_findings(run)
+    assert metrics == {}
+    assert not [finding for finding in findings if "KID" in finding]
+    assert findings[0].startswith("The figures of an earlier network are left out: metrics.json names other tensors")
+
+
+def test_a_training_that_has_gone_on_is_not_the_networks(run: Run) -> None:
+    card = read_card(network(run))
+    write_run_figures(run, network(run), figures(OF_COMPARISON))
+    run.write_status({**run.read_status(), "state": "stopped", "iteration": card.iterations + 1000})
+    sentence = f"The samples and figures are of the network after {card.iterations} iterations; the training has gone on to {card.iterations + 1000:,}."
+    assert sentence in page_and_findings(run)[1]
+    run.write_status({**run.read_status(), "state": "done", "iteration": card.iterations})
+    assert sentence not in page_and_findings(run)[1]
+
+
+def test_a_page_says_which_network_it_is_of(run: Run, tmp_path: Path) -> None:
+    for iterations in (3, 4):
+        paths, _ = write_run_report(run.path)
+        said = f"after {iterations} iterations; its tensors' SHA-256 begins {read_weights_hash(network(run))[:12]}"
+        assert json.loads(paths.json.read_text(encoding="utf-8"))["environment"]["network"] == said
+        assert said in html.unescape(paths.html.read_text(encoding="utf-8"))
+        resume(run.path, tiny_runs.run_context(tmp_path), more_kimg=0.008)
+
+
+def test_without_a_network_nothing_was_measured(run: Run) -> None:
+    write_run_figures(run, network(run), figures(OF_COMPARISON))
+    network(run).unlink()
+    assert read_run_figures(run, None) == ({}, {}, [])
+
+
+DAMAGES: list[dict[str, Any]] = [
+    {"kid": 7}, {"frechet": {"value": "x"}}, {"frechet": {"value": float("inf")}}, {"protocol": 3}, {"frechet": {"value": 1.0, "split": ["test"]}}
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_way_out_of_damaged_figures_is_one(damage: dict[str, Any], run: Run) -> None:
+    way_out = f"measure again with `mitlgan evaluate '{run.path}' --write-card`"
+    (run.path / FIGURES_FILE).write_text(json.dumps(figures(OF_COMPARISON) | damage))
+    with pytest.raises(ArtifactError) as caught:
+        write_run_report(run.path)
+    assert str(caught.value) == f"{run.path / FIGURES_FILE}: damaged; {way_out}, or remove it"
+    record_metrics(network(run), figures(OF_CARD))
+    assert page_and_findings(run)[0]["kid"] == OF_CARD
+    (run.path / FIGURES_FILE).unlink()
+    assert page_and_findings(run)[0]["kid"] == OF_CARD
+
+
+def test_damaged_figures_of_a_card_have_a_way_out(run: Run) -> None:
+    record_metrics(network(run), {"frechet": {"value": 1.0}})
+    with pytest.raises(ArtifactError, match="the figures in its card are damaged; measure again with `mitlgan evaluate"):
+        write_run_report(run.path)
+    record_metrics(network(run), figures(OF_CARD))
+    assert page_and_findings(run)[0]["kid"] == OF_CARD

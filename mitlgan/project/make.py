@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mitlgan.artifacts.load_save import record_metrics
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.project_pictures import LAYERS
 from mitlgan.artifacts.sample_files import stages_sheet_png
@@ -53,7 +52,7 @@ from mitlgan.runtime.output_folders import require_empty_folder
 from mitlgan.runtime.progress import LabeledProgressCallback, Say
 from mitlgan.runtime.signals import TerminationInterrupt
 from mitlgan.stages.context import RunContext
-from mitlgan.stages.evaluate import evaluate_artifact
+from mitlgan.stages.evaluate import evaluate_artifact, record_evaluation
 from mitlgan.training.run_directory import Run, list_runs
 
 CHECK_PAGE, SHEET = "check.html", "scenes.png"
@@ -190,7 +189,7 @@ class Project:
         figures = read_json(artifact.with_name("card.json")).get("metrics") or {}
         if "frechet" not in figures:
             figures = evaluate_artifact(artifact, samples=EVALUATED_SAMPLES, say=self.say).figures
-            record_metrics(artifact, figures)
+            record_evaluation(artifact, figures, self.say)
         paths, _ = write_run_report(run.path)
         real = 0 if figures["frechet"]["split"] == "train" else int(figures["frechet"]["real"])
         return ProjectResult(self.out, self.plan, run.path, artifact, sheet, paths.html, self.layers, flat_metrics(figures), real)

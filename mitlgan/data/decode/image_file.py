@@ -87,7 +87,7 @@ class ImageHeader:
     """What the first bytes of a picture and the size of its file tell, without its pixels.
 
     Attributes:
-        form: Format, kind of pixels, and whether they may be transparent, such as `PNG L`.
+        form: Format, kind of pixels, how a TIFF is compressed, and whether they may be transparent, such as `PNG L` or `TIFF L tiff_lzw`.
         size: Shorter and longer side (px).
         bytes_per_pixel: Size of the file over the number of pixels.
     """
@@ -188,7 +188,8 @@ def parse_header(start: bytes, size_bytes: int) -> ImageHeader:
         with Image.open(io.BytesIO(start), formats=_check_formats(start)) as picture:
             width, height = picture.size
             _require_usable_size(width, height)
-            form = f"{picture.format} {picture.mode}{' transparent' if 'transparency' in picture.info else ''}"
+            codec = f" {picture.info.get('compression', 'raw')}" if picture.format == "TIFF" else ""
+            form = f"{picture.format} {picture.mode}{codec}{' transparent' if 'transparency' in picture.info else ''}"
             return ImageHeader(form, (min(width, height), max(width, height)), size_bytes / max(1, width * height))
     except _DECODE_ERRORS as error:
         raise resource_fault(error) or UnreadableImageError(_failure_reason(start, error)) from None

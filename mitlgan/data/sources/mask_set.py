@@ -17,7 +17,8 @@ MAX_TELLING_WEIGHT = 0.5
 _BYTES_PER_PIXEL = {"1": 0.125, "L": 1.0, "P": 1.0, "LA": 2.0, "I;16": 2.0, "RGB": 3.0, "RGBA": 4.0}
 _UNCOMPRESSED_FORMATS = frozenset({"BMP", "DIB", "PPM"})
 _LOSSLESS_FORMATS = frozenset({"PNG", "GIF"})
-"""Compressed formats in which a photograph is heavy; in JPEG it may be as light as a mask, and TIFF and WebP may be either."""
+"""Compressed formats in which a photograph is heavy; in JPEG it may be as light as a mask, and WebP may be either."""
+_LOSSLESS_TIFF_CODECS = frozenset({"tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "lzma", "zstd", "tiff_ccitt", "group3", "group4"})
 _PLAIN_KINDS = frozenset({"1", "L"})
 """Kinds of pixels in which flat pictures are rare."""
 INDEX_KINDS = frozenset({"1", "L", "P"})
@@ -61,7 +62,7 @@ class MaskSet:
     @property
     def is_told_by_weight(self) -> bool:
         """Whether a photograph of the form of the masks is heavier: they are light, and their format loses nothing."""
-        return self.is_light and all(form.split()[0] in _LOSSLESS_FORMATS for form in self._forms)
+        return self.is_light and all(map(_is_lossless, self._forms))
 
     @property
     def is_plain(self) -> bool:
@@ -81,6 +82,11 @@ class MaskSet:
 def kind_of_pixels(form: str) -> str:
     """Return the kind of pixels of a form, such as `L`."""
     return form.split()[1]
+
+
+def _is_lossless(form: str) -> bool:
+    parts = form.split()
+    return parts[0] in _LOSSLESS_FORMATS or (parts[0] == "TIFF" and parts[2] in _LOSSLESS_TIFF_CODECS)
 
 
 def is_bulky(header: ImageHeader, ratio: float) -> bool:

@@ -547,17 +547,17 @@ class Twins:
         return set(match_twin_masks(find_twins(names), names, read, read_header))
 
 
-LOSSY: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+UNTOLD: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ".jpeg": ({"format": "JPEG", "quality": 95}, {"quality": 60}),
     ".webp": ({"format": "WEBP", "quality": 95}, {"quality": 60}),
-    ".tif": ({"format": "TIFF", "compression": "tiff_lzw"}, {"compression": "jpeg", "quality": 60}),
+    ".bmp": ({"format": "BMP"}, {}),
 }
 """How masks are saved, and what is other for the photographs among them."""
 
 
-def lossy_twins(suffix: str, count: int, photos: set[int]) -> Twins:
+def untold_twins(suffix: str, count: int, photos: set[int]) -> Twins:
     """Masks, and photographs on white that are about as light, each beside a photograph."""
-    options, others = LOSSY[suffix]
+    options, others = UNTOLD[suffix]
 
     def content(seed: int) -> bytes:
         buffer = io.BytesIO()
@@ -569,20 +569,33 @@ def lossy_twins(suffix: str, count: int, photos: set[int]) -> Twins:
 
 
 @pytest.mark.parametrize("photos", [set(), {31}, set(range(26, 33)), set(range(1, 60, 3))])
-@pytest.mark.parametrize("suffix", LOSSY)
-def test_photographs_as_light_as_lossy_masks_stay(suffix: str, photos: set[int]) -> None:
+@pytest.mark.parametrize("suffix", UNTOLD)
+def test_photographs_as_light_as_masks_stay(suffix: str, photos: set[int]) -> None:
     """Of 60, number 25 and 42 are looked at, and none between them."""
-    assert lossy_twins(suffix, 60, photos).masks() == {f"{number:03}{suffix}" for number in set(range(60)) - photos}
+    assert untold_twins(suffix, 60, photos).masks() == {f"{number:03}{suffix}" for number in set(range(60)) - photos}
+
+
+@pytest.mark.parametrize("codec", ["jpeg", "tiff_lzw"])
+def test_photographs_among_masks_as_tiff_stay(codec: str) -> None:
+    def content(seed: int, codec: str) -> bytes:
+        buffer = io.BytesIO()
+        (on_white(seed) if 26 <= seed < 33 else matte(seed, "RGB")).save(buffer, "TIFF", compression=codec)
+        return buffer.getvalue()
+
+    twins = Twins({f"{seed:02}.tif": content(seed, codec if 26 <= seed < 33 else "tiff_lzw") for seed in range(60)})
+    assert twins.masks() == {f"{seed:02}.tif" for seed in range(60) if not 26 <= seed < 33}
 
 
 @pytest.mark.parametrize("limit", [20, 120])
-@pytest.mark.parametrize("suffix", LOSSY)
-def test_of_many_lossy_masks_all_are_judged_once_a_photograph_is_met(suffix: str, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("suffix", UNTOLD)
+def test_of_many_masks_that_weight_does_not_tell_all_are_judged_once_a_photograph_is_met(
+    suffix: str, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Those that are too many to be judged are pictures."""
     monkeypatch.setattr("mitlgan.data.sources.mask_twins.MAX_JUDGED", MAX_LOOKED_AT)
     monkeypatch.setattr("mitlgan.data.sources.mask_twins.MAX_JUDGED_AFTER_STRAYS", limit)
     photos = {0, 30, 31, 32}  # the first is looked at
-    twins = lossy_twins(suffix, 120, photos)
+    twins = untold_twins(suffix, 120, photos)
     masks = twins.masks()
     judged = {name for name in twins.reads if name.endswith(suffix)}
     assert min(limit + 2 * MAX_LOOKED_AT, 120) <= len(judged) <= limit + 3 * MAX_LOOKED_AT

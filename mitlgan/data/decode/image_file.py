@@ -87,7 +87,7 @@ class ImageHeader:
     """What the first bytes of a picture and the size of its file tell, without its pixels.
 
     Attributes:
-        form: Format, kind of pixels, and whether they may be transparent, such as `PNG L`.
+        form: Format, kind of pixels, how a TIFF is compressed, and whether they may be transparent, such as `PNG L` or `TIFF L tiff_lzw`.
         size: Shorter and longer side (px).
         bytes_per_pixel: Size of the file over the number of pixels.
     """
@@ -167,7 +167,7 @@ def read_header(path: str | Path) -> ImageHeader:
     """Return what the first bytes of a regular file and its size tell of a picture.
 
     Raises:
-        UnreadableImageError: The file cannot be read, is not a regular file, or its first bytes tell nothing.
+        UnreadableImageError: The file cannot be read, is not a regular file, too large, or too thin, or its first bytes tell nothing.
     """
     with os.fdopen(_open_regular_file(path), "rb") as file:
         try:
@@ -187,7 +187,9 @@ def parse_header(start: bytes, size_bytes: int) -> ImageHeader:
     try:
         with Image.open(io.BytesIO(start), formats=_check_formats(start)) as picture:
             width, height = picture.size
-            form = f"{picture.format} {picture.mode}{' transparent' if 'transparency' in picture.info else ''}"
+            _require_usable_size(width, height)
+            codec = f" {picture.info.get('compression', 'raw')}" if picture.format == "TIFF" else ""
+            form = f"{picture.format} {picture.mode}{codec}{' transparent' if 'transparency' in picture.info else ''}"
             return ImageHeader(form, (min(width, height), max(width, height)), size_bytes / max(1, width * height))
     except _DECODE_ERRORS as error:
         raise resource_fault(error) or UnreadableImageError(_failure_reason(start, error)) from None
@@ -235,10 +237,7 @@ def _open_regular_file(path: str | Path) -> int:
 def _decode(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int, int, int], ignore_profile: bool) -> DecodedImage:
     with Image.open(io.BytesIO(with_unread_end(content)), formats=_check_formats(content)) as opened:
         width, height = opened.size
-        if width * height > MAX_PIXELS:
-            raise UnreadableImageError(f"{width} x {height} px {_TOO_MANY_PIXELS}")
-        if max(width, height) > _MAX_ASPECT * min(width, height) or min(width, height) < 2:
-            raise UnreadableImageError(f"{width} x {height} px: nothing to see in its centred square")
+        _require_usable_size(width, height)
         animated = opened.format not in _STILL_MULTIFRAME_FORMATS and bool(getattr(opened, "is_animated", False))
         if animated:
             opened.seek(0)
@@ -265,6 +264,13 @@ def _decode(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int,
     is_on_backdrop = not keep_alpha and transparency != (255, 255)
     requested = _to_requested_mode(picture, keep_alpha, backdrop)
     return DecodedImage(requested, hashlib.sha256(content).hexdigest(), width, height, "; ".join(notes), is_on_backdrop)
+
+
+def _require_usable_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise UnreadableImageError(f"{width} x {height} px {_TOO_MANY_PIXELS}")
+    if max(width, height) > _MAX_ASPECT * min(width, height) or min(width, height) < 2:
+        raise UnreadableImageError(f"{width} x {height} px: nothing to see in its centred square")
 
 
 def _to_requested_mode(picture: Image.Image, keep_alpha: bool, backdrop: tuple[int, int, int]) -> Image.Image:

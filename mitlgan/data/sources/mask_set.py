@@ -16,6 +16,9 @@ MAX_TELLING_WEIGHT = 0.5
 """Share of the uncompressed pixels up to which the bytes of masks, times `MAX_WEIGHT_RATIO`, tell them from pictures."""
 _BYTES_PER_PIXEL = {"1": 0.125, "L": 1.0, "P": 1.0, "LA": 2.0, "I;16": 2.0, "RGB": 3.0, "RGBA": 4.0}
 _UNCOMPRESSED_FORMATS = frozenset({"BMP", "DIB", "PPM"})
+_LOSSLESS_FORMATS = frozenset({"PNG", "GIF"})
+"""Compressed formats in which a photograph is heavy; in JPEG it may be as light as a mask, and WebP may be either."""
+_LOSSLESS_TIFF_CODECS = frozenset({"tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "lzma", "zstd", "tiff_ccitt", "group3", "group4"})
 _PLAIN_KINDS = frozenset({"1", "L"})
 """Kinds of pixels in which flat pictures are rare."""
 INDEX_KINDS = frozenset({"1", "L", "P"})
@@ -52,9 +55,14 @@ class MaskSet:
         return {header.size for header in self.headers}
 
     @cached_property
-    def is_told_by_weight(self) -> bool:
-        """Whether the masks are far lighter than uncompressed pixels, so that a picture of their form is heavier."""
+    def is_light(self) -> bool:
+        """Whether the masks are far lighter than uncompressed pixels."""
         return not any(is_bulky(header, MAX_WEIGHT_RATIO) for header in self.headers)
+
+    @property
+    def is_told_by_weight(self) -> bool:
+        """Whether a photograph of the form of the masks is heavier: they are light, and their format loses nothing."""
+        return self.is_light and all(map(_is_lossless, self._forms))
 
     @property
     def is_plain(self) -> bool:
@@ -62,8 +70,8 @@ class MaskSet:
         return all(kind_of_pixels(form) in _PLAIN_KINDS for form in self._forms)
 
     def is_like(self, header: ImageHeader | None) -> bool:
-        """Whether the header of a file is such as those of the masks; a damaged one is no picture."""
-        return header is None or not self.headers or (header.form in self._forms and header.bytes_per_pixel <= self._max_weight)
+        """Whether the header of a file is such as those of the masks; an unreadable one is not."""
+        return header is not None and header.form in self._forms and header.bytes_per_pixel <= self._max_weight
 
     def is_too_heavy(self, header: ImageHeader) -> bool:
         """Whether a file is no mask, as it takes more bytes than flat pixels do, and the masks are compressed."""
@@ -74,6 +82,11 @@ class MaskSet:
 def kind_of_pixels(form: str) -> str:
     """Return the kind of pixels of a form, such as `L`."""
     return form.split()[1]
+
+
+def _is_lossless(form: str) -> bool:
+    parts = form.split()
+    return parts[0] in _LOSSLESS_FORMATS or (parts[0] == "TIFF" and parts[2] in _LOSSLESS_TIFF_CODECS)
 
 
 def is_bulky(header: ImageHeader, ratio: float) -> bool:

@@ -1,13 +1,21 @@
 """Finds masks that have the very name of their picture in the same folder: `0.png` beside `0.jpg`, as MSRA10K ships.
 
-No name says which of such twins is the mask, so some of each folder are decoded. A mask is flat, and of the size of its picture, which is neither
-flat nor like it; masks of one set share their levels: black and white, or one palette. A folder that has too few for that is judged together with the
-others of its split, and blank files count where there is a mask of their form and size. The other files of that folder and suffix are masks, too, if
-their headers say so: they have the form of the masks, are about as light for their pixels, and are as large as their picture. One that differs is
-decoded and judged by itself, as all are where such a file is a picture, where all pixels weigh the same, or where no mask of the folder was judged and
-pictures may have that form. Of too many some are, and the others are masks only if nearly all of those are. What is in doubt is a picture.
+No name says which of such twins is the mask, so some of each folder are decoded. The words for them have one meaning each:
 
-One limit: a flat picture (a logo) in the very form of its folder's masks, such as RGB, is taken for one of them unless it is among those decoded.
+- A file is *flat* if its pixels have few levels in even areas, as those of masks have.
+- It is *judged* once it and, if it is flat, those beside it are decoded. It is a *mask* if it is flat and one beside it is not, is of its size, and
+  shows something else. A flat file that is blank, or has no readable one beside it, is neither mask nor picture by itself.
+- The *set* of a folder is what its judged masks have in common: their levels (black and white, or one palette), and what their headers say. A folder
+  that has too few masks for one shares that of the others of its split; blank files count where there is a mask of their form and size.
+- A file is *like* a set if its header says so: it has the form of the masks, and is about as light for its pixels.
+- A *stray* is a judged picture among the masks of a set.
+
+What was not judged at first is no mask if its header cannot be read, or tells so. Of the others, `_Rule` says how those like the set are told. Those
+unlike it are judged, or a sample of them. Where a sample is, the rest like the set are masks if nearly all of the sample are; where headers do not
+tell photographs from masks, because the format is lossy or not compressed, one stray has all judged. What is in doubt is a picture.
+
+Some limits: a flat picture (a logo) in the very form of its folder's masks, such as RGB, is taken for one of them unless it is among those judged.
+Of folders that share a set in a form that logos have, each has at least one file judged: of many with one pair each, all files are decoded.
 """
 
 from __future__ import annotations
@@ -16,6 +24,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import cache
 from pathlib import PurePosixPath
 
@@ -23,16 +32,18 @@ from mitlgan.data.decode.image_file import ImageHeader
 from mitlgan.data.sources.even_sample import evenly_spaced, one_of_each
 from mitlgan.data.sources.formats import IMAGE_SUFFIXES, suffix_of
 from mitlgan.data.sources.mask_look import MIN_MASKS, levels_of_set
-from mitlgan.data.sources.mask_set import INDEX_KINDS, MaskSet, is_bulky, kind_of_pixels
+from mitlgan.data.sources.mask_set import MaskSet, is_bulky
 from mitlgan.data.sources.split_folders import splits_in_name
 from mitlgan.data.sources.twin_files import TwinFiles
 
 MAX_LOOKED_AT, MAX_LOOKED_AT_IN_ALL = 8, 128
 """Names of which the files are decoded first: in a folder, and in a split; each listing of the source does so."""
 MAX_JUDGED, MAX_JUDGED_IN_ALL = 256, 1024
-"""Further names, each to be judged by itself: of a folder, and of a split, in which each folder may have `MAX_LOOKED_AT`."""
+"""Further names to be judged: of a folder, and of a split, in which each folder may have `MAX_LOOKED_AT`, so that many folders have more."""
 MIN_SURE_SHARE = 0.95
-"""Share of those judged that are masks from which on the others, too many to be judged, are masks."""
+"""Share of a sample that are masks from which on the others, too many to be judged, are masks."""
+MAX_JUDGED_AFTER_STRAYS = 8192
+"""Names of a split that are judged where their headers do not tell photographs from masks, and one was met; the others are pictures."""
 
 
 def twin_stem(name: str) -> str:
@@ -67,8 +78,7 @@ def match_twin_masks(
     by_split: dict[str, list[Sequence[str]]] = defaultdict(list)  # so that each is judged as if it were named itself
     for group in twins:
         by_split[_split_of(_folder(group[0]))].append(group)
-    is_twin = {name for group in twins for name in group}
-    files = TwinFiles({name: position for position, name in enumerate(name for name in names if name in is_twin)}, read, read_header)
+    files = TwinFiles(twins, names, read, read_header)
     masks = {name for groups in by_split.values() for name in _Split(groups, files).find_masks()}
     return {name: picture for group in twins if (picture := next((one for one in group if one not in masks), "")) for name in group if name in masks}
 
@@ -93,19 +103,32 @@ def _split_of(folder: str) -> str:
     return next((" ".join(sorted(splits)) for part in folder.split("/") if (splits := splits_in_name(part))), "")
 
 
+class _Rule(Enum):
+    """How to tell masks among the files of a folder that are like its set."""
+
+    BY_HEADER = auto()
+    """All are masks."""
+    BY_SAMPLE = auto()
+    """At least one is judged."""
+    EACH = auto()
+    """All are judged, or at least `MAX_LOOKED_AT` of too many."""
+
+
 @dataclass(frozen=True)
-class _Doubtful:
-    """Files of one folder that are judged by themselves.
+class _Rest:
+    """Files of one folder that were not judged at first.
 
     Attributes:
+        folder: Their folder.
         names: All of them.
-        mask_set: To compare them with.
-        sample: Those that are decoded.
+        mask_set: That of their folder.
+        sample: Those to be judged; None if their headers tell that all are masks.
     """
 
+    folder: str
     names: Sequence[str]
     mask_set: MaskSet
-    sample: Sequence[str]
+    sample: Sequence[str] | None
 
 
 class _Split:
@@ -113,7 +136,6 @@ class _Split:
 
     def __init__(self, groups: Sequence[Sequence[str]], files: TwinFiles) -> None:
         self._groups, self._files = groups, files
-        self._group_of = {name: group for group in groups for name in group}
 
     def find_masks(self) -> set[str]:
         """Return the names of the masks."""
@@ -125,7 +147,7 @@ class _Split:
         samples = [evenly_spaced(groups, count) for groups in folders] if count > 1 else [one_of_each(folders)]
         self._files.decode(name for sample in samples for group in sample for name in group)
         kinds: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-        for name in self._group_of:
+        for name in (name for group in self._groups for name in group):
             kinds[suffix_of(name)][_folder(name)].append(name)
         return {name for names_of in kinds.values() for name in self._find_of_suffix(names_of)}
 
@@ -134,23 +156,34 @@ class _Split:
         self._look_further(names_of)
         sets = self._find_sets(names_of)
         self._files.peek(name for folder in sets for name in names_of[folder])
-        doubted = {folder for folder, mask_set in sets.items() if self._is_doubted(names_of[folder], mask_set)}
-        is_pool_doubted = any(not sets[folder].is_own for folder in doubted)
-        share = MAX_JUDGED_IN_ALL // max(1, len(sets))
-        limits = dict.fromkeys(sets, 0)
-        for folder, mask_set in sets.items():
-            verdicts = [self._is_mask(name) for name in names_of[folder]]
-            has_marks = True in verdicts
-            if folder in doubted or (not mask_set.is_own and (is_pool_doubted or (not has_marks and False in verdicts))):
-                limits[folder] = max(MAX_LOOKED_AT, min(MAX_JUDGED, share))
-            elif not mask_set.is_told_by_weight or not (mask_set.is_own or has_marks or mask_set.is_plain):
-                limits[folder] = max(1, min(MAX_JUDGED, share))
-        return self._extend(names_of, sets, limits, max(MAX_LOOKED_AT, min(MAX_JUDGED, share)))
+        rests = self._find_rests(names_of, sets)
+        self._files.judge([name for rest in rests for name in rest.sample or ()])
+        mixed = self._find_mixed(names_of, sets)
+        more = [name for rest in rests if rest.folder in mixed for name in rest.names if name not in self._files.looks]
+        self._files.judge(evenly_spaced(more, MAX_JUDGED_AFTER_STRAYS))
+        by_header = {name for rest in rests if rest.folder not in mixed for name in self._masks_by_header(rest)}
+        return by_header | self._masks_by_pixels(names_of, sets)
+
+    def _choose_rule(self, names: Sequence[str], mask_set: MaskSet, has_strays: bool) -> _Rule:
+        """Return how to tell masks among the files of a folder that are like its set.
+
+        Args:
+            names: All of the folder and suffix.
+            mask_set: That of the folder.
+            has_strays: Whether strays like the set were met, here or, if the set is not the folder's own, in one that shares it.
+        """
+        verdicts = [self._files.verdict(name) for name in names]
+        has_masks = True in verdicts
+        if has_strays or (not mask_set.is_own and not has_masks and False in verdicts):
+            return _Rule.EACH  # there are pictures here that the header does not tell
+        if mask_set.is_told_by_weight and (mask_set.is_own or has_masks or mask_set.is_plain):
+            return _Rule.BY_HEADER
+        return _Rule.BY_SAMPLE  # a photograph may be as light, or all files here may be flat pictures
 
     def _find_sets(self, names_of: Mapping[str, Sequence[str]]) -> dict[str, MaskSet]:
         """Return the set of which the masks of a folder are, for each that may have masks; those that make up none are judged together."""
         sets = {folder: mask_set for folder, names in names_of.items() if (mask_set := self._mask_set_of(names, is_own=True))}
-        others = [folder for folder, names in names_of.items() if folder not in sets and self._may_have_masks(names)]
+        others = [folder for folder, names in names_of.items() if folder not in sets and self._files.may_have_masks(names)]
         pool = self._pool([name for folder in (*sets, *others) for name in names_of[folder]]) if others else None
         return sets | dict.fromkeys(others, pool) if pool else sets
 
@@ -159,164 +192,132 @@ class _Split:
         if mask_set := self._mask_set_of(names, is_own=False):
             return mask_set
         by_form: dict[str, list[str]] = defaultdict(list)
-        for name in filter(self._is_mark, names):
+        for name in filter(self._files.is_mask, names):
             if header := self._files.headers[name]:
                 by_form[header.form].append(name)
-        sets = [mask_set for marks in by_form.values() if (mask_set := self._mask_set(marks, is_own=False))]
+        sets = [mask_set for masks in by_form.values() if (mask_set := self._mask_set(masks, is_own=False))]
         return max(sets, key=lambda one: len(one.names), default=None)
 
     def _mask_set_of(self, names: Sequence[str], is_own: bool) -> MaskSet | None:
         """Return the set that the masks among some names make up; of few masks, with the blank files of their form and size."""
-        marks = [name for name in names if self._is_mark(name)]
-        if mask_set := self._mask_set(marks, is_own):
+        masks = [name for name in names if self._files.is_mask(name)]
+        if mask_set := self._mask_set(masks, is_own):
             return mask_set
-        if not 0 < len(marks) < MIN_MASKS:
+        if not 0 < len(masks) < MIN_MASKS:
             return None
-        kinds = {self._files.header_kind(name) for name in marks}
-        blank = [name for name in names if self._is_blank(name) and self._may_be_mask(name) and self._files.header_kind(name) in kinds]
-        return self._mask_set([*marks, *blank], is_own) if blank else None
+        kinds = {self._files.header_kind(name) for name in masks}
+        blank = [name for name in names if self._files.is_blank(name) and self._files.is_told_by_set(name) and self._files.header_kind(name) in kinds]
+        return self._mask_set([*masks, *blank], is_own) if blank else None
 
     def _mask_set(self, names: Sequence[str], is_own: bool) -> MaskSet | None:
         """Return the set that masks make up, if they are of one."""
-        levels = levels_of_set([look for name in names if (look := self._files.looks[name])], self._have_numbers(names))
+        levels = levels_of_set([look for name in names if (look := self._files.looks[name])], self._files.have_numbers(names))
         if not levels:
             return None
         members = frozenset(name for name in names if (look := self._files.looks[name]) and look.fits(levels))
         return MaskSet(members, levels, [header for name in members if (header := self._files.headers[name])], is_own)
-
-    def _is_blank(self, name: str) -> bool:
-        look = self._files.looks.get(name)
-        return look is not None and look.is_blank
-
-    def _is_mask(self, name: str) -> bool | None:
-        """Whether a file is the mask of another in its group; None if it was not decoded, cannot be read, or is blank."""
-        look = self._files.looks.get(name)
-        if look is None or look.is_blank:
-            return None
-        others = [other for one in self._group_of[name] if one != name and (other := self._files.looks.get(one))]
-        if look.may_be_mask and not others:
-            return None
-        return any(look.is_mask_of(other) for other in others)
-
-    def _is_mark(self, name: str) -> bool:
-        return self._is_mask(name) is True
-
-    def _may_be_mask(self, name: str) -> bool:
-        """Whether a file is flat, and nothing beside it tells more: it is blank, or the others cannot be read."""
-        look = self._files.looks.get(name)
-        others = [other for one in self._group_of[name] if one != name and (other := self._files.looks.get(one))]
-        return look is not None and look.may_be_mask and (not others or (look.is_blank and any(look.size == other.size for other in others)))
-
-    def _may_have_masks(self, names: Sequence[str]) -> bool:
-        """Whether too few of a folder were decoded to say that it has no masks."""
-        verdicts = [verdict for name in names if (verdict := self._is_mask(name)) is not None]
-        return any(verdicts) or len(verdicts) < MIN_MASKS
-
-    def _is_unsure(self, names: Sequence[str], has_masks: bool) -> bool:
-        """Whether more of a folder without a set must be decoded: few masks were, or masks of many classes, or most are blank or unreadable."""
-        verdicts = [self._is_mask(name) for name in names if name in self._files.looks]
-        mask_count, picture_count = verdicts.count(True), verdicts.count(False)
-        if len(verdicts) == len(names):
-            return False
-        if mask_count >= MIN_MASKS:
-            return self._have_numbers([name for name in names if self._is_mark(name)])
-        return mask_count > 0 or verdicts.count(None) > picture_count or (not verdicts and has_masks)
-
-    def _have_numbers(self, names: Sequence[str]) -> bool:
-        """Whether the pixels of all files are single numbers, which may be those of classes."""
-        return all(kind_of_pixels(header.form) in INDEX_KINDS for name in names if (header := self._files.headers[name]))
 
     def _look_further(self, names_of: Mapping[str, Sequence[str]]) -> None:
         """Decode more files of folders that have no set, in growing steps, until they have one, are seen to have none, or too many were decoded."""
         count, rest = MAX_LOOKED_AT, MAX_JUDGED_IN_ALL
         while count < MAX_JUDGED and rest:
             sets = self._find_sets(names_of)
-            sure = {folder for folder, one in sets.items() if sum(map(self._is_mark, one.names)) >= MIN_MASKS}
-            marks = [name for names in names_of.values() for name in names if self._is_mark(name)]
-            unsure = [names for folder, names in names_of.items() if folder not in sure and self._is_unsure(names, bool(marks))]
-            unsure = evenly_spaced(unsure, rest)
-            self._files.peek(name for names in unsure for name in names)
-            more = [name for names in unsure for name in self._choose(names, marks, max(1, min(count, rest // len(unsure))))]
+            sure = {folder for folder, one in sets.items() if sum(map(self._files.is_mask, one.names)) >= MIN_MASKS}
+            masks = [name for names in names_of.values() for name in names if self._files.is_mask(name)]
+            unsettled = [names for folder, names in names_of.items() if folder not in sure and self._files.needs_more(names, bool(masks))]
+            unsettled = evenly_spaced(unsettled, rest)
+            self._files.peek(name for names in unsettled for name in names)
+            more = [name for names in unsettled for name in self._choose(names, masks, max(1, min(count, rest // len(unsettled))))]
             if not more:
                 return
-            self._judge(more)
+            self._files.judge(more)
             count, rest = 2 * count, rest - len(more)
 
-    def _choose(self, names: Sequence[str], marks: Sequence[str], count: int) -> list[str]:
+    def _choose(self, names: Sequence[str], masks: Sequence[str], count: int) -> list[str]:
         """Return undecoded files of a folder that may be masks: such as are like those of it, else heavier ones than its blank files, else any.
 
         Args:
             names: All of the folder and suffix.
-            marks: The masks of the split, with which a folder is compared of which nothing was decoded.
+            masks: The masks of the split, with which a folder is compared of which nothing was decoded.
             count: How many.
         """
         looks, headers = self._files.looks, self._files.headers
         unread = [name for name in names if name not in looks]
-        near = [name for name in names if self._is_mark(name)] or (marks if len(unread) == len(names) else [])
+        near = [name for name in names if self._files.is_mask(name)] or (masks if len(unread) == len(names) else [])
         like = MaskSet(frozenset(), frozenset(), [header for name in near if (header := headers[name])], is_own=True)
-        blank = [header for name in names if self._is_blank(name) and (header := headers[name])]
+        blank = [header for name in names if self._files.is_blank(name) and (header := headers[name])]
         if like.headers:
             unread = [name for name in unread if like.is_like(headers[name])]
-        if not like.is_told_by_weight or any(is_bulky(header, 1.0) for header in blank):
+        if not like.is_light or any(is_bulky(header, 1.0) for header in blank):
             return evenly_spaced(unread, count)
         empty = max((header.bytes_per_pixel for header in blank), default=0.0)
-        heavy = [name for name in unread if self._weight(name) > empty]
-        return evenly_spaced(sorted(heavy or (unread if near else []), key=self._weight), count)
+        heavy = [name for name in unread if self._files.weight(name) > empty]
+        return evenly_spaced(sorted(heavy or (unread if near else []), key=self._files.weight), count)
 
-    def _judge(self, names: Sequence[str]) -> None:
-        """Decode files, and those beside them if they may be masks of these."""
-        self._files.decode(names)
-        flat = [name for name in names if (look := self._files.looks[name]) and look.may_be_mask]
-        self._files.decode(other for name in flat for other in self._group_of[name])
-
-    def _weight(self, name: str) -> float:
-        header = self._files.headers.get(name)
-        return header.bytes_per_pixel if header else 0.0
-
-    def _is_picture(self, name: str, mask_set: MaskSet) -> bool:
-        """Whether the header of a file tells that it is no mask: it is heavy, or of another size than all files beside it."""
+    def _is_told_picture(self, name: str, mask_set: MaskSet) -> bool:
+        """Whether the header of a file tells that it is no mask: it is unreadable, heavy, or of another size than all files beside it."""
         header = self._files.headers[name]
         if header is None:
-            return False
-        others = [other for one in self._group_of[name] if one != name and (other := self._files.headers.get(one))]
+            return True
+        others = [other for one in self._files.beside(name) if (other := self._files.headers.get(one))]
         return mask_set.is_too_heavy(header) or (bool(others) and all(other.size != header.size for other in others))
 
-    def _is_doubted(self, names: Sequence[str], mask_set: MaskSet) -> bool:
-        """Whether a picture has the header of masks; one of their levels says nothing, as the mask of a flat photograph."""
-        judged = [name for name in names if self._is_mask(name) is not None and name not in mask_set.names]
-        looks = [look for name in judged if (look := self._files.looks[name]) and mask_set.is_like(self._files.headers[name])]
-        return not all(look.may_be_mask and mask_set.levels.issuperset(look.levels) for look in looks)
+    def _is_stray(self, name: str, mask_set: MaskSet) -> bool:
+        """Whether a decoded file is a picture among masks; one of their levels says nothing, as the mask of a flat photograph."""
+        if self._files.verdict(name) is None or name in mask_set.names:
+            return False
+        look = self._files.looks[name]
+        return look is not None and not (look.may_be_mask and mask_set.levels.issuperset(look.levels))
 
-    def _extend(self, names_of: Mapping[str, Sequence[str]], sets: Mapping[str, MaskSet], limits: Mapping[str, int], limit: int) -> set[str]:
-        """Return the masks of one suffix.
+    def _has_strays(self, names: Sequence[str], mask_set: MaskSet) -> bool:
+        """Whether there are strays like the set."""
+        return any(self._is_stray(name, mask_set) and mask_set.is_like(self._files.headers[name]) for name in names)
 
-        Args:
-            names_of: All names, by their folder; the headers of those with a set were read.
-            sets: The set of which the masks of a folder are.
-            limits: How many of those like masks are judged by themselves in a folder; 0 where the headers tell masks from pictures.
-            limit: How many of the others are.
-        """
-        rest = {folder: [name for name in names_of[folder] if name not in self._files.looks] for folder in sets}
+    def _find_mixed(self, names_of: Mapping[str, Sequence[str]], sets: Mapping[str, MaskSet]) -> set[str]:
+        """Return the folders with strays whose masks no header tells; of those that share a set, all if one has."""
+        folders = [folder for folder, mask_set in sets.items() if not mask_set.is_told_by_weight]
+        mixed = {
+            folder
+            for folder in folders
+            if any(self._is_stray(name, sets[folder]) and not self._is_told_picture(name, sets[folder]) for name in names_of[folder])
+        }
+        is_pool_mixed = any(not sets[folder].is_own for folder in mixed)
+        return mixed | {folder for folder in folders if is_pool_mixed and not sets[folder].is_own}
+
+    def _find_rests(self, names_of: Mapping[str, Sequence[str]], sets: Mapping[str, MaskSet]) -> list[_Rest]:
+        """Return what was not judged and may be masks: two of each folder, of the files unlike the set and of those like it."""
         headers = self._files.headers
-        odd = [name for folder, names in rest.items() for name in names if (header := headers[name]) and header.size not in sets[folder].sizes]
-        self._files.peek(other for name in odd for other in self._group_of[name])
-        masks = {name for folder in sets for name in names_of[folder] if name in self._files.looks and self._files.looks[name] is None}
-        doubtful: list[_Doubtful] = []
+        unread = {folder: [name for name in names_of[folder] if name not in self._files.looks] for folder in sets}
+        resized = [name for folder, names in unread.items() for name in names if (header := headers[name]) and header.size not in sets[folder].sizes]
+        self._files.peek(other for name in resized for other in self._files.beside(name))
+        with_strays = {folder for folder, mask_set in sets.items() if self._has_strays(names_of[folder], mask_set)}
+        has_pool_strays = any(not sets[folder].is_own for folder in with_strays)
+        share = max(1, min(MAX_JUDGED, MAX_JUDGED_IN_ALL // max(1, len(sets))))
+        rests: list[_Rest] = []
         for number, (folder, mask_set) in enumerate(sets.items()):
-            flat = [name for name in rest[folder] if not self._is_picture(name, mask_set)]
-            like = [name for name in flat if mask_set.is_like(headers[name])]
-            unlike = [name for name in flat if not mask_set.is_like(headers[name])]
-            doubtful.append(_Doubtful(unlike, mask_set, evenly_spaced(unlike, limit)))
-            if count := limits[folder]:
-                doubtful.append(_Doubtful(like, mask_set, evenly_spaced(like, count) if count > 1 else one_of_each([like], number)))
-            else:
-                masks.update(like)
-        self._judge([name for one in doubtful for name in one.sample])
-        for one in doubtful:
-            masks |= self._unseen_masks(one)
+            names = [name for name in unread[folder] if not self._is_told_picture(name, mask_set)]
+            unlike = [name for name in names if not mask_set.is_like(headers[name])]
+            rests.append(_Rest(folder, unlike, mask_set, evenly_spaced(unlike, max(MAX_LOOKED_AT, share))))
+            like = [name for name in names if mask_set.is_like(headers[name])]
+            has_strays = folder in with_strays or (has_pool_strays and not mask_set.is_own)
+            rule = self._choose_rule(names_of[folder], mask_set, has_strays)
+            samples = {
+                _Rule.BY_HEADER: None,
+                _Rule.BY_SAMPLE: evenly_spaced(like, share) if share > 1 else one_of_each([like], number),
+                _Rule.EACH: evenly_spaced(like, max(MAX_LOOKED_AT, share)),
+            }
+            rests.append(_Rest(folder, like, mask_set, samples[rule]))
+        return rests
+
+    def _masks_by_pixels(self, names_of: Mapping[str, Sequence[str]], sets: Mapping[str, MaskSet]) -> set[str]:
+        """Return the judged masks of folders with a set, and the flat files that only the set tells: those of its levels, or of those of all folders.
+
+        The levels of all folders have those of few masks, such as of one class, which the set of their folder lacks.
+        """
+        masks: set[str] = set()
         whole = self._pool([name for folder in sets for name in names_of[folder]])
         for folder, mask_set in sets.items():
-            flat = [name for name in names_of[folder] if self._is_mark(name) or self._may_be_mask(name)]
+            flat = [name for name in names_of[folder] if self._files.is_mask(name) or self._files.is_told_by_set(name)]
             masks |= self._of_set(flat, mask_set)
             masks |= {name for name in flat if whole and (look := self._files.looks[name]) and look.fits(whole.levels)}
         return masks
@@ -326,16 +327,18 @@ class _Split:
         masks = {name: look for name in names if (look := self._files.looks[name])}
         more = [look for name, look in masks.items() if name not in mask_set.names and not look.is_blank]
         judged = [look for name in mask_set.names if (look := self._files.looks[name])]
-        levels = mask_set.levels | (levels_of_set([*judged, *more], self._have_numbers([*masks])) if more else frozenset())
+        levels = mask_set.levels | (levels_of_set([*judged, *more], self._files.have_numbers([*masks])) if more else frozenset())
         return {name for name, look in masks.items() if look.fits(levels)}
 
-    def _unseen_masks(self, files: _Doubtful) -> set[str]:
-        """Return those of too many to be judged that are masks: nearly all that were judged are, and they are like these."""
+    def _masks_by_header(self, files: _Rest) -> set[str]:
+        """Return those that were not judged and are masks: their headers tell it, or they are like the set, and nearly all of the sample are masks."""
+        if files.sample is None:
+            return set(files.names)
         rest = set(files.names) - set(files.sample)
         if not rest:
             return set()
-        count = sum(self._is_mask(name) is not None for name in files.sample)
-        marks = self._of_set([name for name in files.sample if self._is_mark(name)], files.mask_set)
-        is_sure = marks and len(marks) >= MIN_SURE_SHARE * count
-        grown = self._mask_set([*files.mask_set.names, *marks], files.mask_set.is_own) if is_sure else None
+        count = sum(self._files.verdict(name) is not None for name in files.sample)
+        masks = self._of_set([name for name in files.sample if self._files.is_mask(name)], files.mask_set)
+        is_sure = masks and len(masks) >= MIN_SURE_SHARE * count
+        grown = self._mask_set([*files.mask_set.names, *masks], files.mask_set.is_own) if is_sure else None
         return {name for name in rest if grown.is_like(self._files.headers[name])} if grown else set()

@@ -1,13 +1,14 @@
-"""What is known of files of which one may be the mask of another: their headers, and what those look like that were decoded."""
+"""What is known of files of which one may be the mask of another: their headers, what those look like that were decoded, and what that tells."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from mitlgan.data.decode.image_file import ImageHeader, UnreadableImageError, parse_header
 from mitlgan.data.sources.formats import suffix_of
-from mitlgan.data.sources.mask_look import Look, look_at
+from mitlgan.data.sources.mask_look import MIN_MASKS, Look, look_at
+from mitlgan.data.sources.mask_set import INDEX_KINDS, kind_of_pixels
 
 _LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif"})
 
@@ -16,13 +17,18 @@ class TwinFiles:
     """What is known of the files; each is decoded once at most, and of many large ones only what it looks like is kept.
 
     Args:
-        positions: Of the names, in the order in which they are read fastest.
+        twins: See `mitlgan.data.sources.mask_twins.find_twins`.
+        names: All pictures of the source, in the order in which they are read fastest.
         read: See `mitlgan.data.sources.mask_twins.match_twin_masks`.
         read_header: See `mitlgan.data.sources.mask_twins.match_twin_masks`.
     """
 
-    def __init__(self, positions: Mapping[str, int], read: Callable[[str], bytes], read_header: Callable[[str], ImageHeader]) -> None:
-        self._positions, self._read, self._read_header = positions, read, read_header
+    def __init__(
+        self, twins: Sequence[Sequence[str]], names: Iterable[str], read: Callable[[str], bytes], read_header: Callable[[str], ImageHeader]
+    ) -> None:
+        self._group_of = {name: group for group in twins for name in group}
+        self._positions = {name: position for position, name in enumerate(name for name in names if name in self._group_of)}
+        self._read, self._read_header = read, read_header
         self.looks: dict[str, Look | None] = {}
         self.headers: dict[str, ImageHeader | None] = {}
 
@@ -52,3 +58,65 @@ class TwinFiles:
         """Return form and size of a file of which the header was read."""
         header = self.headers[name]
         return (header.form, header.size) if header else None
+
+    def beside(self, name: str) -> list[str]:
+        """Return the other files of its name."""
+        return [other for other in self._group_of[name] if other != name]
+
+    def _looks_beside(self, name: str) -> list[Look]:
+        return [look for other in self.beside(name) if (look := self.looks.get(other))]
+
+    def is_blank(self, name: str) -> bool:
+        """Whether a file was decoded and has one level."""
+        look = self.looks.get(name)
+        return look is not None and look.is_blank
+
+    def verdict(self, name: str) -> bool | None:
+        """Whether a file is the mask of another of its name; None if it was not decoded, cannot be read, or is blank."""
+        look = self.looks.get(name)
+        if look is None or look.is_blank:
+            return None
+        others = self._looks_beside(name)
+        if look.may_be_mask and not others:
+            return None
+        return any(look.is_mask_of(other) for other in others)
+
+    def is_mask(self, name: str) -> bool:
+        """Whether a judged file is the mask of another of its name."""
+        return self.verdict(name) is True
+
+    def is_told_by_set(self, name: str) -> bool:
+        """Whether a flat file has no verdict, so that only its set may tell it: it is blank, or those beside it cannot be read."""
+        look = self.looks.get(name)
+        others = self._looks_beside(name)
+        return look is not None and look.may_be_mask and (not others or (look.is_blank and any(look.size == other.size for other in others)))
+
+    def have_numbers(self, names: Sequence[str]) -> bool:
+        """Whether the pixels of all files are single numbers, which may be those of classes."""
+        return all(kind_of_pixels(header.form) in INDEX_KINDS for name in names if (header := self.headers[name]))
+
+    def judge(self, names: Sequence[str]) -> None:
+        """Decode files, and those beside them if they may be masks of these."""
+        self.decode(names)
+        flat = [name for name in names if (look := self.looks[name]) and look.may_be_mask]
+        self.decode(other for name in flat for other in self.beside(name))
+
+    def weight(self, name: str) -> float:
+        """Return the bytes per pixel of a file; 0 if its header was not read, or cannot be."""
+        header = self.headers.get(name)
+        return header.bytes_per_pixel if header else 0.0
+
+    def may_have_masks(self, names: Sequence[str]) -> bool:
+        """Whether too few of a folder were decoded to say that it has no masks."""
+        verdicts = [verdict for name in names if (verdict := self.verdict(name)) is not None]
+        return any(verdicts) or len(verdicts) < MIN_MASKS
+
+    def needs_more(self, names: Sequence[str], has_masks: bool) -> bool:
+        """Whether more of a folder without a set must be decoded: few masks were, or masks of many classes, or most are blank or unreadable."""
+        verdicts = [self.verdict(name) for name in names if name in self.looks]
+        mask_count, picture_count = verdicts.count(True), verdicts.count(False)
+        if len(verdicts) == len(names):
+            return False
+        if mask_count >= MIN_MASKS:
+            return self.have_numbers([name for name in names if self.is_mask(name)])
+        return mask_count > 0 or verdicts.count(None) > picture_count or (not verdicts and has_masks)

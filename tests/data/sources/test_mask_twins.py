@@ -248,11 +248,32 @@ def test_the_line_is_printed_where_pictures_are_packed(tmp_path: Path) -> None:
     assert line.startswith("3 names are those of several pictures in one folder, such as '0.jpg' and '0.png': all are taken")
 
 
-def test_a_few_that_are_blank_or_damaged_change_nothing(tmp_path: Path) -> None:
+def test_a_few_that_are_blank_change_nothing(tmp_path: Path) -> None:
     place = write(tmp_path / "in", 12, matte, ".png")
     Image.new("L", SIZE).save(place / "0.png")
-    (place / "11.png").write_bytes(b"no picture")
     assert taken(open_source(place)) == {f"{number}.jpg" for number in range(12)}
+
+
+@pytest.mark.parametrize("number", [0, 1, 31])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"no picture", "not a picture"),
+        (b"", "empty file"),
+        (images.encoded(matte(1, size=(192, 128)), "PNG"), "192 x 128 px are more than"),
+        (images.encoded(matte(1, size=(404, 4)), "PNG"), "404 x 4 px: nothing to see"),
+    ],
+)
+def test_an_unreadable_file_beside_masks_has_a_reason_of_its_own(
+    tmp_path: Path, content: bytes, reason: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Number 0 is among those that are looked at; 1 and 31 are not."""
+    monkeypatch.setattr("mitlgan.data.decode.image_file.MAX_PIXELS", 10_000)
+    place = write(tmp_path / "in", 60, matte, ".png")
+    (place / f"{number}.png").write_bytes(content)
+    assert masks_of(place) == {f"{other}.png" for other in range(60) if other != number}
+    skipped = {one["name"]: one["reason"] for one in pack_folder(place, tmp_path / "a.npy", size_px=16).manifest["skipped"]}
+    assert skipped[f"{number}.png"].startswith(reason)
 
 
 def test_pictures_without_a_mask_stay(tmp_path: Path) -> None:
@@ -451,9 +472,10 @@ def test_an_empty_mask_of_a_dark_photograph_is_a_mask(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 def test_unreadable_files_where_a_sample_meets_them_hide_no_masks(tmp_path: Path, suffix: str) -> None:
     place = write(tmp_path / "in", 20, matte, ".png")
-    for number in sorted(file.stem for file in place.glob("*.png"))[::2]:
-        (place / f"{number}{suffix}").write_bytes(b"no picture")
-    assert masks_of(place) == {f"{number}.png" for number in range(20)}
+    unreadable = {f"{number}{suffix}" for number in sorted(file.stem for file in place.glob("*.png"))[::2]}
+    for name in unreadable:
+        (place / name).write_bytes(b"no picture")
+    assert masks_of(place) == {f"{number}.png" for number in range(20)} - unreadable
 
 
 def test_what_cannot_be_read_is_no_mask() -> None:
@@ -523,6 +545,61 @@ class Twins:
             return parse_header(self._contents[name][:HEADER_BYTES], len(self._contents[name]))
 
         return set(match_twin_masks(find_twins(names), names, read, read_header))
+
+
+UNTOLD: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    ".jpeg": ({"format": "JPEG", "quality": 95}, {"quality": 60}),
+    ".webp": ({"format": "WEBP", "quality": 95}, {"quality": 60}),
+    ".bmp": ({"format": "BMP"}, {}),
+}
+"""How masks are saved, and what is other for the photographs among them."""
+
+
+def untold_twins(suffix: str, count: int, photos: set[int]) -> Twins:
+    """Masks, and photographs on white that are about as light, each beside a photograph."""
+    options, others = UNTOLD[suffix]
+
+    def content(seed: int) -> bytes:
+        buffer = io.BytesIO()
+        picture = Image.composite(images.smooth(seed, SIZE), Image.new("RGB", SIZE, "white"), matte(seed)) if seed in photos else matte(seed, "RGB")
+        picture.save(buffer, **options | (others if seed in photos else {}))
+        return buffer.getvalue()
+
+    return Twins({f"{seed:03}{suffix}": content(seed) for seed in range(count)})
+
+
+@pytest.mark.parametrize("photos", [set(), {31}, set(range(26, 33)), set(range(1, 60, 3))])
+@pytest.mark.parametrize("suffix", UNTOLD)
+def test_photographs_as_light_as_masks_stay(suffix: str, photos: set[int]) -> None:
+    """Of 60, number 25 and 42 are looked at, and none between them."""
+    assert untold_twins(suffix, 60, photos).masks() == {f"{number:03}{suffix}" for number in set(range(60)) - photos}
+
+
+@pytest.mark.parametrize("codec", ["jpeg", "tiff_lzw"])
+def test_photographs_among_masks_as_tiff_stay(codec: str) -> None:
+    def content(seed: int, codec: str) -> bytes:
+        buffer = io.BytesIO()
+        (on_white(seed) if 26 <= seed < 33 else matte(seed, "RGB")).save(buffer, "TIFF", compression=codec)
+        return buffer.getvalue()
+
+    twins = Twins({f"{seed:02}.tif": content(seed, codec if 26 <= seed < 33 else "tiff_lzw") for seed in range(60)})
+    assert twins.masks() == {f"{seed:02}.tif" for seed in range(60) if not 26 <= seed < 33}
+
+
+@pytest.mark.parametrize("limit", [20, 120])
+@pytest.mark.parametrize("suffix", UNTOLD)
+def test_of_many_masks_that_weight_does_not_tell_all_are_judged_once_a_photograph_is_met(
+    suffix: str, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that are too many to be judged are pictures."""
+    monkeypatch.setattr("mitlgan.data.sources.mask_twins.MAX_JUDGED", MAX_LOOKED_AT)
+    monkeypatch.setattr("mitlgan.data.sources.mask_twins.MAX_JUDGED_AFTER_STRAYS", limit)
+    photos = {0, 30, 31, 32}  # the first is looked at
+    twins = untold_twins(suffix, 120, photos)
+    masks = twins.masks()
+    judged = {name for name in twins.reads if name.endswith(suffix)}
+    assert min(limit + 2 * MAX_LOOKED_AT, 120) <= len(judged) <= limit + 3 * MAX_LOOKED_AT
+    assert masks == judged - {f"{number:03}{suffix}" for number in photos}
 
 
 @pytest.mark.parametrize(("suffix", "profile_bytes"), [(".webp", 0), (".tif", 0), (".bmp", 0), (".ppm", 0), (".png", 70_000)])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from mitlgan.data.layers.split import SplitSettings
 from mitlgan.errors import UsageError
 from mitlgan.project.recipe_families import FAMILIES, SIZES_PX, RecipeFamily
 from mitlgan.recipe.schema.recipe import MAX_LICENCE_LENGTH, MAX_SEED
+from mitlgan.runtime.command_line import command_line as command_line
 from mitlgan.runtime.files import write_json
 from mitlgan.runtime.json_files import read_json
 
@@ -181,11 +181,6 @@ def split_settings(request: ProjectRequest, size_px: int) -> SplitSettings:
         holdout=request.holdout or DEFAULT_HOLDOUT,
         allow_bad=request.allow_bad,
     )
-
-
-def command_line(words: Sequence[str]) -> str:
-    """Return a command as a user would type it."""
-    return shlex.join(["mitlgan", *words])
 
 
 def full_path(photographs: str | Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +31,7 @@ from mitlgan.report.sample_pictures import PICTURES, evenly_chosen, stage_pictur
 from mitlgan.report.schema import ArmResult, Comparison, Cost, Picture, Pixels, StageCost
 from mitlgan.report.tables import METRICS
 from mitlgan.report.verdict import MIN_PICTURES
+from mitlgan.runtime.command_line import command_line
 from mitlgan.runtime.json_files import read_json, read_log
 from mitlgan.runtime.progress import finite, ignore_message
 from mitlgan.stages.evaluate import open_real_pictures
@@ -84,7 +84,7 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
         title=f"{recipe.name}: {recipe.command} {recipe.role}, {recipe.size_px} px", arms=[arm], findings=findings,
         protocol=protocol, real=_real_pictures(recipe),
         environment={"state": run.read_state(), "data": recipe.data.source, "seed": recipe.seed},
-        commands=[f"mitlgan report {path}"], made_by=f"mitlgan {__version__}",
+        commands=[command_line(["report", path])], made_by=f"mitlgan {__version__}",
     )  # fmt: skip
     return write_report(run.path, comparison, json_name="report.json"), findings  # metrics.json is the run's own
 
@@ -98,7 +98,9 @@ def _figures(run: Run, card: Card | None) -> dict[str, Any]:
         figures: dict[str, Any] = with_correct_splits(recorded, "" if card is None else str(card.data.get("content_sha256", "")))
         _check_figures(figures)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
-        raise ArtifactError(f"{run.path / 'metrics.json'}: damaged; measure again with `mitlgan evaluate {run.path}`, or remove it") from None
+        raise ArtifactError(
+            f"{run.path / 'metrics.json'}: damaged; measure again with `{command_line(['evaluate', run.path])}`, or remove it"
+        ) from None
     return figures
 
 
@@ -132,7 +134,7 @@ def _step_sentences(run: Run, diagnosis: Diagnosis) -> list[str]:
     if diagnosis.measured_best is None and step.iteration in (0, steps[-1].iteration):
         return []  # the untrained network, or where the run is anyway
     away = "" if step.iteration == best.iteration else f" (the nearest step that was kept, {abs(step.iteration - best.iteration):,} iterations away)"
-    return [f"Go back to the best step by `mitlgan sample {shlex.quote(f'{run.path}@{step.iteration}')}`{away}; `evaluate` and `export` take it, too."]
+    return [f"Go back to the best step by `{command_line(['sample', f'{run.path}@{step.iteration}'])}`{away}; `evaluate` and `export` take it, too."]
 
 
 def _quality_sentences(figures: dict[str, Any]) -> list[str]:

@@ -195,13 +195,13 @@ def test_a_plan_of_a_comparison_is_continued_only_if_it_is_the_same(tmp_path: Pa
     plan = ComparisonPlan(budgets=(1.0, 2.0), seeds=2, layers={"fg": Path("fg")}, trials={"wgan": 2})
     setup: Any = SimpleNamespace(recipe=SimpleNamespace(name="tiny"))
     context = tiny_runs.run_context(tmp_path)
-    path = _open_plan(plan, setup, context).path / "plan.json"
+    path = _open_plan(plan, plan, setup, context).path / "plan.json"
     whole, other = path.read_bytes(), Run(tmp_path / "other")
     monkeypatch.setattr(runner.run_directory, "create_run", lambda *_: other)
 
     def check(damaged: bytes) -> bool:
         path.write_bytes(damaged)
-        opened = _open_plan(plan, setup, context)
+        opened = _open_plan(plan, plan, setup, context)
         if opened is other:
             return False
         assert opened.path == path.parent

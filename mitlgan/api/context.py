@@ -29,7 +29,7 @@ def open_context(label: str, out: StrPath, device: Device, quiet: bool) -> Itera
     with join_world(device) as world:
         reporter: Reporter = SilentReporter() if quiet or not world.is_leader else make_reporter(label)
         try:
-            yield RunContext(world, reporter, Path(out), on_end=_write_run_files)
+            yield RunContext(world, reporter, Path(out), on_end=_write_run_files, device=str(device))
         finally:
             reporter.close()
 

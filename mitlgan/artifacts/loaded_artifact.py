@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +21,7 @@ from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import PLACEMENT_LATENT, Composer, CompositionStages, EffectStrengths, LayerTransform, Network
 from mitlgan.networks.placement import MIN_SCALE
 from mitlgan.runtime.arguments import describe_value, require_real, to_plain
+from mitlgan.runtime.command_line import command_line
 from mitlgan.runtime.distributed import resolve_device
 
 BATCH = 64
@@ -277,9 +277,11 @@ def load_artifact(path: str | Path, device: str | torch.device = "cpu") -> Loade
     chosen = str(resolve_device(device))
     network, card = load_network(artifact_path(path))
     if card.kind == "inpainter":
-        raise ArtifactError(f"{path}: is an inpainter, which makes no pictures of its own; `mitlgan inpaint IMAGE --artifact {path}` uses it")
+        raise ArtifactError(
+            f"{path}: is an inpainter, which makes no pictures of its own; `{command_line(['inpaint', 'IMAGE', '--artifact', path])}` uses it"
+        )
     if card.kind == "critic":
-        raise ArtifactError(f"{path}: is a critic, which makes no pictures; `mitlgan pretrain --critic {path}` begins with it")
+        raise ArtifactError(f"{path}: is a critic, which makes no pictures; `{command_line(['pretrain', card.role, '--critic', path])}` begins with it")
     return LoadedArtifact(network, card, device=chosen)
 
 
@@ -317,7 +319,7 @@ def artifact_path(path: str | Path) -> Path:
 def _way_to_artifact(folder: Path) -> str:
     """Return what to do about a folder without an artifact: a run is to be finished, and of a folder of runs one is to be named."""
     if (folder / "recipe.toml").is_file():
-        return f"finish the run with `mitlgan resume {shlex.quote(str(folder))}`"
+        return f"finish the run with `{command_line(['resume', folder])}`"
     if (folder / "runs").is_dir():
-        return f"name one of its runs; `mitlgan runs ls --out {shlex.quote(str(folder / 'runs'))}` lists them"
+        return f"name one of its runs; `{command_line(['runs', 'ls', '--out', folder / 'runs'])}` lists them"
     return "it is no run; `mitlgan runs ls` lists those of this folder"

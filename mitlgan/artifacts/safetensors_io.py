@@ -94,14 +94,14 @@ def read_tensors(path: Path, *, root: Path | None = None) -> tuple[dict[str, Ten
 
 
 def read_header(path: Path, *, root: Path | None = None) -> dict[str, Any]:
-    """Read the JSON header alone; its size is checked before anything is allocated.
+    """Read the JSON header alone; its size is checked before anything is allocated, and the file's size against the tensors that it describes.
 
     Args:
         path: The file.
         root: See `read_tensors`.
 
     Raises:
-        ArtifactError: See `read_tensors`.
+        ArtifactError: See `read_tensors`; a file that was cut short, or goes on after its last tensor, is refused here, too.
     """
     try:
         with open_regular(path, root=root) as file:
@@ -118,7 +118,7 @@ def read_header(path: Path, *, root: Path | None = None) -> dict[str, Any]:
     except OSError as error:
         raise_resource_fault(error, str(path))
         raise ArtifactError(f"{path}: cannot be read ({error.strerror})") from None
-    return _parse_header(path, raw)
+    return _parse_header(path, raw, size - 8 - length)
 
 
 def first_nonfinite(tensors: Mapping[str, Tensor]) -> str | None:
@@ -126,7 +126,7 @@ def first_nonfinite(tensors: Mapping[str, Tensor]) -> str | None:
     return next((name for name, tensor in tensors.items() if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())), None)
 
 
-def _parse_header(path: Path, raw: bytes) -> dict[str, Any]:
+def _parse_header(path: Path, raw: bytes, tensors_bytes: int) -> dict[str, Any]:
     try:
         entries = json.loads(raw)
         if len(entries) > TENSOR_LIMIT:
@@ -140,7 +140,32 @@ def _parse_header(path: Path, raw: bytes) -> dict[str, Any]:
         raise ArtifactError(f"{path}: a safetensors file without this project's card; give one that `mitlgan` wrote") from None
     if not whole:
         raise ArtifactError(f"{path}: its card does not match its SHA-256; the file is damaged or was edited")
+    _check_extent(path, entries, tensors_bytes)
     return header
+
+
+def _check_extent(path: Path, entries: Mapping[str, Any], tensors_bytes: int) -> None:
+    """Refuse a file whose tensors do not fill what follows the header, one after another, as safetensors itself would when it reads them.
+
+    Args:
+        path: The file.
+        entries: Tensors by name, as the header describes them, and `__metadata__`.
+        tensors_bytes: Size of what follows the header.
+
+    Raises:
+        ArtifactError: The file is too short or too long, or there is a gap between two tensors.
+    """
+    end = 0
+    try:
+        for first, last in sorted(entry["data_offsets"] for name, entry in entries.items() if name != "__metadata__"):
+            if type(first) is not int or type(last) is not int or first != end or last < first:
+                raise ValueError
+            end = last
+    except (ValueError, KeyError, TypeError):
+        raise ArtifactError(f"{path}: damaged (its tensors do not follow each other); take it from its source again") from None
+    if end != tensors_bytes:
+        fault = "cut short" if tensors_bytes < end else "too long"
+        raise ArtifactError(f"{path}: damaged ({fault}: {tensors_bytes:,} bytes of tensors, not {end:,}); take it from its source again")
 
 
 def _header_sha256(header: Mapping[str, Any]) -> str:

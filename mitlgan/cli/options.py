@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from mitlgan.runtime.command_line import option_words
+
 if TYPE_CHECKING:
     from mitlgan.recipe import Recipe
     from mitlgan.runtime.progress import Reporter
@@ -216,6 +218,20 @@ def is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
+def given_words(context: typer.Context) -> list[str]:
+    """Return the options that were given on the command line, with their values, as words to type again."""
+    words: list[str] = []
+    for parameter in context.command.params:
+        if parameter.param_type_name != "option" or not is_given(context, str(parameter.name)):
+            continue
+        option, value = max(parameter.opts, key=len), context.params[str(parameter.name)]
+        if isinstance(value, bool):
+            words.append(option if value else max(parameter.secondary_opts, key=len))
+        else:
+            words += option_words([(option, one) for one in (value if isinstance(value, list | tuple) else [value])])
+    return words
+
+
 def refuse_given(context: typer.Context, names: Iterable[str], reason: str) -> None:
     """Refuse options that would have no effect here.
 
@@ -270,7 +286,8 @@ def open_run_context(
     with join_world(device) as world:
         progress: Reporter = make_reporter(label) if world.is_leader else SilentReporter()
         try:
-            yield RunContext(world, progress, out, board.log if board is not None else None, has_data_option, on_end=write_run_files)
+            on_stats = board.log if board is not None else None
+            yield RunContext(world, progress, out, on_stats, has_data_option, on_end=write_run_files, device=device, threads=threads)
         finally:
             progress.close()
             if board is not None:

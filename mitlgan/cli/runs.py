@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import print_result
+from mitlgan.runtime.command_line import command_line
 
 if TYPE_CHECKING:
     from mitlgan.training.run_directory import Run
@@ -50,7 +50,7 @@ def _describe_none(out: Path) -> str:
 
     projects = [folder for folder in run_folders() if folder != RUNS] if out == RUNS else []
     return "\n".join(
-        [f"no runs under {out}", *(f"those of a project of `make`: mitlgan runs ls --out {shlex.quote(str(folder))}" for folder in projects)]
+        [f"no runs under {out}", *(f"those of a project of `make`: {command_line(['runs', 'ls', '--out', folder])}" for folder in projects)]
     )
 
 

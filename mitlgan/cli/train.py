@@ -10,11 +10,13 @@ import typer
 from mitlgan.cli import options
 from mitlgan.cli.output import log
 from mitlgan.cli.run_output import print_dry_run, print_run
+from mitlgan.runtime.command_line import command_line
 
 RUNS = Path("runs")
 
 
 def train(
+    call: typer.Context,
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe, or a file.")],
     fg: Annotated[Path | None, typer.Option("--fg", metavar="ARTIFACT", help="Of a composition: its foreground generator; see `compose`.")] = None,
     bg: Annotated[Path | None, typer.Option("--bg", metavar="ARTIFACT", help="Of a composition: its background generator.")] = None,
@@ -30,8 +32,8 @@ def train(
 ) -> None:
     """Train any recipe that begins with new networks.
 
-    These make a generator, a composition or an inpainter. A recipe that goes on from a trained generator (`few/*`, `*-sharp`) is for
-    `mitlgan pretrain ROLE --recipe RECIPE --from ARTIFACT`.
+    These make a generator, a composition or an inpainter. A recipe whose generator goes on from a trained one, or grows from it, such as `few/fg-32`,
+    is for `mitlgan pretrain ROLE --recipe RECIPE --from ARTIFACT`.
     A finished run of the same recipe and layers is taken, an unfinished one is continued. Leaves summaries, a diagram and plots in the run.
     """
     from mitlgan.artifacts.card import read_card
@@ -48,7 +50,7 @@ def train(
     if chosen.composer is None and (fg is not None or bg is not None or layer):
         raise UsageError(f"--fg, --bg, --layer: are of compositions; {recipe} has no [composer]; leave them out")
     if chosen.generator is not None and needs_trained_generator(chosen) and find_matching_run(out, chosen) is None:
-        instead = f"mitlgan pretrain {chosen.role} --recipe {recipe} --from {suggest_start(chosen)}"
+        instead = command_line(["pretrain", chosen.role, "--recipe", recipe, "--from", suggest_start(chosen), *options.given_words(call)])
         raise UsageError(f"RECIPE {recipe}: goes on from a trained generator, and `train` takes none; name it by --from: {instead}")
     layers = {} if chosen.composer is None else resolve_layers(options.layers_from(layer, fg, bg), out, chosen)
     for name, path in layers.items():

@@ -74,7 +74,7 @@ def run_demo(out: Path, *, quick: bool = False, pretrained: bool = False) -> Com
     with lock_folder(out):
         log = make_reporter("demo").say
         recipes = demo_recipes(quick)
-        context = RunContext(World(0, 1, torch.device("cpu")), PlainReporter("compare"), out / "runs", on_end=write_run_files)
+        context = RunContext(World(0, 1, torch.device("cpu")), PlainReporter("compare"), out / "runs", on_end=write_run_files, device="cpu")
         if not quick and (earlier := _find_earlier_demo(context.root, recipes.composition)) is not None:
             log(f"{out}: holds a demo of {earlier.size_px} px by an earlier version, which stays as it is; --out NEW begins in an empty folder")
         steps = _Steps(log, 4 if recipes.larger else 3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -102,9 +102,8 @@ def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message)
         if not any(setup.pretrainings for setup in setups):
             refuse_unused_settings(generator_settings(plan.settings), "every layer of a --domain is an artifact")
         return setups
-    run = _composition_run(plan, root, say)
-    if run is not None and not plan.composed:
-        say(f"composition: {run.path}; another: --composed RUN")
+    plan = resolve_plan(plan, root, say)
+    run = _named_composition(plan)
     if not plan.trains_compositions:
         if run is None:
             raise UsageError(f"--composed: no finished composition under {root}; run `mitlgan compose` first")
@@ -118,9 +117,31 @@ def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message)
     if run is not None and run.artifact_file is not None and _lacks_layers(plan.layers):
         layers = {**extract_layers(run.artifact_file), **layers}
     else:
-        layers = resolve_layers(layers, root, recipe)
         _check_artifacts(recipe, layers)
     return [DomainSetup("", recipe, layers, {})]
+
+
+def resolve_plan(plan: ComparisonPlan, root: Path, say: Say = ignore_message) -> ComparisonPlan:
+    """Return a plan that names the composition or the layers that it takes, so that those of later trainings do not change it.
+
+    Args:
+        plan: The request.
+        root: Where finished runs are looked up.
+        say: As of `resolve_domains`.
+
+    Raises:
+        UsageError: There is no such recipe.
+        ArtifactError: A layer is missing, and there is none to take.
+    """
+    if plan.domains or plan.composed is not None:
+        return plan
+    if plan.recipe is None and _lacks_layers(plan.layers) and (run := _newest_composition(root, say)) is not None:
+        say(f"composition: {run.path}; another: --composed RUN")
+        return replace(plan, composed=run.path)
+    if not plan.trains_compositions:
+        return plan
+    layers = {name: artifact_path(path) for name, path in plan.layers.items()}
+    return replace(plan, layers=resolve_layers(layers, root, _compose_recipe(plan)))
 
 
 def generator_spec(recipe: Recipe) -> GeneratorSpec:
@@ -157,16 +178,19 @@ def read_cards(layers: Mapping[str, Path]) -> dict[str, Card]:
     return {name: read_card(path) for name, path in layers.items()}
 
 
-def _composition_run(plan: ComparisonPlan, root: Path, say: Say) -> Run | None:
-    """Return the composition that is taken, or whose recipe and layers are; None if the plan names others."""
-    if plan.composed is not None:
-        run = run_directory.open_run(plan.composed)
-        card = read_finished_card(run)
-        if card.kind != "composer":
-            raise ArtifactError(f"--composed {run.path}: a run of `pretrain {card.role}`; give one that `mitlgan compose` made")
-        return run
-    if plan.recipe is not None or not _lacks_layers(plan.layers):
+def _named_composition(plan: ComparisonPlan) -> Run | None:
+    """Return the composition that is taken, or whose recipe and layers are; None if the plan names none."""
+    if plan.composed is None:
         return None
+    run = run_directory.open_run(plan.composed)
+    card = read_finished_card(run)
+    if card.kind != "composer":
+        raise ArtifactError(f"--composed {run.path}: a run of `pretrain {card.role}`; give one that `mitlgan compose` made")
+    return run
+
+
+def _newest_composition(root: Path, say: Say) -> Run | None:
+    """Return the composition that is meant where none is named; None if there is none."""
     finished = {run.artifact_file: run for run in reversed(run_directory.list_runs(root, "compose")) if run.artifact_file is not None}
     choice = choose_composition(list(finished))
     if choice is None:

@@ -10,6 +10,7 @@ from mitlgan.artifacts.load_save import load_network, save_network
 from mitlgan.data.pack.cache import cache_dir
 from mitlgan.errors import ArtifactError
 from mitlgan.networks import Generator
+from mitlgan.runtime.command_line import command_line
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
@@ -23,7 +24,7 @@ def read_finished_card(run: Run) -> Card:
         ArtifactError: The run is not finished.
     """
     if run.artifact_file is None:
-        raise ArtifactError(f"{run.path}: not finished; continue it with `mitlgan resume {run.path}`")
+        raise ArtifactError(f"{run.path}: not finished; continue it with `{command_line(['resume', run.path])}`")
     return read_card(run.artifact_file)
 
 

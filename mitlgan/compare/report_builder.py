@@ -17,7 +17,8 @@ from mitlgan.compare.arm_results import measure_arm
 from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.fairness import describe_fairness
 from mitlgan.compare.leads import lead_sentences
-from mitlgan.compare.plan import KIMG, RESOURCE_UNITS, TIME, ComparisonPlan
+from mitlgan.compare.plan import RESOURCE_UNITS, ComparisonPlan
+from mitlgan.compare.reproduce import comparison_command
 from mitlgan.compare.trained_arms import DomainRun, TrainedArm
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.images.pixels import to_uint8
@@ -27,6 +28,7 @@ from mitlgan.report.sample_pictures import PICTURES, evenly_chosen
 from mitlgan.report.schema import ArmResult, Comparison, Picture
 from mitlgan.report.verdict import decide_verdict
 from mitlgan.runtime.progress import format_duration
+from mitlgan.stages.context import RunContext
 from mitlgan.stages.default_layers import shipped_layer
 from mitlgan.version import __version__
 
@@ -37,7 +39,7 @@ SMALL_PX = 32
 """Compositions of this size and below are shown without it."""
 
 
-def build_comparison(plan: ComparisonPlan, domain: DomainRun, evaluator: CachedEvaluator) -> Comparison:
+def build_comparison(plan: ComparisonPlan, domain: DomainRun, evaluator: CachedEvaluator, context: RunContext) -> Comparison:
     """Return the report of one domain; what is not measured yet is measured here."""
     recipe = domain.setup.recipe
     arms = [measure_arm(trained, domain, plan, evaluator) for trained in domain.arms]
@@ -54,7 +56,7 @@ def build_comparison(plan: ComparisonPlan, domain: DomainRun, evaluator: CachedE
         real=evenly_chosen(evaluator.real), domains=[domain_pictures(domain)],
         shipped=[*shipped_samples(recipe.size_px), *large_scenes(arms[0], recipe.size_px)],
         trust=[*_short_training(arms), *_enlarged(evaluator.real), *evaluator.optimism_warnings(chooses_snapshots=bool(domain.budgets))],
-        commands=[_command(plan, domain)], made_by=f"mitlgan {__version__}",
+        commands=[comparison_command(plan, context)], made_by=f"mitlgan {__version__}",
         budget_unit=RESOURCE_UNITS[domain.resource] if domain.budgets else "", lead_sentences=lead_sentences(arms, evaluator.validation_split),
     )  # fmt: skip
 
@@ -133,23 +135,3 @@ def _short_training(arms: Sequence[ArmResult]) -> list[str]:
     return [
         f"The arms trained for only {number(min(lengths))} kimg. This shows that the program works, and says nothing about which network is better."
     ]
-
-
-def _command(plan: ComparisonPlan, domain: DomainRun) -> str:
-    words = ["mitlgan compare", *(f"--baseline {name}" for name in plan.baselines)]
-    if domain.setup.composed is not None:
-        words.append(f"--composed {domain.setup.composed.path}")
-    options: Sequence[tuple[str, Any]] = (
-        ("--recipe", plan.recipe), *(("--layer", f"{name}={path}") for name, path in plan.layers.items()), ("--data", plan.data),
-        ("--composed", plan.composed if domain.budgets else None),
-        ("--budgets", ",".join(f"{budget:g}" for budget in plan.budgets)), ("--seeds", plan.seeds if plan.seeds > 1 else None),
-        ("--equal", plan.equal if plan.equal != (KIMG if plan.budgets else TIME) else None), ("--samples", plan.samples),
-        ("--jobs", plan.jobs if plan.jobs > 1 else None),
-    )  # fmt: skip
-    words += [f"{name} {value}" for name, value in options if value]
-    words += [f"--domain {spec.name}={spec.fg},{spec.bg},{spec.scene}" for spec in plan.domains]
-    words += [f"--set {setting}" for setting in plan.settings]
-    words += [f"--extractor {name}" for name in plan.extractors]
-    flags = {"--count-pretraining": plan.count_pretraining, "--stage-only": plan.count_pretraining is False, "--pretrain-seeds": plan.pretrain_seeds}
-    words += [name for name, is_set in flags.items() if is_set]
-    return " ".join(words)

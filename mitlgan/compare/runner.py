@@ -11,7 +11,7 @@ from typing import Any
 
 from mitlgan.compare.arms import check_baseline_name
 from mitlgan.compare.critic_networks import domain_critic_networks
-from mitlgan.compare.domains import DomainSetup, check_pictures, resolve_domains
+from mitlgan.compare.domains import DomainSetup, check_pictures, resolve_domains, resolve_plan
 from mitlgan.compare.equal_budgets import train_for_budgets
 from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.finished_composition import compare_with_finished
@@ -76,6 +76,7 @@ def run_comparison(plan: ComparisonPlan, context: RunContext) -> ComparisonResul
         raise UsageError("torchrun: compare works in one process; only its trainings (`pretrain scene`, `compose`) take several")
     for baseline in plan.baselines:
         check_baseline_name(baseline)
+    request, plan = plan, resolve_plan(plan, context.root, context.reporter.say)
     setups = resolve_domains(plan, context.root, context.reporter.say)
     check_pictures(setups, context.reporter.say)
     if plan.trains_compositions and not plan.domains:
@@ -87,18 +88,20 @@ def run_comparison(plan: ComparisonPlan, context: RunContext) -> ComparisonResul
     if plan.trains_compositions:
         for setup in setups:
             check_trainings(plan, setup, context)
-        out = _open_plan(plan, setups[0], context)
+        out = _open_plan(plan, request, setups[0], context)
         with _locked(out):
             trained = [train_for_budgets(plan, setup, evaluator, context) for setup, evaluator in zip(setups, evaluators, strict=True)]
-            return _write_report(plan, trained, evaluators, out)
+            return _write_report(plan, trained, evaluators, out, context)
     domains = [compare_with_finished(plan, setup, context) for setup in setups]
     out = run_directory.create_run(context.root, "compare", setups[0].recipe.name, {"status.json": _status_text("running")})
     with _locked(out):
-        return _write_report(plan, domains, evaluators, out)
+        return _write_report(plan, domains, evaluators, out, context)
 
 
-def _write_report(plan: ComparisonPlan, domains: Sequence[DomainRun], evaluators: Sequence[CachedEvaluator], out: Run) -> ComparisonResult:
-    comparisons = [build_comparison(plan, domain, evaluator) for domain, evaluator in zip(domains, evaluators, strict=True)]
+def _write_report(
+    plan: ComparisonPlan, domains: Sequence[DomainRun], evaluators: Sequence[CachedEvaluator], out: Run, context: RunContext
+) -> ComparisonResult:  # fmt: skip
+    comparisons = [build_comparison(plan, domain, evaluator, context) for domain, evaluator in zip(domains, evaluators, strict=True)]
     paths = write_reports(out.path, comparisons)
     arms = {trained.arm.name: [str(run.path) for run in trained.runs] for domain in domains for trained in domain.arms}
     out.write_status({"state": "done", "command": "compare", "arms": arms})
@@ -118,15 +121,21 @@ def _locked(out: Run) -> Iterator[None]:
             raise
 
 
-def _open_plan(plan: ComparisonPlan, setup: DomainSetup, context: RunContext) -> Run:
+def _open_plan(plan: ComparisonPlan, request: ComparisonPlan, setup: DomainSetup, context: RunContext) -> Run:
     """Return the report's directory, with the plan written before the first training; an unfinished one with the same plan is continued.
 
     A plan.json that is not a file of its own folder, such as a link, is skipped with a warning.
+
+    Args:
+        plan: As `resolve_plan` returned it.
+        request: Before that: what earlier versions wrote, whose comparisons are continued, too.
+        setup: The first domain.
+        context: Where the folder is.
     """
-    values = json.loads(json.dumps(plan.to_json()))
+    values, earlier = (json.loads(json.dumps(one.to_json())) for one in (plan, request))
     for path in sorted((context.root / "compare").glob("[!.]*/plan.json")):
         try:
-            if read_json(path) == values and read_json(path.with_name("status.json")).get("state") != "done":
+            if read_json(path) in (values, earlier) and read_json(path.with_name("status.json")).get("state") != "done":
                 return Run(path.parent)
         except ResourceError as error:
             context.reporter.say(f"warning: {error}; this comparison is not continued")

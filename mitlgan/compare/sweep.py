@@ -16,6 +16,7 @@ from mitlgan import networks
 from mitlgan.artifacts.card import make_card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact
 from mitlgan.artifacts.run_steps import list_steps
+from mitlgan.compare.reproduce import sweep_command
 from mitlgan.compare.sweep_plan import SweepPlan, plan_recipes
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import naming_option
@@ -102,8 +103,7 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
     made_by = f"mitlgan {__version__}, torch {torch.__version__}"
     names = [extractor.name for extractor in extractors]
     account = {"extractor": names[0], **asdict(protocol), "extractors": names}
-    command = _command_line(plan, out) if train else f"{_command_line(plan, out)} --rank-only"
-    ranking = Ranking(rows, account, command, made_by)
+    ranking = Ranking(rows, account, sweep_command(plan, out, train=train), made_by)
     return ranking, write_ranking(out, ranking)
 
 
@@ -214,12 +214,3 @@ def _unfinished_note(run: Run | None) -> str:
 def _collapse_note(status: Mapping[str, Any]) -> str:
     kimg = status.get("collapsed_at_kimg")
     return "" if kimg is None else f"collapsed at {float(kimg):.1f} kimg"
-
-
-def _command_line(plan: SweepPlan, out: Path) -> str:
-    words = ["mitlgan sweep", *plan.recipes]
-    for option, values in (
-        ("--data", plan.data), ("--scale", plan.scale), ("--vary", plan.vary), ("--set", plan.settings), ("--extractor", plan.extractors),
-    ):  # fmt: skip
-        words += [f"{option} {value}" for value in values]
-    return " ".join([*words, f"--samples {plan.samples} --jobs {plan.jobs} --out {out}"])

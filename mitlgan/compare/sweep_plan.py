@@ -59,7 +59,7 @@ def plan_recipes(plan: SweepPlan) -> list[Recipe]:
     """
     if not plan.recipes:
         raise UsageError("RECIPES: none given; name some, such as classic/akel-01")
-    recipes: list[Recipe] = []
+    planned: list[tuple[str, str, Recipe]] = []
     data, scale = _Rules("--data", plan.data), _Rules("--scale", plan.scale)
     for name in _matching_names(plan.recipes):
         for suffix, settings in _variations(plan.vary):
@@ -71,14 +71,35 @@ def plan_recipes(plan: SweepPlan) -> list[Recipe]:
                 recipe = with_overrides(recipe, data__source=source if source == "demo" else str(Path(source).resolve()))
             factor = scale.value_for(recipe.name)
             recipe = scale_length(recipe, _parse_factor(factor)) if factor is not None else recipe
-            recipes.append(with_overrides(recipe, name=_short_name(f"{recipe.name}{suffix}")))
+            planned.append((name, suffix, recipe))
     for rules in (data, scale):
         rules.refuse_unused()
+    recipes = _with_own_names(planned)
     names = [recipe.name for recipe in recipes]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise UsageError(f"RECIPES: two are named {twice}; give each its own name")
+        raise UsageError(f"RECIPES: two are named {twice}; give each once, and in a file of yours set another name")
     return recipes
+
+
+def _with_own_names(planned: Sequence[tuple[str, str, Recipe]]) -> list[Recipe]:
+    """Return recipes with the names of their rows: their own and what is varied; several of one name, such as its sizes, are told apart by their paths.
+
+    Args:
+        planned: Path, suffix and recipe of each.
+    """
+    paths: dict[str, set[str]] = {}
+    for path, _, recipe in planned:
+        paths.setdefault(recipe.name, set()).add(path)
+    return [
+        with_overrides(recipe, name=_short_name(f"{recipe.name if len(paths[recipe.name]) == 1 else _name_of_path(path)}{suffix}"))
+        for path, suffix, recipe in planned
+    ]
+
+
+def _name_of_path(path: str) -> str:
+    """Return a shipped recipe's path as a name, such as `recommended-fg-64`; of a file, its name without the suffix."""
+    return _slug(path.replace("/", "-") if path in shipped_recipe_names() else Path(path).stem)
 
 
 def scale_length(recipe: Recipe, factor: float) -> Recipe:
@@ -101,7 +122,8 @@ def _matching_names(recipes: Sequence[str]) -> list[str]:
     """Return the names with patterns replaced by the shipped recipes that match."""
     names: list[str] = []
     for name in recipes:
-        matching = [shipped for shipped in shipped_recipe_names() if fnmatch.fnmatchcase(shipped, name)] if "*" in name or "?" in name else []
+        is_pattern = not {"*", "?", "["}.isdisjoint(name) and not Path(name).is_file()
+        matching = [shipped for shipped in shipped_recipe_names() if fnmatch.fnmatchcase(shipped, name)] if is_pattern else []
         names += matching or [name]
     return names
 

@@ -35,7 +35,6 @@ from mitlgan.project.estimate import (
 from mitlgan.project.plan import (
     ProjectPlan,
     ProjectRequest,
-    command_line,
     read_plan,
     require_same_request,
     split_settings,
@@ -46,6 +45,7 @@ from mitlgan.report.data_check_page import write_check_page
 from mitlgan.report.data_split_page import write_split_page
 from mitlgan.report.run_report import write_run_report
 from mitlgan.runtime.arguments import require_whole
+from mitlgan.runtime.command_line import command_line
 from mitlgan.runtime.files import ensure_folder, lock_folder, write_atomically
 from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.output_folders import require_empty_folder

@@ -6,9 +6,10 @@ from typing import Any
 
 from mitlgan.data.curate.check_advice import MIN_HELD_OUT
 from mitlgan.project.make import ProjectResult
-from mitlgan.project.plan import command_line, shown_path
+from mitlgan.project.plan import shown_path
 from mitlgan.report.formatting import BELOW_ZERO, with_spread
 from mitlgan.report.tables import METRICS
+from mitlgan.runtime.command_line import command_line
 
 
 def describe_outcome(result: ProjectResult) -> str:

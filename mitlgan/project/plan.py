@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -181,11 +180,6 @@ def split_settings(request: ProjectRequest, size_px: int) -> SplitSettings:
         holdout=request.holdout or DEFAULT_HOLDOUT,
         allow_bad=request.allow_bad,
     )
-
-
-def command_line(words: Sequence[str]) -> str:
-    """Return a command as a user would type it."""
-    return shlex.join(["mitlgan", *words])
 
 
 def full_path(photographs: str | Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ from mitlgan.artifacts.card import Card, read_weights_hash
 from mitlgan.data.sources.split_folders import with_correct_splits
 from mitlgan.errors import ArtifactError
 from mitlgan.metrics.protocol import flat_metrics
+from mitlgan.runtime.command_line import command_line
 from mitlgan.runtime.files import write_json
 from mitlgan.runtime.json_files import read_json
 from mitlgan.training.run_directory import Run
@@ -52,7 +52,7 @@ def read_run_figures(run: Run, card: Card | None) -> RunFigures:
     file, recorded = run.path / FIGURES_FILE, read_json(run.path / FIGURES_FILE)
     if card is None or run.artifact_file is None:
         return RunFigures({}, {}, [])
-    measure = f"mitlgan evaluate {shlex.quote(str(run.path))} --write-card"
+    measure = command_line(["evaluate", run.path, "--write-card"])
     named, remark = _remark(file, recorded, run.artifact_file, measure)
     training = str(card.data.get("content_sha256", ""))
     if "frechet" in card.metrics:

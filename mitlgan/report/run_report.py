@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +31,7 @@ from mitlgan.report.sample_pictures import PICTURES, evenly_chosen, stage_pictur
 from mitlgan.report.schema import ArmResult, Comparison, Cost, Picture, Pixels, StageCost
 from mitlgan.report.tables import METRICS
 from mitlgan.report.verdict import MIN_PICTURES
+from mitlgan.runtime.command_line import command_line
 from mitlgan.runtime.json_files import read_log
 from mitlgan.runtime.progress import finite, ignore_message
 from mitlgan.stages.evaluate import open_real_pictures
@@ -86,7 +86,7 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
         title=f"{recipe.name}: {recipe.command} {recipe.role}, {recipe.size_px} px", arms=[arm], findings=findings,
         protocol=protocol, real=_real_pictures(recipe),
         environment={"state": run.read_state(), **_network(run, card), "data": recipe.data.source, "seed": recipe.seed},
-        commands=[f"mitlgan report {path}"], made_by=f"mitlgan {__version__}",
+        commands=[command_line(["report", path])], made_by=f"mitlgan {__version__}",
     )  # fmt: skip
     return write_report(run.path, comparison, json_name="report.json"), findings  # metrics.json is a comparison's
 
@@ -124,7 +124,7 @@ def _step_sentences(run: Run, diagnosis: Diagnosis) -> list[str]:
     if diagnosis.measured_best is None and step.iteration in (0, steps[-1].iteration):
         return []  # the untrained network, or where the run is anyway
     away = "" if step.iteration == best.iteration else f" (the nearest step that was kept, {abs(step.iteration - best.iteration):,} iterations away)"
-    return [f"Go back to the best step by `mitlgan sample {shlex.quote(f'{run.path}@{step.iteration}')}`{away}; `evaluate` and `export` take it, too."]
+    return [f"Go back to the best step by `{command_line(['sample', f'{run.path}@{step.iteration}'])}`{away}; `evaluate` and `export` take it, too."]
 
 
 def _quality_sentences(figures: dict[str, Any]) -> list[str]:

@@ -30,6 +30,8 @@ class RunContext:
         has_data_option: Whether the pictures were named; if not, a training of the demo's says so as it starts.
         on_artifact: Called with the state and the network of each artifact that is kept on the way; its time does not count as training.
         on_end: Called with a run whose training has ended, before it is marked as done: writes what every run leaves besides its artifact.
+        device: What the user asked for by `--device`, of which `world` has the outcome.
+        threads: CPU threads that the user asked for; None: as many as there are.
     """
 
     world: World
@@ -39,3 +41,5 @@ class RunContext:
     has_data_option: bool = True
     on_artifact: Callable[[TrainingState, Network], None] | None = None
     on_end: Callable[[Run], object] | None = None
+    device: str = "auto"
+    threads: int | None = None

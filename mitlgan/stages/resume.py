@@ -12,6 +12,7 @@ from mitlgan.artifacts.project_pictures import with_own_pictures
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.recipe import Recipe, diff_recipes, ladder_steps, parse_recipe, to_toml, with_equal_length, with_more_kimg
+from mitlgan.runtime.command_line import command_line
 from mitlgan.runtime.distributed import wait_for_all_ranks
 from mitlgan.runtime.files import write_atomically
 from mitlgan.runtime.progress import Say, format_duration
@@ -137,7 +138,7 @@ def _require_time_left(run: Run, recipe: Recipe, counters: Counters, say: Say) -
     if left_s <= 0:
         raise UsageError(
             f"--kimg: {run.path} has used up its training.limit_s = {limit_s:g}, so it cannot become longer; begin a run with more time: "
-            f"`mitlgan train {run.recipe_file} --set training.limit_s={2 * limit_s:g}`"
+            f"`{command_line(['train', run.recipe_file, '--set', f'training.limit_s={2 * limit_s:g}'])}`"
         )
     say(f"training.limit_s = {limit_s:g} ends the run in {format_duration(left_s)} of training, if its kimg do not end it before")
 

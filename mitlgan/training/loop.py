@@ -17,6 +17,7 @@ from torch import Tensor
 from mitlgan.errors import DivergedError, MitlganError, NanError, ResourceError, ShortageError, Stopped, UsageError, is_out_of_memory
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.allocator import keep_freed_memory
+from mitlgan.runtime.command_line import command_line
 from mitlgan.runtime.distributed import World, any_rank, average_tensors, broadcast
 from mitlgan.runtime.json_files import truncate_jsonl
 from mitlgan.runtime.progress import Reporter
@@ -94,7 +95,7 @@ def train(
         with contextlib.suppress(ResourceError):
             loop.writer.write_status("failed", loop.state.counters)
         if isinstance(error, ShortageError) and not error.is_memory:
-            raise ShortageError(error.fault, f"free some, and continue with `mitlgan resume {run.path}`", is_memory=False) from None
+            raise ShortageError(error.fault, f"free some, and continue with `{command_line(['resume', run.path])}`", is_memory=False) from None
         raise
 
 
@@ -288,7 +289,9 @@ class TrainingLoop:
         self.writer.write_checkpoint(self.state)
         self.writer.write_status("stopped", counters)
         self.writer.write_snapshot(self.state, self.snapshot_inputs, is_extra=True)
-        raise Stopped(f"{path}: stopped at {counters.kimg:.1f} kimg and saved; continue with `mitlgan resume {path}`", signals.received or 15)
+        raise Stopped(
+            f"{path}: stopped at {counters.kimg:.1f} kimg and saved; continue with `{command_line(['resume', path])}`", signals.received or 15
+        )
 
 
 def translate_memory_error(error: Exception, run: Run, recipe: Recipe, *, is_resumed: bool) -> Exception:
@@ -298,7 +301,7 @@ def translate_memory_error(error: Exception, run: Run, recipe: Recipe, *, is_res
     batch, size_px = recipe.training.batch, recipe.size_px
     smaller = f"--set training.batch={batch // 2}" if batch >= 4 else "a smaller size_px or narrower networks"
     if is_resumed:
-        advice = f"free some and run `mitlgan resume {run.path}` again, or start a new run with {smaller}"
+        advice = f"free some and run `{command_line(['resume', run.path])}` again, or start a new run with {smaller}"
     else:
         advice = f"try half: {smaller}" if batch >= 4 else f"try {smaller}"
     return ShortageError(f"training.batch: out of memory with {batch} images of {size_px} px", advice, is_memory=True)

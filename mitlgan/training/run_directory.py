@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mitlgan.artifacts.known_artifacts import PLAN_FILE, run_order
 from mitlgan.artifacts.run_steps import is_step_reference
 from mitlgan.errors import ResourceError, UsageError
+from mitlgan.runtime.command_line import command_line
 from mitlgan.runtime.files import (
     TEMPORARY_SUFFIX,
     ensure_folder,
@@ -265,7 +266,8 @@ def open_run(path: Path) -> Run:
     """
     if (path / PLAN_FILE).is_file():
         raise UsageError(
-            f"{path}: a project of `mitlgan make`, which goes on when it is called again; its runs: `mitlgan runs ls --out {path / 'runs'}`"
+            f"{path}: a project of `mitlgan make`, which goes on when it is called again; its runs: "
+            f"`{command_line(['runs', 'ls', '--out', path / 'runs'])}`"
         )
     if not (path / "recipe.toml").is_file():  # a link is refused later, when it is read
         way_out = "one step of a run; name the run without it" if is_step_reference(path) else "not a run directory (it has no recipe.toml)"

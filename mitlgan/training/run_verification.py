@@ -13,6 +13,7 @@ from mitlgan.artifacts.load_save import CARD_FILE, load_network
 from mitlgan.artifacts.safetensors_io import read_tensors
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.errors import ArtifactError, DataError, MitlganError, UsageError, raise_resource_fault
+from mitlgan.runtime.command_line import command_line
 from mitlgan.runtime.files import LOCK_FILE, TEMPORARY_SUFFIX, is_locked, read_bytes
 from mitlgan.training.run_directory import Run
 
@@ -146,7 +147,9 @@ def _describe_usable(run: Run, whole: set[str]) -> list[str]:
     checkpoints = [name for name in sorted(whole) if name.startswith(f"checkpoints{os.sep}") and name.endswith(".safetensors")]
     if checkpoints and "recipe.toml" in whole:
         iteration = int(Path(checkpoints[-1]).stem)
-        sentences.append(f"the training up to iteration {iteration}: `mitlgan resume {run.path}` continues it, with --end it becomes an artifact")
+        sentences.append(
+            f"the training up to iteration {iteration}: `{command_line(['resume', run.path])}` continues it, with --end it becomes an artifact"
+        )
     elif checkpoints:
         sentences.append(f"the training in {checkpoints[-1]}, once recipe.toml is put back: its header holds the recipe")
     others = [name for name in artifacts if name != finished]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,11 @@ from mitlgan.studio.catalogue import Catalogue
 from mitlgan.studio.settings import StudioSettings
 
 SHIPPED = {"movable": "modern-32", "baseline": "thesis-narrow-32"}
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "damaged": lambda whole: b"damaged",
+    "short": lambda whole: whole[:-1000],  # the header is whole
+    "long": lambda whole: whole + b"0",
+}
 
 
 def fill(root: Path, kinds: tuple[str, ...]) -> list[Path]:
@@ -30,8 +36,9 @@ def fill(root: Path, kinds: tuple[str, ...]) -> list[Path]:
         folder.mkdir(parents=True)
         (folder / "recipe.toml").write_text(to_toml(load_recipe("recommended/compose-32")))
         (folder / "status.json").write_text(json.dumps({"state": "done", "command": "compose", "role": "scene"}))
-        if kind == "damaged":
-            (folder / "composer.safetensors").write_bytes(b"damaged")
+        if kind in DAMAGES:
+            whole = shipped_folder("pretrained") / SHIPPED["movable"] / "composer.safetensors"
+            (folder / "composer.safetensors").write_bytes(DAMAGES[kind](whole.read_bytes()))
         elif kind != "unfinished":
             shutil.copy(shipped_folder("pretrained") / SHIPPED[kind] / "composer.safetensors", folder)
         for path in (*folder.iterdir(), folder):
@@ -49,6 +56,9 @@ def fill(root: Path, kinds: tuple[str, ...]) -> list[Path]:
         (("baseline", "unfinished"), 0),
         (("movable", "baseline", "damaged"), 0),
         (("baseline", "damaged"), 0),
+        (("movable", "short"), 0),
+        (("movable", "long"), 0),
+        (("baseline", "short", "long"), 0),
         (("baseline",), 0),
     ],
 )
@@ -59,7 +69,7 @@ def test_all_take_the_same_composition(kinds: tuple[str, ...], chosen: int, time
         for number, folder in enumerate(folders):
             for path in (*folder.glob("*.safetensors"), folder):
                 os.utime(path, (900 - number, 900 - number))
-    expected, damaged = folders[chosen], [folder for folder, kind in zip(folders, kinds, strict=True) if kind == "damaged"]
+    expected, damaged = folders[chosen], [folder for folder, kind in reversed([*zip(folders, kinds, strict=True)]) if kind in DAMAGES]
     said: list[str] = []
     (setup,) = resolve_domains(ComparisonPlan(), tmp_path / "runs", said.append)
     assert setup.composed is not None
@@ -80,7 +90,7 @@ def test_all_take_the_same_composition(kinds: tuple[str, ...], chosen: int, time
     assert all(text.endswith(f"{expected / 'composer.safetensors'} opens") for text in caplog.messages)
     (tmp_path / PLAN_FILE).write_text("{}")
     if damaged:
-        with pytest.raises(ArtifactError, match=rf"^{damaged[-1]}/composer\.safetensors: .*; {tmp_path} may mean it: .* such as {expected}$"):
+        with pytest.raises(ArtifactError, match=rf"^{damaged[0]}/composer\.safetensors: .*; {tmp_path} may mean it: .* such as {expected}$"):
             composition_of_project(tmp_path)
     else:
         assert composition_of_project(tmp_path) == expected / "composer.safetensors"

@@ -597,6 +597,39 @@ def test_property_any_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
             read_header(path)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "size"),
+    [
+        ((0, 8), (8, 12), 12),
+        ((4, 12), (0, 4), 12),  # in another order
+        ((0, 8), (8, 12), 11),
+        ((0, 8), (8, 12), 13),
+        ((0, 8), (8, 12), 0),
+        ((0, 8), (12, 16), 16),  # a gap
+        ((1, 9), (9, 13), 13),
+        ((0, 8), (4, 8), 8),  # one upon the other
+        ((0, 8), (8, 4), 12),
+        ((0, 8), (8, 12.0), 12),
+        ((0, 8), (8, True), 12),
+        ((0, 8), (8,), 12),
+    ],
+)
+def test_a_header_is_read_only_of_a_file_that_holds_its_tensors(first: tuple[Any, ...], second: tuple[Any, ...], size: int, tmp_path: Path) -> None:
+    """What safetensors refuses for its extent is refused before the tensors are read."""
+    metadata = {"mitlgan": json.dumps({"schema_version": 1})}
+    entries = {"a": {"dtype": "F32", "shape": [2], "data_offsets": first}, "b": {"dtype": "F32", "shape": [1], "data_offsets": second}}
+    raw = json.dumps({"__metadata__": metadata, **entries}).encode()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(struct.pack("<Q", len(raw)) + raw + bytes(size))
+    try:
+        safetensors.torch.load_file(path)
+    except safetensors.SafetensorError:
+        with pytest.raises(ArtifactError, match=rf"^{path}: damaged \(.*\); take it from its source again$"):
+            read_header(path)
+    else:
+        assert read_header(path) == {"schema_version": 1}
+
+
 def test_a_recipe_survives_in_the_card(artifacts: dict[str, Path], fg_recipe: Recipe) -> None:
     card = read_card(artifacts["fg"])
     assert Recipe.model_validate_json(json.dumps(card.recipe)) == fg_recipe.model_copy(update={"name": "tiny-fg"})

@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 from helpers import tiny_runs
 from helpers.commands import Command, start
+from typer.main import get_command
 
 from mitlgan.cli import options
 from mitlgan.cli import pretrain as cli_pretrain
 from mitlgan.cli import train as cli_train
+from mitlgan.cli.main import app
 from mitlgan.errors import UsageError
 from mitlgan.recipe import as_dict, load_recipe, parse_recipe, shipped_recipe_names, to_toml, with_overrides
 from mitlgan.runtime.json_files import read_jsonl
@@ -338,9 +340,10 @@ def test_what_cannot_grow_is_refused_by_a_dry_run_as_by_a_run(
             assert len(refused.err.splitlines()) == 1
     for name, shipped in ((recipe, "ARTIFACT"), ("few/fg-32", "pretrained/modern-fg-32"), ("few/bg-64", "pretrained/modern-bg-32")):
         refusals = [command("train", name, *dry) for dry in ([], ["--dry-run"])]
-        assert [(refused.code, refused.err) for refused in refusals] == [(2, refusals[0].err)] * 2
-        assert refusals[0].err.startswith(f"RECIPE {name}: goes on from a trained generator, and `train` takes none; ")
-        assert refusals[0].err.endswith(f" --recipe {name} --from {shipped}\n")
+        start = f"RECIPE {name}: goes on from a trained generator, and `train` takes none; name it by --from: "
+        for refused, given in zip(refusals, ("", " --dry-run"), strict=True):
+            role = "fg" if str(name).startswith("few/fg") else "bg"
+            assert (refused.code, refused.err) == (2, f"{start}mitlgan pretrain {role} --recipe {name} --from {shipped}{given}\n")
     assert [path.name for path in folder.iterdir()] == ["grown.toml"]
 
 
@@ -362,8 +365,33 @@ def test_train_takes_every_recipe_or_names_the_command_that_does(name: str, comm
     assert (done.code, reached) == (2, [])
     assert name in GOES_ON
     assert len(done.err.splitlines()) == 1
-    instead = command(*shlex.split(done.err[done.err.index("mitlgan pretrain") :])[1:], "--dry-run")
+    instead = command(*shlex.split(done.err[done.err.index("mitlgan pretrain") :])[1:])
     assert (instead.code, len(reached)) == (0, 1), instead.err
+
+
+def test_the_command_that_takes_it_repeats_what_was_given(command: Command) -> None:
+    """Typed again, it would otherwise train on other pictures, at another length, into another folder."""
+    given = [
+        *("--data", "my pictures"), *("--set", "training.kimg=1"), *("--set", 'licence="CC BY"'), *("--out", "mine; ls"), *("--device", "cpu"),
+        *("--seed", "0"), *("--threads", "1"), "--dry-run", "--json",
+    ]  # fmt: skip
+    of_compositions = {"--fg", "--bg", "--layer"}
+    options = {option for parameter in get_command(app).commands["train"].params for option in parameter.opts}  # type: ignore[attr-defined]
+    assert {word for word in given if word.startswith("--")} == options - of_compositions - {"recipe", "-h", "--help"}
+    refused = command("train", "few/fg-32", *given)
+    words = shlex.split(refused.err[refused.err.index("mitlgan pretrain") :])
+    assert words[:7] == ["mitlgan", "pretrain", "fg", "--recipe", "few/fg-32", "--from", "pretrained/modern-fg-32"]
+    pieces = {" ".join(given[at : at + 2]) for at in range(0, 14, 2)} | {"--dry-run", "--json"}
+    assert refused.code == 2
+    assert {" ".join(words[at : at + 2]) if at < 21 else words[at] for at in [*range(7, 21, 2), 21, 22]} == pieces
+    assert len(words) == 23
+    assert command("train", "few/fg-32").err.endswith(" --from pretrained/modern-fg-32\n")
+
+
+def test_the_help_of_train_names_recipes_that_go_on() -> None:
+    named = re.findall(r"`([a-z]+/[^`]*)`", cli_train.train.__doc__ or "")
+    assert named
+    assert set(named) <= GOES_ON
 
 
 def test_a_run_is_ended_or_made_longer(command: Command, folder: Path, pretrained: dict[str, Run]) -> None:

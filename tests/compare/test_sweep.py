@@ -39,6 +39,44 @@ def test_a_pattern_takes_the_shipped_recipes() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("classic/akel-0[12]", ["akel-01", "akel-02"]),
+        ("classic/akel-0[!3-9]", ["akel-01", "akel-02"]),
+        ("classic/akel-0?", [f"akel-{number:02d}" for number in range(1, 10)]),
+    ],
+)
+def test_every_form_of_pattern_counts(pattern: str, names: list[str]) -> None:
+    assert [recipe.name for recipe in plan_recipes(SweepPlan([pattern]))] == names
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "classic" / "akel-0[12]"
+    file.parent.mkdir()
+    file.write_text(to_toml(with_overrides(load_recipe("classic/akel-01"), name="mine")))
+    assert [recipe.name for recipe in plan_recipes(SweepPlan(["classic/akel-0[12]"]))] == ["mine"]
+
+
+def test_recipes_of_one_name_are_told_apart_by_their_paths(tmp_path: Path) -> None:
+    both = ["recommended/fg-32", "recommended/fg-64"]
+    assert len({load_recipe(path).name for path in both}) == 1
+    assert [recipe.name for recipe in plan_recipes(SweepPlan(both))] == ["recommended-fg-32", "recommended-fg-64"]
+    assert [recipe.name for recipe in plan_recipes(SweepPlan(both[:1]))] == [load_recipe(both[0]).name]
+    varied = plan_recipes(SweepPlan([both[0], "classic/akel-01", both[1]], vary=["seed=1,2"], data=[f"{load_recipe(both[0]).name}=demo", "digits"]))
+    assert [recipe.name for recipe in varied] == [
+        *("recommended-fg-32-seed-1", "recommended-fg-32-seed-2"), *("akel-01-seed-1", "akel-01-seed-2"),
+        *("recommended-fg-64-seed-1", "recommended-fg-64-seed-2"),
+    ]  # fmt: skip
+    assert [recipe.data.source == "demo" for recipe in varied] == [True, True, False, False, True, True]
+    file = tmp_path / "My fg.toml"
+    file.write_text(to_toml(load_recipe(both[0])))
+    assert [recipe.name for recipe in plan_recipes(SweepPlan([both[0], str(file)]))] == ["recommended-fg-32", "my_fg"]
+    with pytest.raises(UsageError, match=r"^RECIPES: two are named modern-fg; give each once, and in a file of yours set another name$"):
+        plan_recipes(SweepPlan([both[0], both[0]]))
+
+
 def test_figures_by_other_weights_are_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = tiny_runs.recipe("bg", tiny_runs.pack(tmp_path / "bg.npy"))
     (tmp_path / "results").mkdir()

@@ -10,6 +10,7 @@ import typer
 from mitlgan.cli import options
 from mitlgan.cli.output import log, print_result
 from mitlgan.cli.output_files import refuse_file
+from mitlgan.runtime.command_line import command_line
 
 
 def open_images(
@@ -36,5 +37,5 @@ def open_images(
     listed = write_addresses(addresses, out)
     if len(addresses) > listed:
         log(f"{len(addresses) - listed} pictures have no address")
-    text = f"{out}: {listed} pictures of {name}; fetch them by `mitlgan data fetch {out} --out DIR`"
+    text = f"{out}: {listed} pictures of {name}; fetch them by `{command_line(['data', 'fetch', out, '--out', 'DIR'])}`"
     print_result(as_json, {"out": str(out), "class": name, "pictures": listed, "without_url": len(addresses) - listed}, text)

@@ -12,6 +12,7 @@ from mitlgan.cli import options
 from mitlgan.cli.data.pack import print_pack
 from mitlgan.cli.output import log, print_result, progress_bar
 from mitlgan.cli.output_files import refuse_file, refuse_pack
+from mitlgan.runtime.command_line import command_line
 
 if TYPE_CHECKING:
     from mitlgan.data.readers.products import ReviewLimits
@@ -128,7 +129,8 @@ def _write_urls(
     counts = write_product_urls(source, file, reviews=reviews, choice=choice, limit=limit)
     if counts["without_url"]:
         log(f"{counts['without_url']} products have no address of a picture")
-    print_result(as_json, {"urls": str(file), **counts}, f"{file}: {counts['products']} products; fetch them by `mitlgan data fetch {file} --out DIR`")
+    fetch = command_line(["data", "fetch", file, "--out", "DIR"])
+    print_result(as_json, {"urls": str(file), **counts}, f"{file}: {counts['products']} products; fetch them by `{fetch}`")
 
 
 def _numbers(text: str | None) -> list[int]:

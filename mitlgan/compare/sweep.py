@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from mitlgan import networks
-from mitlgan.artifacts.card import make_card
+from mitlgan.artifacts.card import Card, make_card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact
 from mitlgan.artifacts.run_steps import list_steps
 from mitlgan.compare.reproduce import sweep_command
@@ -98,8 +98,8 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
             _measure(recipe, artifact, out, replace(protocol, extractor=name), extractor, is_first=number == 0)
             for number, (name, extractor) in enumerate(zip(plan.extractors, extractors, strict=True))
         ]
-        iterations = None if run.is_finished else artifact.card.iterations
-        rows.append(_ranked_run(recipe, run, figures, "" if iterations is None else _share_note(recipe, run, iterations), iterations))
+        card = None if run.is_finished else artifact.card
+        rows.append(_ranked_run(recipe, run, figures, "" if card is None else _share_note(recipe, run, card.iterations), card))
     made_by = f"mitlgan {__version__}, torch {torch.__version__}"
     names = [extractor.name for extractor in extractors]
     account = {"extractor": names[0], **asdict(protocol), "extractors": names}
@@ -170,8 +170,9 @@ def _measure(
 
 
 def _ranked_run(
-    recipe: Recipe, run: Run | None, measured: Sequence[Mapping[str, Any]], problem: str, iterations: int | None = None
+    recipe: Recipe, run: Run | None, measured: Sequence[Mapping[str, Any]], problem: str, step: Card | None = None
 ) -> RankedRun:  # fmt: skip
+    """Return the row of a run; `step`: the card of the network that was measured, unless that is the last one."""
     figures: Mapping[str, Any] = measured[0] if measured else {}
     status = run.read_status() if run is not None else {}
     snapshots = run.list_snapshots() if run is not None else []
@@ -179,14 +180,15 @@ def _ranked_run(
     settings = ", ".join(f"{key}={value}" for key, value in changes_from_shipped(recipe).items())
     notes = (f"changed: {settings}" if settings else "", problem, _collapse_note(status), "" if diagnosis in problem else diagnosis)
     data = figures.get("data", {})
-    steps = int(status.get("iteration") or 0) if iterations is None else iterations
+    steps = int(status.get("iteration") or 0) if step is None else step.iterations
+    seconds = float(status.get("seconds") or 0.0) if step is None else step.seconds
     assert recipe.generator is not None
     return RankedRun(
         name=recipe.name, size_px=recipe.size_px, channels=recipe.generator.image_channels,
         data=str(data.get("name") or Path(recipe.data.source).name), objective=recipe.objective.kind,
         networks=f"{recipe.generator.kind} / {recipe.critic.kind}", batch=recipe.training.batch,
         iterations=steps,
-        seconds=float(status.get("seconds") or 0.0), trained=figures.get("trained", {}), untrained=figures.get("untrained", {}),
+        seconds=seconds, trained=figures.get("trained", {}), untrained=figures.get("untrained", {}),
         real_halves=figures.get("real_halves", {}), by_extractor={str(further["extractor"]): _distances(further) for further in measured[1:]},
         printed=PUBLISHED_FIGURES.get(recipe.name, ""), is_whole=steps in map(count_generator_updates, shipped_of_name(recipe.name)),
         notes=[note for note in notes if note],

@@ -294,6 +294,7 @@ def test_an_unfinished_training_is_ranked_as_far_as_it_came(tmp_path: Path) -> N
     (row,) = ranking.rows
     assert row.ranks
     assert (row.iterations, row.notes) == (3, ["unfinished: measured at 75% of its 4 iterations"])
+    assert 0 < row.seconds < run.read_status()["seconds"]  # those of the step, not of the run
     assert row.kid != row.by("efficientnet-lite0@48").kid
     assert row.by("efficientnet-lite0@48").kid is not None
     assert len(list((tmp_path / "out" / "results").glob("one*.json"))) == 2
@@ -381,4 +382,6 @@ def test_a_ranking_puts_each_kid_between_its_ends(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("iterations", "is_whole"), [(30_000, True), (3_000, False), (None, False)])
 def test_a_row_of_its_sources_length_is_whole(iterations: int | None, is_whole: bool) -> None:
-    assert sweep._ranked_run(load_recipe("classic/akel-01"), None, [], "", iterations).is_whole == is_whole
+    recipe = load_recipe("classic/akel-01")
+    step = None if iterations is None else sweep.untrained_artifact(recipe).card.model_copy(update={"iterations": iterations})
+    assert sweep._ranked_run(recipe, None, [], "", step).is_whole == is_whole

@@ -388,7 +388,7 @@ def test_killed_at_every_step_it_ends_with_the_same_bytes(photographs: Path, pro
     out = tmp_path / "out"
     kills = [
         _killed_while("measure_project"), _killed_while_cutting, _killed_while("write_check_page"), _killed_in_training(1), _killed_in_training(2),
-        _killed_in_training(3), _killed_while("stages_sheet_png"), _killed_while("record_metrics"), _killed_while("write_run_report"),
+        _killed_in_training(3), _killed_while("stages_sheet_png"), _killed_while("record_evaluation"), _killed_while("write_run_report"),
     ]  # fmt: skip
     for kill in kills:
         with pytest.MonkeyPatch.context() as patch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -133,12 +134,20 @@ def _open_plan(plan: ComparisonPlan, request: ComparisonPlan, setup: DomainSetup
         context: Where the folder is.
     """
     values, earlier = (json.loads(json.dumps(one.to_json())) for one in (plan, request))
+    unfinished: list[str] = []
     for path in sorted((context.root / "compare").glob("[!.]*/plan.json")):
         try:
-            if read_json(path) in (values, earlier) and read_json(path.with_name("status.json")).get("state") != "done":
+            begun = read_json(path)
+            if read_json(path.with_name("status.json")).get("state") == "done":
+                continue
+            if begun in (values, earlier):
                 return Run(path.parent)
+            if request.composed is None and begun.get("composed") and {**begun, "composed": None} == {**values, "composed": None}:
+                unfinished.append(f"unfinished: {path.parent}; to go on with it, add {shlex.join(['--composed', begun['composed']])}")
         except ResourceError as error:
             context.reporter.say(f"warning: {error}; this comparison is not continued")
+    for note in unfinished:
+        context.reporter.say(note)
     files = {"plan.json": json.dumps(values, indent=2) + "\n", "status.json": _status_text("running")}
     return run_directory.create_run(context.root, "compare", setup.recipe.name, files)
 

@@ -59,7 +59,7 @@ def plan_recipes(plan: SweepPlan) -> list[Recipe]:
     """
     if not plan.recipes:
         raise UsageError("RECIPES: none given; name some, such as classic/akel-01")
-    planned: list[tuple[str, str, Recipe]] = []
+    recipes, paths = list[Recipe](), dict[str, str]()
     data, scale = _Rules("--data", plan.data), _Rules("--scale", plan.scale)
     for name in _matching_names(plan.recipes):
         for suffix, settings in _variations(plan.vary):
@@ -71,35 +71,15 @@ def plan_recipes(plan: SweepPlan) -> list[Recipe]:
                 recipe = with_overrides(recipe, data__source=source if source == "demo" else str(Path(source).resolve()))
             factor = scale.value_for(recipe.name)
             recipe = scale_length(recipe, _parse_factor(factor)) if factor is not None else recipe
-            planned.append((name, suffix, recipe))
+            recipe = with_overrides(recipe, name=_short_name(f"{recipe.name}{suffix}"))
+            if recipe.name in paths:
+                way_out = "sweep each with an --out of its own" if paths[recipe.name] != name else "give it once"
+                raise UsageError(f"RECIPES: {paths[recipe.name]} and {name} are both named {recipe.name}; {way_out}")
+            paths[recipe.name] = name
+            recipes.append(recipe)
     for rules in (data, scale):
         rules.refuse_unused()
-    recipes = _with_own_names(planned)
-    names = [recipe.name for recipe in recipes]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise UsageError(f"RECIPES: two are named {twice}; give each once, and in a file of yours set another name")
     return recipes
-
-
-def _with_own_names(planned: Sequence[tuple[str, str, Recipe]]) -> list[Recipe]:
-    """Return recipes with the names of their rows: their own and what is varied; several of one name, such as its sizes, are told apart by their paths.
-
-    Args:
-        planned: Path, suffix and recipe of each.
-    """
-    paths: dict[str, set[str]] = {}
-    for path, _, recipe in planned:
-        paths.setdefault(recipe.name, set()).add(path)
-    return [
-        with_overrides(recipe, name=_short_name(f"{recipe.name if len(paths[recipe.name]) == 1 else _name_of_path(path)}{suffix}"))
-        for path, suffix, recipe in planned
-    ]
-
-
-def _name_of_path(path: str) -> str:
-    """Return a shipped recipe's path as a name, such as `recommended-fg-64`; of a file, its name without the suffix."""
-    return _slug(path.replace("/", "-") if path in shipped_recipe_names() else Path(path).stem)
 
 
 def scale_length(recipe: Recipe, factor: float) -> Recipe:

@@ -77,12 +77,13 @@ def _remark(file: Path, recorded: dict[str, Any], artifact: Path, measure: str) 
     if "tensors_sha256" in recorded:
         if recorded["tensors_sha256"] == read_weights_hash(artifact):
             return True, []
-        reason = "names other tensors than this network's"
-    elif file.stat().st_mtime_ns >= artifact.stat().st_mtime_ns:
+        left_out = f"The figures of an earlier network are left out: {file.name} names other tensors than this network's"
+        return False, [f"{left_out}; `{measure}` measures this one."]
+    if file.stat().st_mtime_ns >= artifact.stat().st_mtime_ns:
         return None, [f"{file.name} is of an earlier version, and does not say which network its figures are of; `{measure}` measures this one."]
-    else:
-        reason = "is older than this network"
-    return False, [f"The figures of an earlier network are left out: {file.name} {reason}; `{measure}` measures this one."]
+    # a copy of the artifact is newer as well, and one into whose card a score was written
+    left_out = f"Figures that may be of an earlier network are left out: {file.name} does not say which, and is older than this network's file"
+    return False, [f"{left_out}; `{measure}` measures this one."]
 
 
 def _checked(figures: dict[str, Any], training_sha256: str) -> dict[str, Any] | None:

@@ -152,7 +152,8 @@ def _kid_statement(figures: dict[str, Any]) -> str:
         return ""
     which = "that it learned from" if measured.get("split") == TRAIN else "held-out ones"
     distance = with_spread(value, std, METRICS[1].report_decimals)
-    return f"KID {distance}: {measured['generated']:,} generated pictures against {measured['real']:,} {which}"
+    extractor = str(figures["kid"].get("extractor") or figures.get("protocol", {}).get("extractor") or "")
+    return f"KID {distance}{f' by {extractor}' if extractor else ''}: {measured['generated']:,} generated pictures against {measured['real']:,} {which}"
 
 
 def _kid(figures: dict[str, Any]) -> tuple[float | None, float | None]:

@@ -174,6 +174,7 @@ def test_a_comparison_goes_on_with_the_composition_that_it_began_with(composed: 
     second = finish(environment.root, 2, composed)
     other = opened(plan, environment)
     assert other != begun
+    assert f"unfinished: {begun}; to go on with it, add --composed {first}" in tiny_runs.said(environment)
     assert read_json(other / "plan.json")["composed"] == str(second)
     assert opened(replace(plan, composed=first), environment) == begun
     assert resolve_plan(replace(plan, composed=first), environment.root).composed == first

@@ -59,22 +59,15 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path, mon
     assert [recipe.name for recipe in plan_recipes(SweepPlan(["classic/akel-0[12]"]))] == ["mine"]
 
 
-def test_recipes_of_one_name_are_told_apart_by_their_paths(tmp_path: Path) -> None:
+def test_recipes_of_one_name_are_refused_with_a_way_out() -> None:
     both = ["recommended/fg-32", "recommended/fg-64"]
-    assert len({load_recipe(path).name for path in both}) == 1
-    assert [recipe.name for recipe in plan_recipes(SweepPlan(both))] == ["recommended-fg-32", "recommended-fg-64"]
-    assert [recipe.name for recipe in plan_recipes(SweepPlan(both[:1]))] == [load_recipe(both[0]).name]
-    varied = plan_recipes(SweepPlan([both[0], "classic/akel-01", both[1]], vary=["seed=1,2"], data=[f"{load_recipe(both[0]).name}=demo", "digits"]))
-    assert [recipe.name for recipe in varied] == [
-        *("recommended-fg-32-seed-1", "recommended-fg-32-seed-2"), *("akel-01-seed-1", "akel-01-seed-2"),
-        *("recommended-fg-64-seed-1", "recommended-fg-64-seed-2"),
-    ]  # fmt: skip
-    assert [recipe.data.source == "demo" for recipe in varied] == [True, True, False, False, True, True]
-    file = tmp_path / "My fg.toml"
-    file.write_text(to_toml(load_recipe(both[0])))
-    assert [recipe.name for recipe in plan_recipes(SweepPlan([both[0], str(file)]))] == ["recommended-fg-32", "my_fg"]
-    with pytest.raises(UsageError, match=r"^RECIPES: two are named modern-fg; give each once, and in a file of yours set another name$"):
+    message = r"^RECIPES: recommended/fg-32 and recommended/fg-64 are both named modern-fg; sweep each with an --out of its own$"
+    with pytest.raises(UsageError, match=message):
+        plan_recipes(SweepPlan(both))
+    with pytest.raises(UsageError, match=r"^RECIPES: recommended/fg-32 and recommended/fg-32 are both named modern-fg; give it once$"):
         plan_recipes(SweepPlan([both[0], both[0]]))
+    for path in both:
+        assert [recipe.name for recipe in plan_recipes(SweepPlan([path]))] == ["modern-fg"]
 
 
 def test_figures_by_other_weights_are_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +172,7 @@ def test_keys_may_vary_together() -> None:
         (SweepPlan(["classic/dogs"], vary=["=3"]), "--vary =3: write it as"),
         (SweepPlan([]), "RECIPES"),
         (SweepPlan(["thesis-32/compose"]), "thesis-32/compose: is for `compose`"),
-        (SweepPlan(["classic/akel-01", "classic/akel-01"]), "RECIPES: two are named akel-01"),
+        (SweepPlan(["classic/akel-01", "classic/akel-01"]), "RECIPES: classic/akel-01 and classic/akel-01 are both named akel-01; give it once"),
         (SweepPlan(["classic/akel-01"], data=["akel-2*=x"]), "--data: none of"),
         (SweepPlan(["classic/akel-01"], data=["akel-2*=x", "demo"]), "--data akel-2*=x: is for no recipe"),
         (SweepPlan(["classic/akel-01"], scale=["0.1", "akel-01=0.5"]), "--scale akel-01=0.5: is for no recipe, or an earlier --scale is for the same"),

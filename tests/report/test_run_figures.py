@@ -73,7 +73,11 @@ def leave(run: Run, kind: str) -> None:
         ("of this network", OF_COMPARISON, None),
         ("of another", None, "The figures of an earlier network are left out: metrics.json names other tensors than this network's; "),
         ("unnamed", OF_COMPARISON, "metrics.json is of an earlier version, and does not say which network its figures are of; "),
-        ("unnamed and older", None, "The figures of an earlier network are left out: metrics.json is older than this network; "),
+        (
+            "unnamed and older",
+            None,
+            "Figures that may be of an earlier network are left out: metrics.json does not say which, and is older than this network's file; ",
+        ),
     ],
 )
 def test_figures_count_only_for_the_network_that_they_are_of(kind: str, kid: float | None, remark: str | None, run: Run) -> None:
@@ -95,6 +99,14 @@ def test_figures_count_only_for_the_network_that_they_are_of(kind: str, kid: flo
     others = [finding for finding in findings if "0.605" in finding or "metrics.json" in finding]
     too = "These are the figures of its card; a comparison measured it, too: KID 0.605 ± 0.100: 30 generated pictures against 30 held-out ones."
     assert others == ([too] if kind == "of this network" else [])
+
+
+def test_distances_by_two_extractors_are_told_with_their_names(run: Run) -> None:
+    write_run_figures(run, network(run), figures(OF_COMPARISON) | {"kid": figures(OF_COMPARISON)["kid"] | {"extractor": "mobilenet-v2@96"}})
+    record_metrics(network(run), figures(OF_CARD) | {"kid": figures(OF_CARD)["kid"] | {"extractor": "inception@299"}})
+    findings = page_and_findings(run)[1]
+    assert findings[0].startswith("KID 0.750 ± 0.100 by inception@299: ")
+    assert any("a comparison measured it, too: KID 0.605 ± 0.100 by mobilenet-v2@96: " in finding for finding in findings)
 
 
 def test_a_longer_training_leaves_no_figures_of_the_network_before(run: Run, tmp_path: Path) -> None:

@@ -55,19 +55,22 @@ def find_copies(cutouts: Mapping[int, bytes], pairs: Sequence[tuple[int, int]]) 
         cutouts: By position, as `reduce_cutout` returns them.
         pairs: Of positions.
     """
-    compared = [(number, one, other) for number, (one, other) in enumerate(pairs) if one in cutouts and other in cutouts]
-    are_copies = np.ones(len(pairs), dtype=bool)
-    used = sorted({position for _, *pair in compared for position in pair})
-    pixels = np.frombuffer(b"".join(cutouts[position] for position in used), np.uint8).reshape(-1, REDUCED_PX**2, 4)  # (N, pixels, RGBA)
+    used = np.array(sorted({position for pair in pairs for position in pair if position in cutouts}), dtype=np.int64)
+    if not len(used):
+        return list(pairs)
+    pixels = np.frombuffer(b"".join(cutouts[int(position)] for position in used), np.uint8).reshape(-1, REDUCED_PX**2, 4)  # (N, pixels, RGBA)
     opacity = pixels[..., 3].astype(np.float32)
     colors = np.rint(pixels[..., :3] * (255 / np.maximum(opacity, 1))[..., None]).astype(np.int16).transpose(0, 2, 1).copy()  # (N, RGB, pixels)
-    rows = np.searchsorted(used, np.array([pair for _, *pair in compared], dtype=np.int64).reshape(-1, 2))
-    numbers = np.array([number for number, *_ in compared], dtype=np.int64)
-    for start in range(0, len(rows), _BLOCK):
-        first, second = rows[start : start + _BLOCK].T
+    copies: list[tuple[int, int]] = []
+    for start in range(0, len(pairs), _BLOCK):
+        block = np.array(pairs[start : start + _BLOCK])
+        rows = np.searchsorted(used, block).clip(max=len(used) - 1)
+        is_compared = (used[rows] == block).all(1)
+        first, second = rows.T
         both, either = np.minimum(opacity[first], opacity[second]), np.maximum(opacity[first], opacity[second])
         areas = both.sum(1)
         difference = np.abs(colors[first] - colors[second]).sum(1, dtype=np.int16)  # (pairs, pixels)
         is_overlapping = areas >= MIN_OVERLAP * either.sum(1)
-        are_copies[numbers[start : start + _BLOCK]] = is_overlapping & ((difference * both).sum(1) <= 3 * MAX_COLOR_DIFFERENCE * areas)
-    return [pair for pair, is_copy in zip(pairs, are_copies.tolist(), strict=True) if is_copy]
+        is_alike = is_overlapping & (areas > 0) & ((difference * both).sum(1) <= 3 * MAX_COLOR_DIFFERENCE * areas)
+        copies += [pairs[start + number] for number in np.flatnonzero(is_alike | ~is_compared).tolist()]
+    return copies

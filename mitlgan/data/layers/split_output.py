@@ -13,7 +13,6 @@ from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.image_source import open_source
 from mitlgan.data.sources.leftovers import MAX_NAMES
 from mitlgan.data.sources.split_folders import SPLITS, TRAIN
-from mitlgan.errors import DataError
 
 SPLIT_MANIFEST = "split.json"
 TRAINED_FOLDERS = ("fg", "bg", "scene")
@@ -85,13 +84,13 @@ def hash_trained_files(out: Path) -> str:
         out: Folder of the split.
 
     Raises:
+        DataError: A folder has files, but no pictures that can be told apart.
         ResourceError: A picture cannot be read for a fault of the machine.
     """
     digest = hashlib.sha256()
     for folder in TRAINED_FOLDERS:
-        entries: Sequence[ImageEntry] = ()
-        with suppress(DataError):  # the folder is empty
-            entries = open_source(out / folder).entries
+        is_empty = not any(path.is_file() for path in (out / folder).rglob("*"))
+        entries: Sequence[ImageEntry] = () if is_empty else open_source(out / folder).entries
         files = {file.name: file for entry in entries for file in (entry, entry.matte) if file is not None}
         for name, file in sorted(files.items()):
             content = b""

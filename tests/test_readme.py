@@ -119,6 +119,7 @@ def test_layers_grow(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert list((folder / "runs" / "pretrain").glob("*/generator.safetensors"))
 
 
+@pytest.mark.slow  # each of its commands has quick tests of its own, and the spelling of all is checked below
 def test_one_folder_of_pictures_becomes_a_composition(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("cv2")
     lines = [command for command in commands(OWN_PICTURES) if "resume" not in command and command not in ELSEWHERE]

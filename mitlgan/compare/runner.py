@@ -142,8 +142,9 @@ def _open_plan(plan: ComparisonPlan, request: ComparisonPlan, setup: DomainSetup
                 continue
             if begun in (values, earlier):
                 return Run(path.parent)
-            if request.composed is None and begun.get("composed") and {**begun, "composed": None} == {**values, "composed": None}:
-                unfinished.append(f"unfinished: {path.parent}; to go on with it, add {shlex.join(['--composed', begun['composed']])}")
+            other = begun.get("composed")
+            if request.composed is None and isinstance(other, str) and {**begun, "composed": None} == {**values, "composed": None}:
+                unfinished.append(f"unfinished: {path.parent}; to go on with it, add {shlex.join(['--composed', other])}")
         except ResourceError as error:
             context.reporter.say(f"warning: {error}; this comparison is not continued")
     for note in unfinished:

@@ -383,14 +383,17 @@ def _killed_while(name: str) -> Callable[[pytest.MonkeyPatch], None]:
     return lambda patch: patch.setattr(make, name, die)
 
 
-def test_killed_at_every_step_it_ends_with_the_same_bytes(photographs: Path, project: tuple[ProjectResult, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
+def test_killed_at_every_step_it_ends_with_the_same_bytes(
+    every: int, photographs: Path, project: tuple[ProjectResult, str], tmp_path: Path
+) -> None:  # fmt: skip
     whole, _ = project
     out = tmp_path / "out"
     kills = [
         _killed_while("measure_project"), _killed_while_cutting, _killed_while("write_check_page"), _killed_in_training(1), _killed_in_training(2),
         _killed_in_training(3), _killed_while("stages_sheet_png"), _killed_while("record_evaluation"), _killed_while("write_run_report"),
     ]  # fmt: skip
-    for kill in kills:
+    for kill in kills[::every]:
         with pytest.MonkeyPatch.context() as patch:
             kill(patch)
             with pytest.raises(Killed):

@@ -45,7 +45,7 @@ def test_a_run_is_watched_while_it_grows(studio: Studio, runs_folder: Path) -> N
     with lock_folder(run.path):
         eventually(lambda: points(studio) == 10)
         assert studio.at("charts").locator(".axis").first.inner_text() == "kimg"
-        assert studio.at("run-item").locator(".state").inner_text() == "running"
+        eventually(lambda: studio.at("run-item").locator(".state").inner_text() == "running")  # the list of runs is asked for apart
         assert "1 of 4 kimg" in studio.at("run-facts").inner_text()
         write_lines(run, range(11, 31))
         write_state(run, "running", 3.0)

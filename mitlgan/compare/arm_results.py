@@ -44,7 +44,8 @@ def measure_arm(trained: TrainedArm, domain: DomainRun, plan: ComparisonPlan, ev
     loaded = load_artifact(path, device=evaluator.device)
     run = trained.runs[0] if trained.runs else None
     if run is not None and run.artifact_file == path and not domain.budgets:
-        write_run_figures(run, path, evaluator.evaluate_artifact(path))
+        tensors_sha256 = read_weights_hash(path)
+        write_run_figures(run, evaluator.evaluate_artifact(path), tensors_sha256)
     images = loaded.layers(range(PICTURES))
     cards = [read_card(snapshot.path) for snapshot in last.snapshots]
     has_diverged = any(DIVERGED in card.notes for card in cards)

@@ -147,7 +147,7 @@ class Project:
 
         Args:
             cuts_sha256: See `hash_trained_files`.
-            are_same: They are those that were trained on, which the plan says otherwise.
+            are_same: The same files were trained on, though the plan has another hash of them.
         """
         if self.plan.cuts_sha256 not in ("", cuts_sha256) and not are_same:
             (self.out / CHECK_PAGE).unlink(missing_ok=True)

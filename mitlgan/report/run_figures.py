@@ -1,4 +1,4 @@
-"""The figures of a run's network: those of its card, else those that a comparison left beside it; never those of an earlier network."""
+"""The figures of a run's network: those of its card, else those that a comparison left in its folder; never those of an earlier network."""
 
 from __future__ import annotations
 
@@ -33,9 +33,15 @@ class RunFigures(NamedTuple):
     remarks: list[str]
 
 
-def write_run_figures(run: Run, artifact: Path, figures: dict[str, Any]) -> None:
-    """Leave a comparison's figures beside a run's network, with the hash of the tensors that they are of."""
-    write_json(run.path / FIGURES_FILE, {**figures, "tensors_sha256": read_weights_hash(artifact)})
+def write_run_figures(run: Run, figures: dict[str, Any], tensors_sha256: str) -> None:
+    """Write a comparison's figures into the folder of a run, with the hash of the tensors that were measured.
+
+    Args:
+        run: The run.
+        figures: As `metrics.protocol.evaluate_each` returns them.
+        tensors_sha256: See `read_weights_hash`; read before the measurement, as a longer training may replace the network meanwhile.
+    """
+    write_json(run.path / FIGURES_FILE, {**figures, "tensors_sha256": tensors_sha256})
 
 
 def read_run_figures(run: Run, card: Card | None) -> RunFigures:

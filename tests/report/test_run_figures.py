@@ -55,9 +55,9 @@ def page_and_findings(run: Run) -> tuple[dict[str, Any], list[str]]:
 
 
 def leave(run: Run, kind: str) -> None:
-    """Leave a file of figures of a kind beside the network."""
+    """Leave a file of figures of a kind next to the network."""
     if kind == "of this network":
-        write_run_figures(run, network(run), figures(OF_COMPARISON))
+        write_run_figures(run, figures(OF_COMPARISON), read_weights_hash(network(run)))
     elif kind == "of another":
         (run.path / FIGURES_FILE).write_text(json.dumps(figures(OF_COMPARISON) | {"tensors_sha256": "0" * 64}))
     elif kind != "none":
@@ -102,7 +102,9 @@ def test_figures_count_only_for_the_network_that_they_are_of(kind: str, kid: flo
 
 
 def test_distances_by_two_extractors_are_told_with_their_names(run: Run) -> None:
-    write_run_figures(run, network(run), figures(OF_COMPARISON) | {"kid": figures(OF_COMPARISON)["kid"] | {"extractor": "mobilenet-v2@96"}})
+    write_run_figures(
+        run, figures(OF_COMPARISON) | {"kid": figures(OF_COMPARISON)["kid"] | {"extractor": "mobilenet-v2@96"}}, read_weights_hash(network(run))
+    )
     record_metrics(network(run), figures(OF_CARD) | {"kid": figures(OF_CARD)["kid"] | {"extractor": "inception@299"}})
     findings = page_and_findings(run)[1]
     assert findings[0].startswith("KID 0.750 ± 0.100 by inception@299: ")
@@ -110,7 +112,7 @@ def test_distances_by_two_extractors_are_told_with_their_names(run: Run) -> None
 
 
 def test_a_longer_training_leaves_no_figures_of_the_network_before(run: Run, tmp_path: Path) -> None:
-    write_run_figures(run, network(run), figures(OF_COMPARISON))
+    write_run_figures(run, figures(OF_COMPARISON), read_weights_hash(network(run)))
     record_metrics(network(run), figures(OF_CARD))
     before = read_weights_hash(network(run))
     assert read_run_figures(run, read_card(network(run))).others["tensors_sha256"] == before
@@ -124,7 +126,7 @@ def test_a_longer_training_leaves_no_figures_of_the_network_before(run: Run, tmp
 
 def test_a_training_that_has_gone_on_is_not_the_networks(run: Run) -> None:
     card = read_card(network(run))
-    write_run_figures(run, network(run), figures(OF_COMPARISON))
+    write_run_figures(run, figures(OF_COMPARISON), read_weights_hash(network(run)))
     run.write_status({**run.read_status(), "state": "stopped", "iteration": card.iterations + 1000})
     sentence = f"The samples and figures are of the network after {card.iterations} iterations; the training has gone on to {card.iterations + 1000:,}."
     assert sentence in page_and_findings(run)[1]
@@ -142,7 +144,7 @@ def test_a_page_says_which_network_it_is_of(run: Run, tmp_path: Path) -> None:
 
 
 def test_without_a_network_nothing_was_measured(run: Run) -> None:
-    write_run_figures(run, network(run), figures(OF_COMPARISON))
+    write_run_figures(run, figures(OF_COMPARISON), read_weights_hash(network(run)))
     network(run).unlink()
     assert read_run_figures(run, None) == ({}, {}, [])
 

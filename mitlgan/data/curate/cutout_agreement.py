@@ -39,7 +39,7 @@ def reduce_cutout(picture: Image.Image) -> bytes:
 
 
 def _span(weights: NDArray[np.float64]) -> tuple[float, float]:
-    """Return from where to where an object reaches (px): by its moments, which a crop, a soft edge or a single hair hardly changes."""
+    """Return where an object begins and ends (px), by the mean and spread of its opacity: a small crop or a soft edge changes these little."""
     middles = np.arange(len(weights)) + 0.5
     middle = np.average(middles, weights=weights)
     reach = REACH * math.sqrt(np.average((middles - middle) ** 2, weights=weights) + 1 / 12)  # of one pixel alone

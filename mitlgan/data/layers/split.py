@@ -206,7 +206,7 @@ def _is_same_picture(path: Path, content: bytes) -> bool:
 
 
 def _replace_pieces(out: Path, before: Mapping[str, Any], result: CutResult) -> list[Path]:
-    """Replace the pieces of a picture that is cut otherwise now; return those that stay, which somebody has changed and which no new one equals.
+    """Replace the pieces of a picture whose cut has changed; return those that stay, which somebody has changed and which no new one equals.
 
     Old ones are written over where they are, after those that are missing were added: until the last one, a killed call leaves one that differs.
     """

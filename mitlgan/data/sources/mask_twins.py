@@ -1,10 +1,10 @@
-"""Finds masks that have the very name of their picture in the same folder: `0.png` beside `0.jpg`, as MSRA10K ships.
+"""Finds masks that have the very name of their picture in the same folder: `0.png` next to `0.jpg`, as MSRA10K ships.
 
 No name says which of such twins is the mask, so some of each folder are decoded. The words for them have one meaning each:
 
 - A file is *flat* if its pixels have few levels in even areas, as those of masks have.
-- It is *judged* once it and, if it is flat, those beside it are decoded. It is a *mask* if it is flat and one beside it is not, is of its size, and
-  shows something else. A flat file that is blank, or has no readable one beside it, is neither mask nor picture by itself.
+- It is *judged* once it and, if it is flat, its namesakes are decoded. It is a *mask* if it is flat, and a namesake of its size is not flat and shows
+  something else. A flat file that is blank, or has no readable namesake, is neither mask nor picture by itself.
 - The *set* of a folder is what its judged masks have in common: their levels (black and white, or one palette), and what their headers say. A folder
   that has too few masks for one shares that of the others of its split; blank files count where there is a mask of their form and size.
 - A file is *like* a set if its header says so: it has the form of the masks, and is about as light for its pixels.
@@ -255,11 +255,11 @@ class _Split:
         return evenly_spaced(sorted(heavy or (unread if near else []), key=self._files.weight), count)
 
     def _is_told_picture(self, name: str, mask_set: MaskSet) -> bool:
-        """Whether the header of a file tells that it is no mask: it is unreadable, heavy, or of another size than all files beside it."""
+        """Whether the header of a file tells that it is no mask: it is unreadable, heavy, or of another size than all its namesakes."""
         header = self._files.headers[name]
         if header is None:
             return True
-        others = [other for one in self._files.beside(name) if (other := self._files.headers.get(one))]
+        others = [other for one in self._files.namesakes(name) if (other := self._files.headers.get(one))]
         return mask_set.is_too_heavy(header) or (bool(others) and all(other.size != header.size for other in others))
 
     def _is_stray(self, name: str, mask_set: MaskSet) -> bool:
@@ -289,7 +289,7 @@ class _Split:
         headers = self._files.headers
         unread = {folder: [name for name in names_of[folder] if name not in self._files.looks] for folder in sets}
         resized = [name for folder, names in unread.items() for name in names if (header := headers[name]) and header.size not in sets[folder].sizes]
-        self._files.peek(other for name in resized for other in self._files.beside(name))
+        self._files.peek(other for name in resized for other in self._files.namesakes(name))
         with_strays = {folder for folder, mask_set in sets.items() if self._has_strays(names_of[folder], mask_set)}
         has_pool_strays = any(not sets[folder].is_own for folder in with_strays)
         share = max(1, min(MAX_JUDGED, MAX_JUDGED_IN_ALL // max(1, len(sets))))

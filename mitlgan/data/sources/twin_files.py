@@ -59,12 +59,12 @@ class TwinFiles:
         header = self.headers[name]
         return (header.form, header.size) if header else None
 
-    def beside(self, name: str) -> list[str]:
+    def namesakes(self, name: str) -> list[str]:
         """Return the other files of its name."""
         return [other for other in self._group_of[name] if other != name]
 
-    def _looks_beside(self, name: str) -> list[Look]:
-        return [look for other in self.beside(name) if (look := self.looks.get(other))]
+    def _looks_of_namesakes(self, name: str) -> list[Look]:
+        return [look for other in self.namesakes(name) if (look := self.looks.get(other))]
 
     def is_blank(self, name: str) -> bool:
         """Whether a file was decoded and has one level."""
@@ -76,7 +76,7 @@ class TwinFiles:
         look = self.looks.get(name)
         if look is None or look.is_blank:
             return None
-        others = self._looks_beside(name)
+        others = self._looks_of_namesakes(name)
         if look.may_be_mask and not others:
             return None
         return any(look.is_mask_of(other) for other in others)
@@ -86,9 +86,9 @@ class TwinFiles:
         return self.verdict(name) is True
 
     def is_told_by_set(self, name: str) -> bool:
-        """Whether a flat file has no verdict, so that only its set may tell it: it is blank, or those beside it cannot be read."""
+        """Whether a flat file has no verdict, so that only its set may tell it: it is blank, or its namesakes cannot be read."""
         look = self.looks.get(name)
-        others = self._looks_beside(name)
+        others = self._looks_of_namesakes(name)
         return look is not None and look.may_be_mask and (not others or (look.is_blank and any(look.size == other.size for other in others)))
 
     def have_numbers(self, names: Sequence[str]) -> bool:
@@ -96,10 +96,10 @@ class TwinFiles:
         return all(kind_of_pixels(header.form) in INDEX_KINDS for name in names if (header := self.headers[name]))
 
     def judge(self, names: Sequence[str]) -> None:
-        """Decode files, and those beside them if they may be masks of these."""
+        """Decode files, and the namesakes of those that may be masks."""
         self.decode(names)
         flat = [name for name in names if (look := self.looks[name]) and look.may_be_mask]
-        self.decode(other for name in flat for other in self.beside(name))
+        self.decode(other for name in flat for other in self.namesakes(name))
 
     def weight(self, name: str) -> float:
         """Return the bytes per pixel of a file; 0 if its header was not read, or cannot be."""

@@ -102,7 +102,7 @@ def test_what_a_target_takes_is_there(target: str) -> None:
             assert Path(source).parts[0] not in ignored
 
 
-@pytest.mark.parametrize("token", [{}, {"MITLGAN_STUDIO_TOKEN": ""}])
+@pytest.mark.parametrize("token", [{}, pytest.param({"MITLGAN_STUDIO_TOKEN": ""}, marks=pytest.mark.slow)])
 def test_the_studio_does_not_start_without_its_secret(token: dict[str, str], tmp_path: Path) -> None:
     words = here(STAGES["studio"].command("ENTRYPOINT"), **{"8765": "0"})
     done = subprocess.run(words, cwd=tmp_path, env=environment(**token), capture_output=True, text=True, timeout=120)

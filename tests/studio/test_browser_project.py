@@ -42,7 +42,7 @@ def garments(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def project(garments: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The studio on these pictures and an empty folder of runs, at /gan/."""
     app = create_app(StudioSettings(runs=tmp_path_factory.mktemp("own-runs") / "runs", data=(garments,)))
@@ -80,12 +80,25 @@ def newest(studio: Studio) -> str:
     return studio.at("run-item").first.locator(".state").inner_text()
 
 
-@pytest.mark.timeout(900)
-def test_from_a_folder_of_pictures_to_a_composition_that_is_edited_saved_and_opened_again(own: Studio) -> None:
+def _begin_with_a_foreground(own: Studio) -> None:
     own.page.goto(f"{own.address}/#tab=train")
     own.page.wait_for_selector("#training:not([hidden])")
     assert "three trainings" in own.at("no-runs").inner_text()
     train(own, "fg", 0.064)
+
+
+def test_a_training_is_started_by_the_form_and_the_next_one_proposed(own: Studio) -> None:
+    """The first third of the whole way, below."""
+    _begin_with_a_foreground(own)
+    eventually(lambda: "modern-fg" in own.page.locator("#run h2").inner_text(), "its beginning", TRAINING_S)
+    eventually(lambda: newest(own) == "done", "its end", TRAINING_S)
+    eventually(lambda: own.at("training-role-bg").is_checked(), "the proposal of a background", TRAINING_S)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_from_a_folder_of_pictures_to_a_composition_that_is_edited_saved_and_opened_again(own: Studio) -> None:
+    _begin_with_a_foreground(own)
     eventually(lambda: own.at("run-item").count() == 1 and newest(own) == "done", "the foreground's end", TRAINING_S)
     assert own.at("snapshot").get_attribute("src")  # early looks
     assert int(own.at("snapshot-slider").get_attribute("max") or 0) >= 3

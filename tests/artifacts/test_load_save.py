@@ -246,55 +246,60 @@ def entry(begin: int, end: int, shape: list[int] | None = None) -> dict[str, Any
     return {"dtype": "U8", "shape": [end - begin] if shape is None else shape, "data_offsets": [begin, end]}
 
 
-LIES: dict[str, bytes] = {
-    "2^62 long": struct.pack("<Q", 2**62) + b"{}" * 100,
-    "2^64 - 1 long": struct.pack("<Q", 2**64 - 1) + b"{}" * 100,
-    "longer than the file": struct.pack("<Q", 1000) + b"{}",
-    "longer than the file by one": struct.pack("<Q", 3) + b"{}",
-    "empty": struct.pack("<Q", 0),
-    "over the limit": laid_out(b"{" + b" " * HEADER_LIMIT_BYTES + b"}"),
-    "no JSON": laid_out(b"{" * 64),
-    "deep JSON": laid_out(b"[" * 1_000_000),
-    "deep JSON in the card": laid_out({"__metadata__": {"mitlgan": "[" * 100_000 + "]" * 100_000}}),
-    "deep JSON in a valid card": laid_out({"__metadata__": {"mitlgan": '{"schema_version": 1, "recipe": {"x": ' + "[" * 900 + "]" * 900 + "}}"}}),
-    "a list": laid_out([GOOD_HEADER]),
-    "a number of 5,000 digits": laid_out(b'{"__metadata__": ' + b"9" * 5000 + b"}"),
-    "metadata a list": laid_out({"__metadata__": ["mitlgan"]}),
-    "card not text": laid_out({"__metadata__": {"mitlgan": {"schema_version": 1}}}),
-    "card without version": laid_out({"__metadata__": {"mitlgan": "{}"}}),
-    "version a text": laid_out({"__metadata__": {"mitlgan": '{"schema_version": "1"}'}}),
-    "overlapping": laid_out({**GOOD_HEADER, "a": entry(0, 8), "b": entry(4, 12)}, bytes(12)),
-    "the same bytes twice": laid_out({**GOOD_HEADER, "a": entry(0, 8), "b": entry(0, 8)}, bytes(8)),
-    "a hole": laid_out({**GOOD_HEADER, "a": entry(0, 4), "b": entry(8, 12)}, bytes(12)),
-    "backwards": laid_out({**GOOD_HEADER, "a": {**entry(0, 4), "data_offsets": [4, 0]}}, bytes(4)),
-    "trailing bytes": laid_out({**GOOD_HEADER, "a": entry(0, 8)}, bytes(9)),
-    "missing bytes": laid_out({**GOOD_HEADER, "a": entry(0, 8)}, bytes(7)),
-    "beyond the file": laid_out({**GOOD_HEADER, "a": entry(0, 2**40)}, bytes(8)),
-    "offsets that overflow": laid_out({**GOOD_HEADER, "a": {**entry(0, 8), "data_offsets": [0, 2**64]}}, bytes(8)),
-    "a shape that overflows": laid_out({**GOOD_HEADER, "a": entry(0, 8, [2**32, 2**32, 2**32])}, bytes(8)),
-    "an empty shape that overflows": laid_out({**GOOD_HEADER, "a": entry(0, 0, [0, 2**63])}),
-    "an unknown type": laid_out({**GOOD_HEADER, "a": {**entry(0, 8), "dtype": "F128"}}, bytes(8)),
-    "float8": laid_out({**GOOD_HEADER, "a": {**entry(0, 8), "dtype": "F8_E4M3"}}, bytes(8)),
-    "float4": laid_out({**GOOD_HEADER, "a": {**entry(0, 8, [16]), "dtype": "F4"}}, bytes(8)),
-    "100,000 tensors": laid_out({**GOOD_HEADER, **{str(i): entry(i, i + 1) for i in range(100_000)}}, bytes(100_000)),
-    "30,000 tensors under the limit": laid_out(
+LIES: dict[str, Callable[[], bytes]] = {
+    "2^62 long": lambda: struct.pack("<Q", 2**62) + b"{}" * 100,
+    "2^64 - 1 long": lambda: struct.pack("<Q", 2**64 - 1) + b"{}" * 100,
+    "longer than the file": lambda: struct.pack("<Q", 1000) + b"{}",
+    "longer than the file by one": lambda: struct.pack("<Q", 3) + b"{}",
+    "empty": lambda: struct.pack("<Q", 0),
+    "over the limit": lambda: laid_out(b"{" + b" " * HEADER_LIMIT_BYTES + b"}"),
+    "no JSON": lambda: laid_out(b"{" * 64),
+    "deep JSON": lambda: laid_out(b"[" * 1_000_000),
+    "deep JSON in the card": lambda: laid_out({"__metadata__": {"mitlgan": "[" * 100_000 + "]" * 100_000}}),
+    "deep JSON in a valid card": lambda: laid_out(
+        {"__metadata__": {"mitlgan": '{"schema_version": 1, "recipe": {"x": ' + "[" * 900 + "]" * 900 + "}}"}}
+    ),
+    "a list": lambda: laid_out([GOOD_HEADER]),
+    "a number of 5,000 digits": lambda: laid_out(b'{"__metadata__": ' + b"9" * 5000 + b"}"),
+    "metadata a list": lambda: laid_out({"__metadata__": ["mitlgan"]}),
+    "card not text": lambda: laid_out({"__metadata__": {"mitlgan": {"schema_version": 1}}}),
+    "card without version": lambda: laid_out({"__metadata__": {"mitlgan": "{}"}}),
+    "version a text": lambda: laid_out({"__metadata__": {"mitlgan": '{"schema_version": "1"}'}}),
+    "overlapping": lambda: laid_out({**GOOD_HEADER, "a": entry(0, 8), "b": entry(4, 12)}, bytes(12)),
+    "the same bytes twice": lambda: laid_out({**GOOD_HEADER, "a": entry(0, 8), "b": entry(0, 8)}, bytes(8)),
+    "a hole": lambda: laid_out({**GOOD_HEADER, "a": entry(0, 4), "b": entry(8, 12)}, bytes(12)),
+    "backwards": lambda: laid_out({**GOOD_HEADER, "a": {**entry(0, 4), "data_offsets": [4, 0]}}, bytes(4)),
+    "trailing bytes": lambda: laid_out({**GOOD_HEADER, "a": entry(0, 8)}, bytes(9)),
+    "missing bytes": lambda: laid_out({**GOOD_HEADER, "a": entry(0, 8)}, bytes(7)),
+    "beyond the file": lambda: laid_out({**GOOD_HEADER, "a": entry(0, 2**40)}, bytes(8)),
+    "offsets that overflow": lambda: laid_out({**GOOD_HEADER, "a": {**entry(0, 8), "data_offsets": [0, 2**64]}}, bytes(8)),
+    "a shape that overflows": lambda: laid_out({**GOOD_HEADER, "a": entry(0, 8, [2**32, 2**32, 2**32])}, bytes(8)),
+    "an empty shape that overflows": lambda: laid_out({**GOOD_HEADER, "a": entry(0, 0, [0, 2**63])}),
+    "an unknown type": lambda: laid_out({**GOOD_HEADER, "a": {**entry(0, 8), "dtype": "F128"}}, bytes(8)),
+    "float8": lambda: laid_out({**GOOD_HEADER, "a": {**entry(0, 8), "dtype": "F8_E4M3"}}, bytes(8)),
+    "float4": lambda: laid_out({**GOOD_HEADER, "a": {**entry(0, 8, [16]), "dtype": "F4"}}, bytes(8)),
+    "100,000 tensors": lambda: laid_out({**GOOD_HEADER, **{str(i): entry(i, i + 1) for i in range(100_000)}}, bytes(100_000)),
+    "30,000 tensors under the limit": lambda: laid_out(
         json.dumps({**GOOD_HEADER, **{str(i): entry(0, 0) for i in range(30_000)}}, separators=(",", ":")).encode()
     ),
-    "as many tensors as allowed": laid_out({**GOOD_HEADER, **{str(i): entry(i, i + 1) for i in range(TENSOR_LIMIT - 1)}}, bytes(TENSOR_LIMIT - 1)),
+    "as many tensors as allowed": lambda: laid_out(
+        {**GOOD_HEADER, **{str(i): entry(i, i + 1) for i in range(TENSOR_LIMIT - 1)}}, bytes(TENSOR_LIMIT - 1)
+    ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("lie", LIES)
 def test_lying_header_is_refused_at_once(lie: str, tmp_path: Path) -> None:
     path = tmp_path / "generator.safetensors"
-    path.write_bytes(LIES[lie])
+    path.write_bytes(LIES[lie]())
     for read in (read_tensors, load_network):
         refusal(path, read)
 
 
 def test_the_limits_are_of_the_size_meant() -> None:
-    assert len(LIES["30,000 tensors under the limit"]) < HEADER_LIMIT_BYTES
-    assert len(json.loads(LIES["30,000 tensors under the limit"][8:])) > TENSOR_LIMIT
+    content = LIES["30,000 tensors under the limit"]()
+    assert len(content) < HEADER_LIMIT_BYTES
+    assert len(json.loads(content[8:])) > TENSOR_LIMIT
 
 
 @pytest.mark.parametrize("layers", [17, 20_000])

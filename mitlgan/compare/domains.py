@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -114,7 +114,7 @@ def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message)
     if plan.data is not None:
         recipe = with_overrides(recipe, data__source=_data_source(plan.data))
     layers = {name: artifact_path(path) for name, path in plan.layers.items()}
-    if run is not None and run.artifact_file is not None and _lacks_layers(plan.layers):
+    if run is not None and run.artifact_file is not None and lacks_layers(plan.layers):
         layers = {**extract_layers(run.artifact_file), **layers}
     else:
         _check_artifacts(recipe, layers)
@@ -135,7 +135,7 @@ def resolve_plan(plan: ComparisonPlan, root: Path, say: Say = ignore_message) ->
     """
     if plan.domains or plan.composed is not None:
         return plan
-    if plan.recipe is None and _lacks_layers(plan.layers) and (run := _newest_composition(root, say)) is not None:
+    if plan.recipe is None and lacks_layers(plan.layers) and (run := _newest_composition(root, say)) is not None:
         say(f"composition: {run.path}; another: --composed RUN")
         return replace(plan, composed=run.path)
     if not plan.trains_compositions:
@@ -288,7 +288,7 @@ def check_pictures(setups: Sequence[DomainSetup], say: Say) -> None:
                 )
 
 
-def _lacks_layers(layers: Mapping[str, Path]) -> bool:
+def lacks_layers(layers: Collection[str]) -> bool:
     """Return whether `fg`, `bg` or both are missing and no other layers are named."""
     return set(layers) < set(LAYER_ROLES)
 

@@ -14,7 +14,16 @@ from mitlgan.compare.arms import COMPOSED, ArmSpec, check_baseline_name, compose
 from mitlgan.compare.budgets import measurement_points, training_macs, with_equal_length, with_schedule
 from mitlgan.compare.critic_networks import domain_critic_networks
 from mitlgan.compare.demo import JOBS, demo_recipes, find_shipped_layers
-from mitlgan.compare.domains import DomainSetup, check_pictures, generator_spec, generator_specs, planned_specs, read_cards, resolve_domains
+from mitlgan.compare.domains import (
+    DomainSetup,
+    check_pictures,
+    generator_spec,
+    generator_specs,
+    planned_specs,
+    read_cards,
+    resolve_domains,
+    resolve_plan,
+)
 from mitlgan.compare.equal_budgets import ARMS_FOLDER
 from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.finished_composition import open_composition
@@ -22,6 +31,7 @@ from mitlgan.compare.open_evaluator import open_evaluator
 from mitlgan.compare.plan import KIMG, TIME, ComparisonPlan
 from mitlgan.compare.pretraining import extra_budget, pretraining_costs, resolve_resource
 from mitlgan.compare.training_checks import check_trainings
+from mitlgan.compare.unfinished_comparisons import find_unfinished
 from mitlgan.data.recipe_data import note_demo_data, open_recipe_data
 from mitlgan.recipe import Recipe, with_overrides
 from mitlgan.recipe.advice import training_advice
@@ -70,8 +80,11 @@ def estimate_comparison(plan: ComparisonPlan, context: RunContext) -> WorkEstima
     for baseline in plan.baselines:
         check_baseline_name(baseline)
     estimator, steps, measuring_s = Estimator(context.world, context.reporter.say), list[list[TrainingEstimate]](), 0.0
+    request, plan = plan, resolve_plan(plan, context.root, context.reporter.say)
     setups = resolve_domains(plan, context.root, context.reporter.say)
     check_pictures(setups, context.reporter.say)
+    if plan.trains_compositions:
+        find_unfinished(plan, request, context)  # for what it says
     for setup in setups:
         if plan.trains_compositions and not plan.domains:
             note_demo_data(setup.recipe, plan.data, context.reporter.say)

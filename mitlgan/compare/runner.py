@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,16 +17,17 @@ from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.finished_composition import compare_with_finished
 from mitlgan.compare.open_evaluator import open_evaluator
 from mitlgan.compare.plan import ComparisonPlan
+from mitlgan.compare.plan_record import PlanRecord
 from mitlgan.compare.report_builder import build_comparison
 from mitlgan.compare.trained_arms import DomainRun
 from mitlgan.compare.training_checks import check_trainings
+from mitlgan.compare.unfinished_comparisons import find_unfinished
 from mitlgan.data.recipe_data import note_demo_data
 from mitlgan.errors import MitlganError, ResourceError, Stopped, UsageError
 from mitlgan.report.html import ReportPaths, write_reports
 from mitlgan.report.schema import Comparison
 from mitlgan.report.summary import report_summary
 from mitlgan.runtime.files import lock_folder
-from mitlgan.runtime.json_files import read_json
 from mitlgan.stages.context import RunContext
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
@@ -125,31 +125,17 @@ def _locked(out: Run) -> Iterator[None]:
 def _open_plan(plan: ComparisonPlan, request: ComparisonPlan, setup: DomainSetup, context: RunContext) -> Run:
     """Return the report's directory, with the plan written before the first training; an unfinished one with the same plan is continued.
 
-    A plan.json that is not a file of its own folder, such as a link, is skipped with a warning.
-
     Args:
         plan: As `resolve_plan` returned it.
-        request: Before that: what earlier versions wrote, whose comparisons are continued, too.
+        request: Before that.
         setup: The first domain.
         context: Where the folder is.
     """
-    values, earlier = (json.loads(json.dumps(one.to_json())) for one in (plan, request))
-    unfinished: list[str] = []
-    for path in sorted((context.root / "compare").glob("[!.]*/plan.json")):
-        try:
-            begun = read_json(path)
-            if read_json(path.with_name("status.json")).get("state") == "done":
-                continue
-            if begun in (values, earlier):
-                return Run(path.parent)
-            other = begun.get("composed")
-            if request.composed is None and isinstance(other, str) and {**begun, "composed": None} == {**values, "composed": None}:
-                unfinished.append(f"unfinished: {path.parent}; to go on with it, add {shlex.join(['--composed', other])}")
-        except ResourceError as error:
-            context.reporter.say(f"warning: {error}; this comparison is not continued")
-    for note in unfinished:
-        context.reporter.say(note)
-    files = {"plan.json": json.dumps(values, indent=2) + "\n", "status.json": _status_text("running")}
+    begun = find_unfinished(plan, request, context)
+    if begun is not None:
+        return begun
+    record = PlanRecord.of_plan(plan, context.root)
+    files = {"plan.json": json.dumps(record.to_json(), indent=2) + "\n", "status.json": _status_text("running")}
     return run_directory.create_run(context.root, "compare", setup.recipe.name, files)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +12,12 @@ from helpers import images, tiny_runs
 
 from mitlgan.artifacts import loaded_artifact
 from mitlgan.artifacts.known_artifacts import PLAN_FILE
-from mitlgan.compare.domains import DomainSetup, check_pictures, resolve_domains, resolve_plan
+from mitlgan.compare.domains import DomainSetup, check_pictures, resolve_domains
 from mitlgan.compare.layer_chains import LayerChain
 from mitlgan.compare.plan import ComparisonPlan, DomainSpec, parse_domain
-from mitlgan.compare.runner import _open_plan
 from mitlgan.errors import ArtifactError, DataError, UsageError
 from mitlgan.recipe import load_recipe, shipped_folder, with_overrides
-from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.progress import ignore_message
-from mitlgan.stages.context import RunContext
-from mitlgan.stages.default_layers import shipped_layer
 from mitlgan.training.run_directory import Run
 
 
@@ -147,52 +142,3 @@ def test_a_composition_of_a_moved_project_has_the_pictures_of_its_project_in_a_c
         assert setup.recipe.data.source == str(source)
         expected = [f"{project}: was moved or copied: its pictures are those of {now}, no longer {before}"]
         assert said == (expected if source == now else [])
-
-
-def finish(root: Path, number: int, composed: Run) -> Path:
-    """Put a finished composition below a root; one of a higher number is newer."""
-    folder = root / "compose" / f"tiny-{number:03d}"
-    shutil.copytree(composed.path, folder)
-    for path in (*folder.rglob("*"), folder):
-        os.utime(path, (2_000_000_000 + number, 2_000_000_000 + number))
-    return folder
-
-
-def opened(plan: ComparisonPlan, environment: RunContext) -> Path:
-    """Return the folder in which a comparison would work, or go on."""
-    named = resolve_plan(plan, environment.root)
-    (setup,) = resolve_domains(plan, environment.root)
-    return _open_plan(named, plan, setup, environment).path
-
-
-def test_a_comparison_goes_on_with_the_composition_that_it_began_with(composed: Run, environment: RunContext) -> None:
-    plan = ComparisonPlan(budgets=(1.0,))
-    first = finish(environment.root, 1, composed)
-    begun = opened(plan, environment)
-    assert read_json(begun / "plan.json")["composed"] == str(first)
-    assert opened(plan, environment) == begun
-    second = finish(environment.root, 2, composed)
-    other = opened(plan, environment)
-    assert other != begun
-    assert f"unfinished: {begun}; to go on with it, add --composed {first}" in tiny_runs.said(environment)
-    assert read_json(other / "plan.json")["composed"] == str(second)
-    assert opened(replace(plan, composed=first), environment) == begun
-    assert resolve_plan(replace(plan, composed=first), environment.root).composed == first
-    (begun / "plan.json").write_text(json.dumps(plan.to_json()))  # as an earlier version wrote it
-    (other / "plan.json").unlink()
-    assert opened(plan, environment) == begun
-
-
-def test_layers_that_are_taken_are_named(composed: Run, environment: RunContext) -> None:
-    plan = ComparisonPlan(budgets=(1.0,))
-    named = resolve_plan(plan, environment.root)
-    assert named.layers == {name: shipped_layer(name, 32) for name in ("fg", "bg")}
-    begun = opened(plan, environment)
-    assert (read_json(begun / "plan.json")["composed"], set(read_json(begun / "plan.json")["layers"])) == (None, {"fg", "bg"})
-    finish(environment.root, 1, composed)
-    assert opened(plan, environment) != begun
-    assert opened(named, environment) == begun
-    assert resolve_plan(named, environment.root) == named
-    of_domain = ComparisonPlan(domains=(DomainSpec("a", "demo", "demo", "demo"),))
-    assert resolve_plan(of_domain, environment.root) == of_domain
-    assert resolve_plan(ComparisonPlan(), environment.root / "absent") == ComparisonPlan()

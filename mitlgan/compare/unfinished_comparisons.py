@@ -1,0 +1,119 @@
+"""Unfinished comparisons: the one that a plan goes on with, and those that the same request began with another composition or other layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mitlgan.artifacts.card import LAYER_ROLES
+from mitlgan.compare.domains import lacks_layers
+from mitlgan.compare.plan import ComparisonPlan
+from mitlgan.compare.plan_record import Place, PlanRecord, find_place
+from mitlgan.compare.reproduce import comparison_command
+from mitlgan.errors import ResourceError, to_one_line
+from mitlgan.recipe import shipped_folder
+from mitlgan.runtime.command_line import command_line
+from mitlgan.runtime.files import is_locked
+from mitlgan.runtime.json_files import read_json
+from mitlgan.runtime.progress import Say
+from mitlgan.stages.context import RunContext
+from mitlgan.training import run_directory
+from mitlgan.training.run_directory import Run
+
+COMPOSED_OPTION = "--composed"
+"""Stands for the composition among layers: none can have this name."""
+
+
+@dataclass(frozen=True)
+class UnfinishedComparison:
+    """A comparison whose report is not written yet.
+
+    Attributes:
+        run: Its directory.
+        record: Its plan.
+        is_in_work: Whether a process works on it now.
+    """
+
+    run: Run
+    record: PlanRecord
+    is_in_work: bool
+
+    def asks_for(self, request: ComparisonPlan) -> bool:
+        """Return whether it is what a request asks for, but for the composition, and the `fg` and `bg`, that the request leaves open."""
+        if request.composed is not None or request.domains or not lacks_layers(request.layers):
+            return False
+        composed, layers = self.record.values.get("composed"), self.record.values.get("layers")
+        if not isinstance(composed, str | None) or not isinstance(layers, dict) or not all(isinstance(path, str) for path in layers.values()):
+            return False
+        if not set(layers) <= set(LAYER_ROLES) or (composed is None and lacks_layers(layers)):
+            return False
+        values = {**self.record.values, "composed": None, "layers": {name: path for name, path in layers.items() if name in request.layers}}
+        return replace(self.record, values=values).is_same(PlanRecord.of_plan(request, self.record.root))
+
+    def describe(self, request: ComparisonPlan, context: RunContext) -> str:
+        """Return one line for a user whose request it `asks_for`: the command that goes on with it, or why there is none."""
+        named = {COMPOSED_OPTION: self.record.values.get("composed"), **self.record.values["layers"]}
+        texts = {name: text for name, text in named.items() if text is not None}
+        paths = {name: self._find_artifact(text, "compose" if name == COMPOSED_OPTION else "pretrain") for name, text in texts.items()}
+        if self.is_in_work:
+            used = ", ".join(f"{name} {paths[name] or text}" for name, text in texts.items())
+            return to_one_line(f"{self.run.path}: is being worked on by another process, with {used}; this is a comparison of its own")
+        if lost := ", ".join(f"{name} {text}" for name, text in texts.items() if paths[name] is None):
+            removal = f"; `{command_line(['runs', 'rm', self.run.path])}` removes it" if self.run.is_comparison else ""
+            return to_one_line(f"unfinished: {self.run.path}; nothing goes on with it, as these are gone or were changed: {lost}{removal}")
+        layers = {name: path for name, path in paths.items() if path is not None}
+        plan = replace(request, composed=layers.pop(COMPOSED_OPTION, None), layers=layers)
+        return f"unfinished: {self.run.path}; to go on with it: `{comparison_command(plan, context)}`"
+
+    def _find_artifact(self, text: str, command: str) -> Path | None:
+        """Return the composition or layer that its plan names, where that is now; None if it is nowhere, or another one by now."""
+        root, place = self.record.root, self.record.places.get(text)
+        if place is None:
+            meant = [one for one in self.record.possible_places(text) if one.tensors_sha256 is not None]
+            return next((Path(text) if find_place(text, root) == one else Path(one.path) for one in meant), None)
+
+        def is_it(now: Place | None) -> bool:
+            return now is not None and now.tensors_sha256 is not None and place.is_same(now)
+
+        def candidates() -> Iterator[Path]:
+            if not place.from_runs.startswith(".."):
+                yield root / place.from_runs
+            yield from (Path(text), Path(place.path), root / place.from_runs)
+            for run in run_directory.list_runs(root, command):
+                if run.artifact_file is not None:
+                    yield run.path if command == "compose" else run.artifact_file
+            if command == "pretrain":
+                yield from sorted(shipped_folder("pretrained").glob("*/generator.safetensors"))
+
+        return next((path for path in candidates() if is_it(find_place(path, root))), None)
+
+
+def find_unfinished(plan: ComparisonPlan, request: ComparisonPlan, context: RunContext) -> Run | None:
+    """Return the unfinished comparison of the same plan; if there is none, say which ones the same request began with other networks.
+
+    Args:
+        plan: As `resolve_plan` returned it.
+        request: Before that: what earlier versions wrote, whose comparisons are continued, too.
+        context: Where comparisons are.
+    """
+    record, earlier = (PlanRecord.of_plan(one, context.root) for one in (plan, request))
+    unfinished = list(_list_unfinished(context.root, context.reporter.say))
+    same = [one for one in unfinished if one.record.is_same(record) or (not one.record.places and one.record.values == earlier.values)]
+    if same:
+        return min(same, key=lambda one: one.is_in_work).run
+    for one in unfinished:
+        if one.asks_for(request):
+            context.reporter.say(one.describe(request, context))
+    return None
+
+
+def _list_unfinished(root: Path, say: Say) -> Iterator[UnfinishedComparison]:
+    """Yield the unfinished comparisons; one whose plan.json or status is not a file of its own folder, such as a link, is skipped with a warning."""
+    for path in sorted((root / "compare").glob("[!.]*/plan.json")):
+        try:
+            content, is_in_work = read_json(path), is_locked(path.parent)
+            if read_json(path.with_name("status.json")).get("state") != "done":  # read after the lock, which a process that ends gives up last
+                yield UnfinishedComparison(Run(path.parent), PlanRecord.of_json(content, root), is_in_work)
+        except ResourceError as error:
+            say(f"warning: {error}; this comparison is not continued")

@@ -26,6 +26,7 @@ from mitlgan import networks
 from mitlgan.artifacts.card import LayerCard, make_card
 from mitlgan.artifacts.load_save import save_network
 from mitlgan.recipe import ComposerRecipe, DenseTranslatorRecipe, Recipe, ThesisCriticRecipe, ThesisGeneratorRecipe
+from mitlgan.stages import training_speed
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets background jobs ignore it, and `nohup` the next
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -144,6 +145,14 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MITLGAN_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_measured_iterations() -> Iterator[None]:
+    """Estimates of a training's speed are right in form after three iterations; a good one takes two seconds, and the tests ask for many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_speed, "MEASURED_S", 0.01)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

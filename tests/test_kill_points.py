@@ -24,7 +24,7 @@ from mitlgan.stages.resume import resume
 from mitlgan.training.checkpoint import list_checkpoints
 from mitlgan.training.run_directory import Run
 
-CI_POINTS = 10
+CI_POINTS = 6
 """States that are checked unless the slow tests run."""
 points = pytest.mark.parametrize("count", [CI_POINTS, pytest.param(0, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])], ids=["some", "all"])
 

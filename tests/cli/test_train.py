@@ -269,7 +269,10 @@ def endless(folder: Path, packs: dict[str, Path]) -> Iterator[tuple[Popen[str], 
     process.communicate()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), *(pytest.param(number, 128 + number, marks=pytest.mark.slow) for number in (signal.SIGTERM, signal.SIGHUP))],
+)
 def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(
     endless: tuple[Popen[str], Run], number: signal.Signals, code: int, command: Command
 ) -> None:

@@ -45,7 +45,6 @@ def test_the_tiny_form_runs_on_the_cpu(tmp_path: Path, monkeypatch: pytest.Monke
     fourths: dict[str, FourthChannel | None] = {"fg": "alpha", "bg": None, "scene": None}
     packs = {role: str(tiny_runs.pack(tmp_path / f"{role}.npy", fourth=fourth, size_px=32)) for role, fourth in fourths.items()}
     form = dataclasses.replace(TINY, data=packs)
-    monkeypatch.setattr(training_speed, "MEASURED_S", 0.01)
     monkeypatch.setattr(session, "EQUALITY_SEEDS", range(2))
     out = tmp_path / "out"
     check(session.Session(form, "cpu", out, time.monotonic() + 10_000, run_here).run(), out, form, 32)

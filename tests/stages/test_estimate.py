@@ -24,11 +24,6 @@ from mitlgan.training.run_directory import Run
 CPU = World(0, 1, torch.device("cpu"))
 
 
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_speed, "MEASURED_S", 0.01)
-
-
 def row(seconds: float, cpu_seconds: float = 0.0, memory_bytes: int = 0, disk_bytes: int = 0) -> TrainingEstimate:
     return TrainingEstimate("one", 1, seconds, cpu_seconds or seconds, memory_bytes, disk_bytes)
 
@@ -164,6 +159,7 @@ def fixed(recipe: Recipe, world: World, **_: object) -> TrainingEstimate:
 
 def test_an_estimated_comparison_of_untrained_layers_counts_their_trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dry_run, "estimate_run", fixed)
+    monkeypatch.setattr(dry_run, "_measuring_seconds", lambda *_: 5.0)
     context = tiny_runs.run_context(tmp_path / "runs")
     plan = ComparisonPlan(domains=(DomainSpec("one", "demo", "demo", "demo"),), baselines=("plain-wgan",), equal="cpu-seconds", samples=12)
     work = estimate_comparison(plan, context)

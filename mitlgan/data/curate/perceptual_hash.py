@@ -103,7 +103,7 @@ def thumbnail(picture: Image.Image) -> bytes:
     """
     if picture.mode not in ("RGBA", "RGBa"):
         return _reduce(picture)
-    rgba = picture.convert("RGBA")
+    rgba = picture.convert("RGBa").convert("RGBA")  # rounded as the premultiplied colours of a pack are, which has the same hash then
     on_grey = _reduce(flatten_on(rgba, (128, 128, 128)))
     if _spread(on_grey) >= MAX_BLANK_SPREAD or _spread(_reduce(rgba.getchannel("A"))) < MAX_BLANK_SPREAD:
         return on_grey

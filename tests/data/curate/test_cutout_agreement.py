@@ -198,6 +198,10 @@ def test_what_has_no_outline_is_left_to_the_hash(opacity: int) -> None:
 def test_a_square_tells_the_same_of_a_picture_as_its_file() -> None:
     """As `data prepare` has it, with premultiplied colours, at the sizes of packs."""
     for seed in range(4):
+        assert hash_picture(garment(seed).convert("RGBa"), "") == hash_picture(garment(seed), "")
+    for _, _, picture in archive.read_pool(archive.FOREGROUNDS, 40):
+        assert hash_picture(picture.convert("RGBA").convert("RGBa"), "") == hash_picture(picture.convert("RGBA"), "")
+    for seed in range(4):
         whole = np.frombuffer(reduce_cutout(garment(seed)), np.uint8).astype(int)
         for size in (64, 128, 256):
             square = garment(seed).convert("RGBa").resize((size, size), Image.Resampling.LANCZOS)

@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import tomllib
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,19 +52,58 @@ class SweepPlan:
     weights: Path | None = None
 
 
+@dataclass(frozen=True)
+class _Variation:
+    """One value of each varied key.
+
+    Attributes:
+        suffix: For the recipe's name.
+        settings: `a.b=v`, one for each key.
+        is_spelt: Whether the suffix has every letter of the values, so that no other values have it by right.
+    """
+
+    suffix: str = ""
+    settings: tuple[str, ...] = ()
+    is_spelt: bool = True
+
+    def __add__(self, other: _Variation) -> _Variation:
+        return _Variation(self.suffix + other.suffix, self.settings + other.settings, self.is_spelt and other.is_spelt)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A recipe under the name of its variation, which other rows may have, too.
+
+    Attributes:
+        path: The recipe as the user named it.
+        recipe: With data, length and variation.
+        variation: What was varied.
+    """
+
+    path: str
+    recipe: Recipe
+    variation: _Variation
+
+    @property
+    def name(self) -> str:
+        """The name that the row has if no other has it."""
+        return f"{self.recipe.name}{self.variation.suffix}"
+
+
 def plan_recipes(plan: SweepPlan) -> list[Recipe]:
-    """Return the recipes of a sweep, with their data, length and variations.
+    """Return the recipes of a sweep, with their data, length and variations, each under a name of its own.
 
     Raises:
         UsageError: There is nothing to do, or an option does not fit.
     """
     if not plan.recipes:
         raise UsageError("RECIPES: none given; name some, such as classic/akel-01")
-    recipes, paths = list[Recipe](), dict[str, str]()
+    rows = list[_Row]()
     data, scale = _Rules("--data", plan.data), _Rules("--scale", plan.scale)
     for name in _matching_names(plan.recipes):
-        for suffix, settings in _variations(plan.vary):
-            recipe = load_recipe(name, [*plan.settings, *settings, *_stretched_lists(name, [*plan.settings, *settings])], "RECIPE")
+        for variation in _variations(plan.vary):
+            settings = [*plan.settings, *variation.settings]
+            recipe = load_recipe(name, [*settings, *_stretched_lists(name, settings)], "RECIPE")
             if recipe.generator is None:
                 raise UsageError(f"{name}: is for `{recipe.command}`; a sweep trains recipes with a [generator]")
             source = data.value_for(recipe.name)
@@ -71,14 +111,31 @@ def plan_recipes(plan: SweepPlan) -> list[Recipe]:
                 recipe = with_overrides(recipe, data__source=source if source == "demo" else str(Path(source).resolve()))
             factor = scale.value_for(recipe.name)
             recipe = scale_length(recipe, _parse_factor(factor)) if factor is not None else recipe
-            recipe = with_overrides(recipe, name=_short_name(f"{recipe.name}{suffix}"))
-            if recipe.name in paths:
-                way_out = "sweep each with an --out of its own" if paths[recipe.name] != name else "give it once"
-                raise UsageError(f"RECIPES: {paths[recipe.name]} and {name} are both named {recipe.name}; {way_out}")
-            paths[recipe.name] = name
-            recipes.append(recipe)
+            rows.append(_Row(name, recipe, variation))
     for rules in (data, scale):
         rules.refuse_unused()
+    return _name_rows(rows)
+
+
+def _name_rows(rows: Sequence[_Row]) -> list[Recipe]:
+    """Return the recipes, renamed; of values with one name, such as -1 and 1, only one that is spelt by it has it, others add a hash of their own.
+
+    Raises:
+        UsageError: Two rows are one, or are recipes of one name.
+    """
+    namesakes = defaultdict[str, list[_Row]](list)
+    for row in rows:
+        for other in namesakes[row.name]:
+            if other.path != row.path or other.recipe == row.recipe:
+                way_out = "sweep each with an --out of its own" if other.path != row.path else "give it once"
+                raise UsageError(f"RECIPES: {other.path} and {row.path} are both named {_short_name(row.name)}; {way_out}")
+        namesakes[row.name].append(row)
+    recipes = list[Recipe]()
+    for row in rows:
+        same = namesakes[row.name]
+        has_own = len(same) == 1 or (row.variation.is_spelt and sum(other.variation.is_spelt for other in same) == 1)
+        name = row.name if has_own else f"{row.name}-{_digest(';'.join(row.variation.settings))}"
+        recipes.append(with_overrides(row.recipe, name=_short_name(name)))
     return recipes
 
 
@@ -108,9 +165,9 @@ def _matching_names(recipes: Sequence[str]) -> list[str]:
     return names
 
 
-def _variations(vary: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Return every combination: a suffix for the recipe's name, and its settings."""
-    choices, keys = [], list[str]()
+def _variations(vary: Sequence[str]) -> list[_Variation]:
+    """Return every combination."""
+    choices, keys = list[list[_Variation]](), list[str]()
     for text in vary:
         parts = _NEXT_KEY.split(text)
         columns = [_parse_values(text, part) for part in parts]
@@ -118,16 +175,19 @@ def _variations(vary: Sequence[str]) -> list[tuple[str, list[str]]]:
         lengths = [len(column) for column in columns]
         if len(set(lengths)) > 1:
             raise UsageError(f"--vary {text}: its keys have {', '.join(map(str, lengths))} values; keys that vary together need equally many")
-        choices.append([("".join(suffix for suffix, _ in row), [setting for _, setting in row]) for row in zip(*columns, strict=True)])
+        choices.append([sum(row, _Variation()) for row in zip(*columns, strict=True)])
+        settings = [choice.settings for choice in choices[-1]]
+        again = next((one for one in settings if settings.count(one) > 1), None)
+        if again is not None:
+            raise UsageError(f"--vary {text}: gives {';'.join(again)} twice; give it once")
     twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice is not None:
         raise UsageError(f"--vary {twice}: is varied twice; give all its values at once")
-    chosen = itertools.product(*choices)
-    return [("".join(suffix for suffix, _ in rows), [setting for _, settings in rows for setting in settings]) for rows in chosen]
+    return [sum(chosen, _Variation()) for chosen in itertools.product(*choices)]
 
 
-def _parse_values(text: str, part: str) -> list[tuple[str, str]]:
-    """Return a suffix for the recipe's name and a setting for each value of one key of `--vary`."""
+def _parse_values(text: str, part: str) -> list[_Variation]:
+    """Return the values of one key of `--vary`."""
     key, equals, values = (word.strip() for word in part.partition("="))
     if not (key and equals and values):
         raise UsageError(f"--vary {text}: write it as key=value,value, such as critic.kernel=3,5,7")
@@ -135,7 +195,9 @@ def _parse_values(text: str, part: str) -> list[tuple[str, str]]:
         parsed = [json.dumps(value) for value in tomllib.loads(f"v = [{values}]")["v"]]
     except (ValueError, RecursionError):
         parsed = [value.strip() for value in values.split(",")]
-    return [(_slug(f"-{key.split('.')[-1]}-{re.sub(r'[][, ]+', '-', value).strip('-')}"), f"{key}={value}") for value in parsed]
+    field = key.split(".")[-1]
+    suffixes = [_slug(f"-{field}-{re.sub(r'[][, ]+', '-', value).strip('-')}") for value in parsed]
+    return [_Variation(suffix, (f"{key}={value}",), suffix == f"-{field}-{value}") for suffix, value in zip(suffixes, parsed, strict=True)]
 
 
 def _stretched_lists(name: str, settings: Sequence[str]) -> list[str]:
@@ -157,7 +219,11 @@ def _stretched_lists(name: str, settings: Sequence[str]) -> list[str]:
 
 def _short_name(name: str) -> str:
     """Return a name that a recipe may have; of a longer one the beginning and a hash."""
-    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 9]}-{_digest(name)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _slug(text: str) -> str:

@@ -12,7 +12,7 @@ from helpers import tiny_runs
 
 from mitlgan.compare import sweep
 from mitlgan.compare.sweep import untrained_artifact
-from mitlgan.compare.sweep_plan import SweepPlan, plan_recipes, scale_length
+from mitlgan.compare.sweep_plan import MAX_NAME, SweepPlan, plan_recipes, scale_length
 from mitlgan.errors import NanError, UsageError
 from mitlgan.metrics.protocol import EvalProtocol
 from mitlgan.recipe import load_recipe, to_toml, with_overrides
@@ -161,8 +161,49 @@ def test_keys_may_vary_together() -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "spelt"),
+    [
+        (["Fotos/a.b", "Fotos/a_b", "plain"], {"plain": "plain"}),
+        (["a_b", "A_b", "a.b", "c.d"], {"a_b": "a_b", "c.d": "c_d"}),
+        (["-x", "x", "y"], {"x": "x", "y": "y"}),
+        (["é", "è", "ä"], {}),
+        (["[1 2]", "1 2", "1-2"], {"1-2": "1-2"}),
+        ([f"{'long' * 20}/{end}" for end in ("a.b", "a_b")], {}),
+    ],
+)
+def test_each_value_has_a_name_of_its_own(values: list[str], spelt: dict[str, str]) -> None:
+    """Whatever its letters are, and in whatever order the values come; one that alone has its name keeps it."""
+    names: dict[str, set[str]] = {value: set() for value in values}
+    for order in (values, values[::-1]):
+        recipes = plan_recipes(SweepPlan(["classic/akel-01"], vary=[f"data.source={','.join(order)}"]))
+        assert [recipe.data.source for recipe in recipes] == order
+        for value, recipe in zip(order, recipes, strict=True):
+            names[value].add(recipe.name)
+    assert all(len(own) == 1 for own in names.values())
+    assert len(set.union(*names.values())) == len(values)
+    assert max(len(name) for own in names.values() for name in own) <= MAX_NAME
+    for value, name in spelt.items():
+        assert names[value] == {f"akel-01-source-{name}"}
+    assert not any(f"akel-01-source-{name}" in names[value] for value in values if value not in spelt for name in spelt.values())
+
+
+def test_combinations_of_values_with_one_name_have_names_of_their_own() -> None:
+    plan = SweepPlan(["classic/akel-01", "classic/akel-02"], vary=["data.source=a.b,a_b;evaluation.samples=10,20", "seed=1,2"])
+    recipes = plan_recipes(plan)
+    assert len({recipe.name for recipe in recipes}) == len(recipes) == 8
+    assert [recipe.name for recipe in recipes if recipe.data.source == "a_b"] == [
+        f"akel-0{number}-source-a_b-samples-20-seed-{seed}" for number in (1, 2) for seed in (1, 2)
+    ]
+    same = plan_recipes(SweepPlan(["classic/akel-01"], vary=["data.source=a.b,a_b", "seed=1"]))
+    more = plan_recipes(SweepPlan(["classic/akel-01"], vary=["data.source=A.B,a_b,a.b", "seed=1"]))
+    assert {recipe.name for recipe in same} < {recipe.name for recipe in more}
+
+
+@pytest.mark.parametrize(
     ("plan", "start"),
     [
+        (SweepPlan(["classic/dogs"], vary=["seed=1,2,1"]), "--vary seed=1,2,1: gives seed=1 twice; give it once"),
+        (SweepPlan(["classic/dogs"], vary=["seed=1,1;data.source=a,a"]), "--vary seed=1,1;data.source=a,a: gives seed=1;data.source=a twice"),
         (SweepPlan(["classic/dogs"], vary=["critic.widths=[8,16],[8]"], settings=["critic.dropout=[0.1,0.2]"]), "--set critic"),
         (SweepPlan(["classic/dogs"], vary=["critic.widths=[8,16];critic.dropout=[0.1]"]), "--set critic"),
         (SweepPlan(["classic/dogs"], vary=["critic.kernel=3,5;seed=1"]), "--vary critic.kernel=3,5;seed=1: its keys have 2, 1 values"),

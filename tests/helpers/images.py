@@ -28,6 +28,17 @@ def quadrants(size: tuple[int, int] = (80, 60)) -> Image.Image:
     return picture
 
 
+def garment(seed: int, *, narrower: int = 0, colour: tuple[int, int, int] = (235, 220, 200)) -> Image.Image:
+    """A cut-out whose outline is that of the others, with folds of its own."""
+    coarse = np.random.default_rng(seed).integers(-40, 41, (19, 19, 1))
+    pixels = np.clip(np.array(colour) + coarse, 0, 255).astype(np.uint8)
+    picture = Image.fromarray(pixels).resize((128, 128), Image.Resampling.BICUBIC)
+    matte = Image.new("L", (128, 128))
+    ImageDraw.Draw(matte).polygon([(20, 14), (70, 20), (110 - narrower, 60), (90, 116), (40, 100), (30 + narrower, 60)], fill=255)
+    picture.putalpha(matte)
+    return picture
+
+
 def encoded(picture: Image.Image, form: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, form, **options)

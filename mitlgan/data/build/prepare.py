@@ -50,7 +50,7 @@ from mitlgan.runtime.signals import StopSignals
 if TYPE_CHECKING:
     from mitlgan.data.curate.reference_sets import ReferenceSet
 
-VERSION = 8  # raise it when the same pictures and settings make other pixels or records
+VERSION = 9  # raise it when the same pictures and settings make other pixels or records
 PIXEL_FILE = ".prepared.npy"  # the rows so far; it becomes the pack, or is copied
 PAGE_FILE = "sheet.html"  # next to the pack
 DEDUPE = ("exact", "near", "none")
@@ -125,7 +125,7 @@ def _read_references(settings: PrepareSettings) -> list[ReferenceSet]:
         return []
     from mitlgan.data.curate.reference_sets import read_reference_set  # imports all readers
 
-    return [read_reference_set(spec) for spec in settings.against]
+    return [read_reference_set(spec, ImagePreparer(settings, with_matte=False).hash) for spec in settings.against]
 
 
 def _check_new(out: Path, option: str, pictures: Path, header: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from PIL import Image, ImageFilter
 from mitlgan.data.build.crops import SquareCrop
 from mitlgan.data.build.mattes import decode_matte
 from mitlgan.data.build.resize import RESIZE_FILTERS, to_planes
-from mitlgan.data.curate.perceptual_hash import hash_thumbnails, thumbnail
+from mitlgan.data.curate.cutout_agreement import reduce_cutout
+from mitlgan.data.curate.perceptual_hash import PictureHash, hash_thumbnails, thumbnail
 from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode_bytes
 from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT
 from mitlgan.data.pack.kept_square import KEPT_PX
@@ -73,12 +74,14 @@ class PreparedImage:
         sha256: Hash of its file.
         planes: (C, H, W) uint8.
         thumbnail: What its perceptual hash is computed from.
+        cutout: See `reduce_cutout`.
     """
 
     record: dict[str, Any]
     sha256: str
     planes: NDArray[np.uint8]
     thumbnail: bytes
+    cutout: bytes
 
 
 class ImagePreparer:
@@ -101,7 +104,8 @@ class ImagePreparer:
         """Return the journal line and the pixels of each file."""
         results = [self.prepare(entry) for entry in entries]
         images = [result for result in results if isinstance(result, PreparedImage)]
-        hashes = iter(hash_thumbnails([image.thumbnail for image in images], [image.sha256 for image in images]))
+        looks = ([image.thumbnail for image in images], [image.sha256 for image in images], [image.cutout for image in images])
+        hashes = iter(hash_thumbnails(*looks))
         return [
             ({"name": result.record["name"], **next(hashes).to_json()} | result.record, result.planes.tobytes())
             if isinstance(result, PreparedImage)
@@ -111,19 +115,31 @@ class ImagePreparer:
 
     def prepare(self, entry: ImageEntry) -> PreparedImage | dict[str, Any]:
         """Return one file's picture, or the journal line that says why it is left out."""
-        settings = self._settings
         record: dict[str, Any] = {"name": entry.name}
         if entry.name in self._excluded:
             return record | {"reason": "excluded: named in --exclude"}
         with translate_resource_faults(f"picture {entry.name!r}", ", or leave it out with --exclude (in another folder)"):
             try:
-                size_px = settings.size_px * (4 if settings.crop == "face" else 1)
-                decoded = decode_bytes(entry.read(), keep_alpha=settings.keep_alpha, size_px=size_px, backdrop=settings.backdrop)
+                decoded = self._decode(entry)
                 if reason := self._reject_reason(decoded):
                     return record | {"reason": reason, "sha256": decoded.sha256}
                 return self._crop_and_resize(entry, decoded)
             except UnreadableImageError as error:
                 return record | {"reason": str(error), "bad": True}
+
+    def hash(self, entry: ImageEntry) -> PictureHash:
+        """Return the hash of a picture of another set, as its journal line would have it: of two copies both hashes are of the same square.
+
+        Raises:
+            UnreadableImageError: The file is no usable picture.
+        """
+        image = self._crop_and_resize(replace(entry, matte=None), self._decode(entry))
+        return hash_thumbnails([image.thumbnail], [image.sha256], [image.cutout])[0]
+
+    def _decode(self, entry: ImageEntry) -> DecodedImage:
+        settings = self._settings
+        size_px = settings.size_px * (4 if settings.crop == "face" else 1)
+        return decode_bytes(entry.read(), keep_alpha=settings.keep_alpha, size_px=size_px, backdrop=settings.backdrop)
 
     def _reject_reason(self, decoded: DecodedImage) -> str:
         min_px, max_aspect = self._settings.min_size_px, self._settings.max_aspect
@@ -141,6 +157,7 @@ class ImagePreparer:
         picture = whole.resize((size_px, size_px), resample, box=box)
         hashed = picture if size_px >= MIN_HASH_PX else whole.resize((MIN_HASH_PX, MIN_HASH_PX), Image.Resampling.BOX, box=box)
         hash_input = thumbnail(hashed)  # now, not for a whole batch: the pixels are still in the processor's cache
+        cutout = reduce_cutout(hashed if decoded.transparent is None else decoded.transparent.convert("RGBa").resize(hashed.size, resample, box=box))
         if self._settings.blur_px:
             picture = picture.filter(ImageFilter.GaussianBlur(self._settings.blur_px))
         planes = to_planes(picture)
@@ -154,4 +171,4 @@ class ImagePreparer:
         crop = {KEPT_PX: round(kept_px * min(decoded.width, decoded.height) / whole_px)} if kept_px < whole_px else {}
         lost = {ON_BACKDROP: True} if decoded.is_on_backdrop else {}
         record = {"name": entry.name, "width": decoded.width, "height": decoded.height, **crop, **note, **lost}
-        return PreparedImage(record, decoded.sha256, planes, hash_input)
+        return PreparedImage(record, decoded.sha256, planes, hash_input, cutout)

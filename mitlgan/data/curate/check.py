@@ -15,7 +15,7 @@ from PIL import Image
 from mitlgan.data.build.mattes import decode_matte
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.curate.check_advice import advise_on_duplicates, advise_on_set
-from mitlgan.data.curate.cutout_agreement import reduce_cutout
+from mitlgan.data.curate.cutout_agreement import MEASURED_PX, MIN_OPAQUE
 from mitlgan.data.curate.duplicates import DuplicatePair, find_duplicates
 from mitlgan.data.curate.perceptual_hash import PictureHash, hash_picture
 from mitlgan.data.curate.reference_sets import NamedSet, hash_packed_picture, open_named_sets
@@ -30,7 +30,6 @@ from mitlgan.data.sources.split_folders import TRAIN
 from mitlgan.errors import translate_resource_faults
 from mitlgan.runtime.progress import ProgressCallback, ignore_progress
 
-MEASURE_PX = 64  # pictures are measured at this size
 BINS = 32
 MAX_LISTED_PAIRS = 200
 
@@ -50,7 +49,6 @@ class PictureStats:
         coverage: Area of the object, 0 to 1; None if there is no matte.
         border: Share of the picture's edge that the object touches.
         note: What a user should know of the file.
-        cutout: Small copy of a picture with transparency, see `reduce_cutout`; empty without.
     """
 
     name: str
@@ -63,7 +61,6 @@ class PictureStats:
     coverage: float | None
     border: float
     note: str = ""
-    cutout: bytes = b""
 
 
 @dataclass
@@ -127,9 +124,7 @@ def check_datasets(specs: list[str], progress: ProgressCallback = ignore_progres
     opened = [(spec, *open_named_sets(spec, "DIR")) for spec in specs]
     sets = [_measure_set(one, spec, progress) for spec, named_sets, _ in opened for one in named_sets]
     files = [(report.name, one.name) for report in sets for one in report.pictures]
-    pictures = [one for report in sets for one in report.pictures]
-    cutouts = {position: one.cutout for position, one in enumerate(pictures) if one.cutout}
-    duplicates = find_duplicates(files, [one.hash for one in pictures], cutouts)
+    duplicates = find_duplicates(files, [one.hash for report in sets for one in report.pictures])
     pairs = list(itertools.islice(duplicates.pairs(), MAX_LISTED_PAIRS))
     verdict = [(f"{spec}: {sentence}", hurts) for spec, _, sentences in opened for sentence, hurts in sentences]
     verdict += [sentence for report in sets for sentence in advise_on_set(report)] + advise_on_duplicates(sets, duplicates)
@@ -201,7 +196,7 @@ def _measure_set(one: NamedSet, spec: str, progress: ProgressCallback) -> SetRep
 def _measure_entry(entry: ImageEntry) -> PictureStats | UnreadableImageError:
     try:
         with translate_resource_faults(f"picture {entry.name!r}"):
-            decoded = decode_bytes(entry.read(), keep_alpha=True, size_px=MEASURE_PX)
+            decoded = decode_bytes(entry.read(), keep_alpha=True, size_px=MEASURED_PX)
             matte = None if entry.matte is None else decode_matte(entry.matte, decoded)
     except UnreadableImageError as error:
         return error
@@ -227,10 +222,10 @@ def measure_picture(name: str, picture: Image.Image, picture_hash: PictureHash, 
         size: Width and height of the upright file (px), or of the square of it that was kept.
         matte: Matte of its object; None for its transparency, if it has any.
     """
-    scale = MEASURE_PX / max(picture.size)
+    scale = MEASURED_PX / max(picture.size)
     small = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), Image.Resampling.BOX)
     alpha = np.asarray(small.getchannel("A")) if small.mode == "RGBA" else None
-    if alpha is not None and (alpha >= 250).all():
+    if alpha is not None and (alpha >= MIN_OPAQUE).all():
         alpha = None
     pixels = np.asarray(small.convert("RGB"))
     opaque = pixels.reshape(-1, 3) if alpha is None else pixels[alpha > 127]  # (N, 3)
@@ -240,5 +235,5 @@ def measure_picture(name: str, picture: Image.Image, picture_hash: PictureHash, 
     coverage = None if plane is None else float((plane > 127).mean())
     border = 0.0 if plane is None else float((np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]]) > 127).mean())
     red, green, blue = (float(value) for value in opaque.mean(0))
-    mode, cutout = ("RGB", b"") if alpha is None else ("RGBA", reduce_cutout(small))
-    return PictureStats(name, picture_hash, *size, mode, (red, green, blue), histogram, coverage, border, cutout=cutout)
+    mode = "RGB" if alpha is None else "RGBA"
+    return PictureStats(name, picture_hash, *size, mode, (red, green, blue), histogram, coverage, border)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from mitlgan.data.curate.cutout_agreement import find_copies
 from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files
 
 File = tuple[str, str]
@@ -74,18 +73,17 @@ class Duplicates:
         return sum(kinds.total() for kinds in self.count_by_sets().values())
 
 
-def find_duplicates(files: Sequence[File], hashes: Sequence[PictureHash], cutouts: Mapping[int, bytes] | None = None) -> Duplicates:
+def find_duplicates(files: Sequence[File], hashes: Sequence[PictureHash]) -> Duplicates:
     """Return the duplicates among the pictures of all sets, which are one after the other.
 
     Args:
         files: The pictures.
         hashes: Of each.
-        cutouts: Pixels of those that are cut-outs, by position, see `reduce_cutout`; two of them look alike only if these are alike.
     """
     groups = group_equal_files(hashes)
     group_of = {position: number for number, group in enumerate(groups) for position in group}
     near = [pair for pair in find_near_pairs(hashes) if pair[0] not in group_of or group_of[pair[0]] != group_of.get(pair[1])]
-    look_alikes = [DuplicatePair(*files[one], *files[other], exact=False) for one, other in find_copies(cutouts or {}, near)]
+    look_alikes = [DuplicatePair(*files[one], *files[other], exact=False) for one, other in near]
     return Duplicates([[files[position] for position in group] for group in groups], look_alikes)
 
 

@@ -1,4 +1,4 @@
-"""Perceptual hashes of pictures, 200 bytes each, and the equal and nearly equal pictures in sets of any size."""
+"""Perceptual hashes of pictures, 200 bytes each, or 776 of a cut-out, and the equal and nearly equal pictures in sets of any size."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mitlgan.data.curate.cutout_agreement import REDUCED_PX, Cutouts, reduce_cutout
 from mitlgan.data.decode.image_file import flatten_on
 
 HASH_PX, HASH_SIDE, COLOR_SIDE = 32, 8, 8
@@ -22,6 +23,7 @@ MAX_NEAR_PEAK = 64  # maximum difference of any of them: a small object in one p
 MAX_BLANK_SPREAD = 3.0  # standard deviation of the colors (0 to 255)
 _BLOCK = 1024
 _COLUMNS = 16384  # compared with a block at once: 134 MB
+_PAIRS = 65536  # of which the colors are compared at once: 25 MB
 _TILE = HASH_PX // COLOR_SIDE
 _TILES = np.repeat(np.eye(COLOR_SIDE, dtype=np.float32), _TILE, axis=1)  # sums four neighbors each: (8, 32)
 _BRIGHTNESS = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -35,11 +37,14 @@ class PictureHash:
         sha256: Hash of its file.
         phash: 64 bits, the signs of its lowest frequencies (perceptual hash).
         colors: 8 x 8 x 3 bytes, its colors; without them a red and a blue chess king would be equal.
+        cutout: Small copy of a cut-out, see `reduce_cutout`; without it, two garments of one outline and colour would be equal. Empty for other
+            pictures, and in what earlier versions recorded.
     """
 
     sha256: str
     phash: int
     colors: bytes
+    cutout: bytes = b""
 
     @property
     def is_blank(self) -> bool:
@@ -48,29 +53,33 @@ class PictureHash:
 
     def to_json(self) -> dict[str, str]:
         """Return the hashes as JSON; `hash_from_json` reverses it."""
-        return {"sha256": self.sha256, "outline": f"{self.phash:016x}", "colours": base64.b64encode(self.colors).decode("ascii")}
+        cutout = {"cutout": base64.b64encode(self.cutout).decode("ascii")} if self.cutout else {}
+        return {"sha256": self.sha256, "outline": f"{self.phash:016x}", "colours": base64.b64encode(self.colors).decode("ascii"), **cutout}
 
 
 def hash_from_json(values: dict[str, Any]) -> PictureHash | None:
     """Return the hash in a line of a manifest or journal; None if it has none."""
     try:
-        colours = base64.b64decode(values["colours"], validate=True)
-        return PictureHash(str(values["sha256"]), int(values["outline"], 16), colours) if len(colours) == 3 * COLOR_SIDE**2 else None
+        colours, cutout = (base64.b64decode(values.get(key, ""), validate=True) for key in ("colours", "cutout"))
+        if len(colours) != 3 * COLOR_SIDE**2 or len(cutout) not in (0, 4 * REDUCED_PX**2):
+            return None
+        return PictureHash(str(values["sha256"]), int(values["outline"], 16), colours, cutout)
     except (KeyError, TypeError, ValueError):
         return None
 
 
 def hash_picture(picture: Image.Image, sha256: str) -> PictureHash:
     """Return the hash of a picture of any mode; transparency is composited on grey."""
-    return hash_thumbnails([thumbnail(picture)], [sha256])[0]
+    return hash_thumbnails([thumbnail(picture)], [sha256], [reduce_cutout(picture)])[0]
 
 
-def hash_thumbnails(thumbnails: Sequence[bytes], digests: Sequence[str]) -> list[PictureHash]:
+def hash_thumbnails(thumbnails: Sequence[bytes], digests: Sequence[str], cutouts: Sequence[bytes]) -> list[PictureHash]:
     """Return the hash of each picture; many together take a third of the time.
 
     Args:
         thumbnails: `thumbnail` of each picture.
         digests: sha256 of each file.
+        cutouts: `reduce_cutout` of each picture.
     """
     if not thumbnails:
         return []
@@ -84,7 +93,7 @@ def hash_thumbnails(thumbnails: Sequence[bytes], digests: Sequence[str]) -> list
     sums = _TILES @ rows.reshape(-1, COLOR_SIDE, HASH_PX, 3)  # (N, 8, 8, 3); whole numbers: exact in any order
     colors = np.rint(sums / _TILE**2).astype(np.uint8)
     phashes = [int.from_bytes(row.tobytes(), "big") for row in bits]
-    return [PictureHash(*values) for values in zip(digests, phashes, map(bytes, colors), strict=True)]
+    return [PictureHash(*values) for values in zip(digests, phashes, map(bytes, colors), cutouts, strict=True)]
 
 
 def thumbnail(picture: Image.Image) -> bytes:
@@ -94,7 +103,7 @@ def thumbnail(picture: Image.Image) -> bytes:
     """
     if picture.mode not in ("RGBA", "RGBa"):
         return _reduce(picture)
-    rgba = picture.convert("RGBA")
+    rgba = picture.convert("RGBa").convert("RGBA")  # rounded as the premultiplied colours of a pack are, which has the same hash then
     on_grey = _reduce(flatten_on(rgba, (128, 128, 128)))
     if _spread(on_grey) >= MAX_BLANK_SPREAD or _spread(_reduce(rgba.getchannel("A"))) < MAX_BLANK_SPREAD:
         return on_grey
@@ -146,8 +155,10 @@ def find_near_pairs(
 ) -> list[tuple[int, int]]:
     """Return pairs of positions (first < second) of pictures that look nearly the same, such as resized ones.
 
-    Blank pictures are in no pair. Only pictures of about the same mean color are compared, in blocks: 10,000 pictures take a fraction of a second.
+    Blank pictures are in no pair, nor are two cut-outs whose pixels differ, see `Cutouts`. Only pictures of about the same mean color are compared, in
+    blocks: 10,000 pictures take a fraction of a second.
     """
+    cutouts = Cutouts({position: one.cutout for position, one in enumerate(hashes) if one.cutout})
     positions = np.array([position for position, is_blank in enumerate(are_blank(hashes)) if not is_blank], dtype=np.int64)
     colors = np.array([np.frombuffer(hashes[position].colors, np.uint8) for position in positions]).reshape(len(positions), 3 * COLOR_SIDE**2)
     means = colors.mean(1)
@@ -162,11 +173,13 @@ def find_near_pairs(
             differing = _count_bits(outlines[start : start + _BLOCK, None] ^ outlines[None, column : min(column + _COLUMNS, end)])
             first, second = np.nonzero(differing <= max_bits)
             first, second = first + start, second + column
-            first, second = first[second > first], second[second > first]
-            distance = np.abs(colors[first].astype(np.int16) - colors[second])
-            close = (distance.mean(1) <= max_color) & (distance.max(1, initial=0) <= max_peak)
-            for one, other in zip(positions[first[close]].tolist(), positions[second[close]].tolist(), strict=True):
-                pairs.append((min(one, other), max(one, other)))
+            rows = np.stack([first[second > first], second[second > first]], axis=1)
+            for part in range(0, len(rows), _PAIRS):
+                first, second = rows[part : part + _PAIRS].T
+                distance = np.abs(colors[first].astype(np.int16) - colors[second])
+                close = (distance.mean(1) <= max_color) & (distance.max(1, initial=0) <= max_peak)
+                near = np.sort(positions[rows[part : part + _PAIRS][close]], axis=1)
+                pairs += map(tuple, near[cutouts.may_be_copies(near)].tolist())
     return sorted(pairs)
 
 

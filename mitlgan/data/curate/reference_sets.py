@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mitlgan.data.build.parallel import in_order
+from mitlgan.data.curate.cutout_agreement import reduce_cutout
 from mitlgan.data.curate.perceptual_hash import PictureHash, hash_from_json, hash_picture
-from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
+from mitlgan.data.decode.image_file import UnreadableImageError
 from mitlgan.data.layers.holdout import HELD_OUT
 from mitlgan.data.newer_pictures import find_newer_pictures
 from mitlgan.data.pack.image_pack import PREPARED_PACK, ImagePack
@@ -39,8 +41,12 @@ class ReferenceSet:
     remarks: list[str] = field(default_factory=list)
 
 
-def read_reference_set(spec: str | Path) -> ReferenceSet:
+def read_reference_set(spec: str | Path, hash_entry: Callable[[ImageEntry], PictureHash]) -> ReferenceSet:
     """Hash every picture of a set; the set of a folder that `data prepare` made includes what was held out.
+
+    Args:
+        spec: See `open_source`, or a pack.
+        hash_entry: Returns the hash of a picture that is in no pack, or raises `UnreadableImageError`.
 
     Raises:
         DataError: There is no such set.
@@ -53,7 +59,7 @@ def read_reference_set(spec: str | Path) -> ReferenceSet:
         pictures = [(str(line["name"]), hash_packed_picture(one, index, line)) for one in packs for index, line in enumerate(one.sources())]
         return ReferenceSet(spec, digest, pictures, [f"--against {spec}: {line}" for line in find_newer_pictures(path).describe()])
     source = open_source(spec, "--against")
-    hashes = list(in_order(source.entries, _hash_or_error))
+    hashes = list(in_order(source.entries, partial(_hash_or_error, hash_entry)))
     unreadable = [f"{entry.name!r}: {error}" for entry, error in hashes if isinstance(error, UnreadableImageError)]
     remarks = source.leftovers.describe(include_counts=False)
     if unreadable:
@@ -62,12 +68,11 @@ def read_reference_set(spec: str | Path) -> ReferenceSet:
     return ReferenceSet(spec, source.listing_sha256(), readable, [f"--against {spec}: {remark}" for remark in remarks])
 
 
-def _hash_or_error(entry: ImageEntry) -> PictureHash | UnreadableImageError:
+def _hash_or_error(hash_entry: Callable[[ImageEntry], PictureHash], entry: ImageEntry) -> PictureHash | UnreadableImageError:
     try:
-        decoded = decode_bytes(entry.read(), keep_alpha=True, size_px=64)
+        return hash_entry(entry)
     except UnreadableImageError as error:
         return error
-    return hash_picture(decoded.picture, decoded.sha256)
 
 
 @dataclass(frozen=True)
@@ -151,9 +156,10 @@ def find_held_out_packs(training: Path) -> dict[str, ImagePack]:
 
 
 def hash_packed_picture(pack: ImagePack, index: int, line: dict[str, Any]) -> PictureHash:
-    """Return the hash of a packed picture, from its line in the manifest or from its pixels."""
+    """Return the hash of a packed picture, from its line in the manifest or from its pixels; earlier versions recorded no cut-outs."""
     recorded = hash_from_json(line)
     if recorded is not None:
-        return recorded
+        is_whole = bool(recorded.cutout) or pack.fourth_channel != "alpha"
+        return recorded if is_whole else replace(recorded, cutout=reduce_cutout(pack.picture(index)))
     digest = str(line.get("sha256") or hashlib.sha256(pack.pixels[index].tobytes()).hexdigest())
     return hash_picture(pack.picture(index), digest)

@@ -71,7 +71,7 @@ class DecodedImage:
         width: Width of the upright picture (px).
         height: Height of the upright picture (px).
         note: What a user should know, such as that only the first frame was used, or that a damaged profile was ignored.
-        is_on_backdrop: Whether it has transparency that was composited on the backdrop.
+        transparent: RGBA, what was composited on the backdrop; None if it has no transparency, or keeps it.
     """
 
     picture: Image.Image
@@ -79,7 +79,12 @@ class DecodedImage:
     width: int
     height: int
     note: str = ""
-    is_on_backdrop: bool = False
+    transparent: Image.Image | None = None
+
+    @property
+    def is_on_backdrop(self) -> bool:
+        """Whether it has transparency that was composited on the backdrop."""
+        return self.transparent is not None
 
 
 @dataclass(frozen=True)
@@ -261,9 +266,9 @@ def _decode(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int,
         raise UnreadableImageError("its transparency has no values but 0 and 1 of 255; scale it to 0..255")
     picture.info = {}  # its profile no longer applies, and would be saved with the picture
     notes = ["several frames: the first was taken"] * animated + [text for text in (note, profile_note) if text]
-    is_on_backdrop = not keep_alpha and transparency != (255, 255)
+    transparent = None if keep_alpha or transparency == (255, 255) else picture
     requested = _to_requested_mode(picture, keep_alpha, backdrop)
-    return DecodedImage(requested, hashlib.sha256(content).hexdigest(), width, height, "; ".join(notes), is_on_backdrop)
+    return DecodedImage(requested, hashlib.sha256(content).hexdigest(), width, height, "; ".join(notes), transparent)
 
 
 def _require_usable_size(width: int, height: int) -> None:

@@ -113,7 +113,7 @@ def decide(lines: Sequence[Mapping[str, Any]], choices: ManualChoices, limits: C
             decision, reason = "set aside", line["fault"]
         elif not is_kept and (fault := line["fault"] or _describe_doubt(line, limits.cut)):
             decision, reason = "set aside", fault
-        record = {key: value for key, value in line.items() if key not in ("outline", "colours", "unreadable")}
+        record = {key: value for key, value in line.items() if key not in ("outline", "colours", "cutout", "unreadable")}
         is_doubtful = decision == "used" and not is_kept and line.get("confidence", 1.0) < limits.doubtful
         record |= {"decision": decision, "reason": reason, "doubtful": is_doubtful}
         if decision == "used":

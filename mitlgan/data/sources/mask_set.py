@@ -19,6 +19,8 @@ _UNCOMPRESSED_FORMATS = frozenset({"BMP", "DIB", "PPM"})
 _LOSSLESS_FORMATS = frozenset({"PNG", "GIF"})
 """Compressed formats in which a photograph is heavy; in JPEG it may be as light as a mask, and WebP may be either."""
 _LOSSLESS_TIFF_CODECS = frozenset({"tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "lzma", "zstd", "tiff_ccitt", "group3", "group4"})
+_LOSSY_FORMATS = frozenset({"JPEG", "MPO", "WEBP", "AVIF"})
+_LOSSY_TIFF_CODECS = frozenset({"jpeg", "tiff_jpeg", "webp"})
 _PLAIN_KINDS = frozenset({"1", "L"})
 """Kinds of pixels in which flat pictures are rare."""
 INDEX_KINDS = frozenset({"1", "L", "P"})
@@ -82,6 +84,12 @@ class MaskSet:
 def kind_of_pixels(form: str) -> str:
     """Return the kind of pixels of a form, such as `L`."""
     return form.split()[1]
+
+
+def may_be_lossy(form: str) -> bool:
+    """Whether the levels of a file may not be exact, as those of JPEG are not, by itself or in a TIFF."""
+    parts = form.split()
+    return parts[0] in _LOSSY_FORMATS or (parts[0] == "TIFF" and parts[2] in _LOSSY_TIFF_CODECS)
 
 
 def _is_lossless(form: str) -> bool:

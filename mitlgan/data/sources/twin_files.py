@@ -6,11 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from mitlgan.data.decode.image_file import ImageHeader, UnreadableImageError, parse_header
-from mitlgan.data.sources.formats import suffix_of
 from mitlgan.data.sources.mask_look import MIN_MASKS, Look, look_at
-from mitlgan.data.sources.mask_set import INDEX_KINDS, kind_of_pixels
-
-_LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif"})
+from mitlgan.data.sources.mask_set import INDEX_KINDS, kind_of_pixels, may_be_lossy
 
 
 class TwinFiles:
@@ -38,8 +35,8 @@ class TwinFiles:
             self.looks[name] = self.headers[name] = None
             with suppress(UnreadableImageError):
                 content = self._read(name)
-                self.headers[name] = parse_header(content, len(content))
-                self.looks[name] = look_at(content, suffix_of(name) in _LOSSY_SUFFIXES)
+                self.headers[name] = header = parse_header(content, len(content))
+                self.looks[name] = look_at(content, may_be_lossy(header.form))
 
     def peek(self, names: Iterable[str]) -> None:
         """Read the headers of files: from the first bytes, or from all of them where these do not tell; an unreadable one has none."""

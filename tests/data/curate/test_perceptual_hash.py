@@ -10,6 +10,7 @@ from helpers import images as pictures
 from PIL import Image, ImageEnhance
 
 from mitlgan.data.curate import perceptual_hash as signatures
+from mitlgan.data.curate.cutout_agreement import reduce_cutout
 from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files, hash_from_json, hash_picture
 from mitlgan.data.demo import archive
 
@@ -87,7 +88,12 @@ def test_equal_files_are_grouped() -> None:
 
 def test_plain_and_back() -> None:
     found = hash_picture(pictures.smooth(3, mode="RGBA"), "abc")
+    assert found.cutout
     assert hash_from_json(found.to_json()) == found
+    opaque = hash_picture(pictures.smooth(3), "abc")
+    assert "cutout" not in opaque.to_json()
+    assert hash_from_json(opaque.to_json()) == opaque
+    assert hash_from_json(found.to_json() | {"cutout": "AAAA"}) is None
     assert hash_from_json({"sha256": "abc"}) is None
     assert hash_from_json(found.to_json() | {"colours": "!"}) is None
     assert hash_from_json(found.to_json() | {"outline": None}) is None
@@ -98,5 +104,8 @@ def test_many_together_look_as_each_alone() -> None:
     images = [pictures.smooth(seed, size, mode=mode) for seed, (size, mode) in enumerate(kinds)]
     digests = [str(index) for index in range(len(images))]
     glances = [signatures.thumbnail(image) for image in images]
-    assert signatures.hash_thumbnails(glances, digests) == [hash_picture(image, digest) for image, digest in zip(images, digests, strict=True)]
-    assert signatures.hash_thumbnails([], []) == []
+    cutouts = [reduce_cutout(image) for image in images]
+    assert [bool(cutout) for cutout in cutouts] == [mode == "RGBA" for _, mode in kinds]
+    alone = [hash_picture(image, digest) for image, digest in zip(images, digests, strict=True)]
+    assert signatures.hash_thumbnails(glances, digests, cutouts) == alone
+    assert signatures.hash_thumbnails([], [], []) == []

@@ -575,6 +575,47 @@ def test_photographs_as_light_as_masks_stay(suffix: str, photos: set[int]) -> No
     assert untold_twins(suffix, 60, photos).masks() == {f"{number:03}{suffix}" for number in set(range(60)) - photos}
 
 
+CONTENTS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "JPEG": ("JPEG", {"quality": 60}, ".jfi"),
+    "JPEG under another name": ("JPEG", {"quality": 60}, ".png"),
+    "JPEG in a TIFF": ("TIFF", {"compression": "jpeg", "quality": 60}, ".tif"),
+    "LZW in a TIFF": ("TIFF", {"compression": "tiff_lzw"}, ".tif"),
+    "uncompressed TIFF": ("TIFF", {}, ".tiff"),
+    "PNG under another name": ("PNG", {}, ".jpeg"),
+}
+
+
+def rewritten(place: Path, make: Callable[[int], Image.Image], content: str) -> tuple[Path, str]:
+    """Photographs with twins of that content under its name."""
+    form, options, suffix = CONTENTS[content]
+    place.mkdir()
+    for seed in range(12):
+        photo(seed).save(place / f"{seed}.jpg", quality=90)
+        (place / f"{seed}{suffix}").write_bytes(images.encoded(make(seed), form, **options))
+    return place, suffix
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("content", CONTENTS)
+def test_masks_are_told_by_their_content_whatever_its_name_is(tmp_path: Path, content: str, mode: str) -> None:
+    place, suffix = rewritten(tmp_path / "in", lambda seed: matte(seed, mode), content)
+    assert masks_of(place) == {f"{seed}{suffix}" for seed in range(12)}
+
+
+@pytest.mark.parametrize("make", [photo, on_white, lambda seed: photo(seed).point(lambda level: level // 8), flat_picture], ids=range(4))
+@pytest.mark.parametrize("content", CONTENTS)
+def test_pictures_stay_whatever_their_content_and_name_are(tmp_path: Path, content: str, make: Callable[[int], Image.Image]) -> None:
+    """Photographs, cut-outs on white, dark photographs, and logos."""
+    place, _ = rewritten(tmp_path / "in", make, content)
+    assert masks_of(place) == set()
+
+
+@pytest.mark.parametrize("content", ["PNG under another name", "LZW in a TIFF"])
+def test_low_numbers_of_classes_are_exact_where_their_content_is(tmp_path: Path, content: str) -> None:
+    place, suffix = rewritten(tmp_path / "in", lambda seed: matte(seed).point(lambda level: level // 128), content)
+    assert masks_of(place) == {f"{seed}{suffix}" for seed in range(12)}
+
+
 @pytest.mark.parametrize("codec", ["jpeg", "tiff_lzw"])
 def test_photographs_among_masks_as_tiff_stay(codec: str) -> None:
     def content(seed: int, codec: str) -> bytes:

@@ -1,0 +1,162 @@
+"""What `data check` counts as copies is what `data prepare` leaves out, by whatever way the pictures come."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from helpers import images
+from PIL import Image
+
+from mitlgan.cli.main import app
+from mitlgan.data.build.prepare import prepare_pack
+from mitlgan.data.build.prepare_image import PrepareSettings
+from mitlgan.data.curate.check import CheckResult, check_datasets
+from mitlgan.data.demo import archive
+from mitlgan.data.layers.split import SplitSettings, split_pictures
+from mitlgan.data.pack.image_pack import PREPARED_PACK, ImagePack
+
+OBJECTS = 60
+
+
+def real_object(index: int) -> Image.Image:
+    return archive.read_pool(archive.FOREGROUNDS, OBJECTS)[index][2].convert("RGBA")
+
+
+def photograph(*size: int) -> Callable[[int], Image.Image]:
+    return lambda seed: images.smooth(seed, (size[0], size[1]))
+
+
+def off_centre(seed: int) -> Image.Image:
+    """A garment in a frame that is no square, all in its middle."""
+    picture = Image.new("RGBA", (180, 128))
+    picture.paste(images.garment(seed), (26, 0))
+    return picture
+
+
+def smaller(picture: Image.Image) -> Image.Image:
+    size = (picture.width * 3 // 4, picture.height * 3 // 4)
+    return picture.convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA") if picture.mode == "RGBA" else picture.resize(size)
+
+
+SETS: dict[str, Callable[[int], Image.Image]] = {
+    "garments of one outline and colour": images.garment,
+    "such garments in a wide frame": off_centre,
+    "real objects": real_object,
+    "square photographs": photograph(96, 96),
+    "wide photographs": photograph(150, 96),
+    "tall photographs": photograph(80, 128),
+}
+sets = pytest.mark.parametrize("made", SETS.values(), ids=SETS)
+
+
+def fill(folder: Path, pictures: dict[str, Image.Image]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, picture in pictures.items():
+        picture.save(folder / f"{name}.png")
+
+
+def follow(result: CheckResult) -> None:
+    """Do what the one sentence about look-alikes says."""
+    (text,) = [text for text, _ in result.verdict if "--dedupe near" in text]
+    app([*shlex.split(text[text.index("mitlgan data") :])[1:], "--holdout", "0", "--json"], standalone_mode=False)
+
+
+def left_out(out: Path) -> dict[str, str]:
+    """Names that a pack's manifest does not have among its pictures, with what they look like."""
+    return {record["name"]: record["reason"].split("'")[1] for record in ImagePack.open(out / PREPARED_PACK).manifest["skipped"]}
+
+
+@sets
+def test_of_each_pair_that_check_counts_one_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Callable[[int], Image.Image]) -> None:
+    monkeypatch.chdir(tmp_path)
+    fill(Path("set"), {f"{seed:02d}": made(seed) for seed in range(20)} | {"copy": smaller(made(3))})
+    result = check_datasets(["set"])
+    pairs = {frozenset((pair.first, pair.second)) for pair in result.pairs}
+    assert len(pairs) == result.pair_count
+    assert {"03.png", "copy.png"} in pairs
+    follow(result)
+    omitted = left_out(Path("set-clean"))
+    assert {frozenset(names) for names in omitted.items()} <= pairs, "only what check counts"
+    assert not any(name in omitted for name in omitted.values()), "what it looks like stays"
+    assert all(len(pair & omitted.keys()) == 1 for pair in pairs)
+    assert check_datasets(["set-clean"]).pair_count == 0
+
+
+@sets
+def test_what_leaks_and_nothing_else_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Callable[[int], Image.Image]) -> None:
+    """Of one set against another, in a folder or a pack."""
+    monkeypatch.chdir(tmp_path)
+    seeds = [seed for seed in range(OBJECTS) if made is not real_object or seed % 4 == 0][:14]  # copies of one object are rendered from four sides
+    fill(Path("set"), {f"{seed:02d}": made(seed) for seed in seeds[:8]} | {f"leak{seed:02d}": smaller(made(seed)) for seed in seeds[10:]})
+    fill(Path("held-out"), {f"{seed:02d}": made(seed) for seed in seeds[8:]})
+    result = check_datasets(["set", "held-out"])
+    expected = {f"leak{seed:02d}.png": f"{seed:02d}.png" for seed in seeds[10:]}
+    assert {pair.first: pair.second for pair in result.pairs} == expected
+    follow(result)
+    assert left_out(Path("set-clean")) == expected
+    assert check_datasets(["set-clean", "held-out"]).pair_count == 0
+    settings = PrepareSettings(size_px=64, keep_alpha=True, dedupe="near", holdout="0")
+    prepare_pack("held-out", Path("pack"), settings)
+    against = PrepareSettings(size_px=64, keep_alpha=True, dedupe="near", holdout="0", against=("pack",))
+    prepare_pack("set", Path("against-pack"), against)
+    assert left_out(Path("against-pack")) == expected
+
+
+@pytest.mark.parametrize("size", [16, 64, 128])
+@pytest.mark.parametrize("keep_alpha", [True, False])
+def test_garments_stay_at_every_size_and_on_a_backdrop(tmp_path: Path, keep_alpha: bool, size: int) -> None:
+    fill(tmp_path / "set", {f"{seed:02d}": images.garment(seed) for seed in range(12)} | {"copy": smaller(images.garment(3))})
+    prepare_pack(tmp_path / "set", tmp_path / "out", PrepareSettings(size_px=size, keep_alpha=keep_alpha, dedupe="near", holdout="0"))
+    assert left_out(tmp_path / "out") == {"copy.png": "03.png"}
+    assert check_datasets([str(tmp_path / "out")]).pair_count == 0
+
+
+def test_garments_are_held_out_and_copies_with_their_originals(tmp_path: Path) -> None:
+    """By `data prepare` and by `data split`, of which none takes them all for one."""
+    fill(tmp_path / "set", {f"{seed:02d}": images.garment(seed) for seed in range(30)} | {"copy": smaller(images.garment(3))})
+    packed = prepare_pack(tmp_path / "set", tmp_path / "out", PrepareSettings(size_px=32, keep_alpha=True))
+    held_out = ImagePack.open(tmp_path / "out" / "test" / PREPARED_PACK)
+    names, others = ({line["name"] for line in pack.sources()} for pack in (packed, held_out))
+    assert 2 <= len(others) <= 15
+    assert len(names) + len(others) == 31
+    assert ("copy.png" in names) == ("03.png" in names)
+    manifest = split_pictures(tmp_path / "set", tmp_path / "layers", SplitSettings())
+    assert not any("cutout" in record for record in manifest["records"])
+    assert manifest["counts"]["used"] >= 30
+    assert 2 <= manifest["splits"]["test"] <= 15
+
+
+def test_packs_of_earlier_versions_have_their_cutouts_in_their_pixels(tmp_path: Path) -> None:
+    fill(tmp_path / "set", {f"{seed:02d}": images.garment(seed) for seed in range(8)})
+    prepare_pack(tmp_path / "set", tmp_path / "old", PrepareSettings(size_px=64, keep_alpha=True, holdout="0"))
+    path = (tmp_path / "old" / PREPARED_PACK).with_suffix(".json")
+    manifest = json.loads(path.read_text())
+    recorded = [line.pop("cutout") for line in manifest["sources"]]
+    assert all(recorded)
+    lines = ",\n".join(f"  {json.dumps(line)}" for line in manifest.pop("sources"))
+    path.write_text(f'{json.dumps(manifest, indent=1)[:-2]},\n "sources": [\n{lines}\n ]\n}}\n')
+    assert check_datasets([str(tmp_path / "old")]).pair_count == 0
+    fill(tmp_path / "new", {f"{seed:02d}": images.garment(seed) for seed in range(10, 15)} | {"leak": smaller(images.garment(5))})
+    settings = PrepareSettings(size_px=64, keep_alpha=True, dedupe="near", holdout="0", against=(str(tmp_path / "old"),))
+    prepare_pack(tmp_path / "new", tmp_path / "out", settings)
+    assert left_out(tmp_path / "out") == {"leak.png": "05.png"}
+
+
+def test_stopped_among_cutouts_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    fill(tmp_path / "set", {f"{seed:02d}": images.garment(seed) for seed in range(12)} | {"copy": smaller(images.garment(3))})
+    settings = PrepareSettings(size_px=32, keep_alpha=True, dedupe="near", holdout="3")
+    prepare_pack(tmp_path / "set", tmp_path / "whole", settings)
+
+    def stop(done: int, _: int) -> None:
+        if done == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare_pack(tmp_path / "set", tmp_path / "cut", settings, progress=stop)
+    prepare_pack(tmp_path / "set", tmp_path / "cut", settings)
+    for file in (tmp_path / "whole").rglob("prepared.*"):
+        assert (tmp_path / "cut" / file.relative_to(tmp_path / "whole")).read_bytes() == file.read_bytes()

@@ -188,8 +188,9 @@ class Project:
         self._announce("measure it against held-out photographs, and report", [measuring, ["report", str(run.path)]])
         figures = read_json(artifact.with_name("card.json")).get("metrics") or {}
         if "frechet" not in figures:
-            figures = evaluate_artifact(artifact, samples=EVALUATED_SAMPLES, say=self.say).figures
-            record_evaluation(artifact, figures, self.say)
+            measured = evaluate_artifact(artifact, samples=EVALUATED_SAMPLES, say=self.say)
+            figures = measured.figures
+            record_evaluation(artifact, figures, measured.tensors_sha256, self.say)
         paths, _ = write_run_report(run.path)
         real = 0 if figures["frechet"]["split"] == "train" else int(figures["frechet"]["real"])
         return ProjectResult(self.out, self.plan, run.path, artifact, sheet, paths.html, self.layers, flat_metrics(figures), real)

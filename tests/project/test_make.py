@@ -17,12 +17,15 @@ from typing import Any
 import pytest
 from helpers import images, tiny_runs
 from PIL import Image, ImageDraw
+from torch import Tensor
 
 from mitlgan.artifacts.card import GeneratorSpec, read_card, read_weights_hash
+from mitlgan.artifacts.load_save import load_network, record_metrics, save_network
 from mitlgan.cli import main
 from mitlgan.data.build.journal import JOURNAL_FILE
 from mitlgan.data.layers.split import SplitSettings, split_pictures
-from mitlgan.errors import DataError, MitlganError, ResourceError, Stopped, UsageError
+from mitlgan.errors import ArtifactError, DataError, MitlganError, ResourceError, Stopped, UsageError
+from mitlgan.metrics import protocol
 from mitlgan.project import estimate, make, plan, recipe_families, steps
 from mitlgan.project.make import ProjectResult, make_project
 from mitlgan.project.plan import PLAN_FILE, ProjectPlan, ProjectRequest
@@ -165,6 +168,29 @@ def test_a_project_that_was_moved_or_copied_goes_on_with_what_is_trained_and_its
     measured = evaluate_artifact(result.artifact, samples=4, say=said.append)
     assert len(measured.real) == project[0].real
     assert f"its pictures are those of {out / 'layers' / 'scene'}, no longer " in "\n".join(said)
+
+
+def test_figures_of_a_composition_that_was_replaced_meanwhile_are_not_written(
+    project: tuple[ProjectResult, str], photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Path(shutil.copytree(project[0].out, tmp_path / "out"))
+    artifact = out / project[0].artifact.relative_to(project[0].out)
+    record_metrics(artifact, {}, read_weights_hash(artifact))
+    measure = protocol.evaluate_each
+
+    def measure_and_replace(*arguments: Any, **options: Any) -> Any:
+        figures = measure(*arguments, **options)
+        network, card = load_network(artifact)
+        max(network.translator.parameters(), key=Tensor.numel).mul_(0.5)
+        save_network(artifact, network, card)
+        return figures
+
+    with monkeypatch.context() as patch:
+        patch.setattr(protocol, "evaluate_each", measure_and_replace)
+        with pytest.raises(ArtifactError, match=r"was replaced while it was measured; measure again$"):
+            _make(photographs, out)
+    assert read_card(artifact).metrics == {}
+    assert _make(photographs, out).metrics["kid"] == read_card(artifact).metrics["kid"]["value"]
 
 
 @pytest.mark.parametrize("command", ["compose", "pretrain"])

@@ -40,6 +40,10 @@ def network(run: Run) -> Path:
     return run.artifact_file
 
 
+def record(run: Run, metrics: dict[str, Any]) -> None:
+    record_metrics(network(run), metrics, read_weights_hash(network(run)))
+
+
 def figures(kid: float, pictures: int = 30) -> dict[str, Any]:
     about = {"generated": pictures, "real": pictures, "split": "test", "data_sha256": "0" * 64}
     return {"protocol": {"samples": pictures}, **{key: {"value": kid, "std": 0.1, "name": key, **about} for key in ("frechet", "kid")}}
@@ -91,7 +95,7 @@ def test_figures_count_only_for_the_network_that_they_are_of(kind: str, kid: flo
     way_out = f"`mitlgan evaluate {shlex.quote(str(run.path))} --write-card` measures this one."
     assert [finding for finding in findings if "metrics.json" in finding] == ([] if remark is None else [f"{remark}{way_out}"])
 
-    record_metrics(network(run), figures(OF_CARD, 20))  # as the way out does; fewer pictures, yet the network's own record
+    record(run, figures(OF_CARD, 20))  # as the way out does; fewer pictures, yet the network's own record
     metrics, findings = page_and_findings(run)
     assert metrics["kid"] == OF_CARD
     assert findings[0].startswith("KID 0.750 ± 0.100: 20 generated pictures against 20 held-out ones. ")
@@ -105,7 +109,7 @@ def test_distances_by_two_extractors_are_told_with_their_names(run: Run) -> None
     write_run_figures(
         run, figures(OF_COMPARISON) | {"kid": figures(OF_COMPARISON)["kid"] | {"extractor": "mobilenet-v2@96"}}, read_weights_hash(network(run))
     )
-    record_metrics(network(run), figures(OF_CARD) | {"kid": figures(OF_CARD)["kid"] | {"extractor": "inception@299"}})
+    record(run, figures(OF_CARD) | {"kid": figures(OF_CARD)["kid"] | {"extractor": "inception@299"}})
     findings = page_and_findings(run)[1]
     assert findings[0].startswith("KID 0.750 ± 0.100 by inception@299: ")
     assert any("a comparison measured it, too: KID 0.605 ± 0.100 by mobilenet-v2@96: " in finding for finding in findings)
@@ -113,7 +117,7 @@ def test_distances_by_two_extractors_are_told_with_their_names(run: Run) -> None
 
 def test_a_longer_training_leaves_no_figures_of_the_network_before(run: Run, tmp_path: Path) -> None:
     write_run_figures(run, figures(OF_COMPARISON), read_weights_hash(network(run)))
-    record_metrics(network(run), figures(OF_CARD))
+    record(run, figures(OF_CARD))
     before = read_weights_hash(network(run))
     assert read_run_figures(run, read_card(network(run))).others["tensors_sha256"] == before
     resume(run.path, tiny_runs.run_context(tmp_path), more_kimg=0.008)
@@ -161,15 +165,15 @@ def test_the_way_out_of_damaged_figures_is_one(damage: dict[str, Any], run: Run)
     with pytest.raises(ArtifactError) as caught:
         write_run_report(run.path)
     assert str(caught.value) == f"{run.path / FIGURES_FILE}: damaged; {way_out}, or remove it"
-    record_metrics(network(run), figures(OF_CARD))
+    record(run, figures(OF_CARD))
     assert page_and_findings(run)[0]["kid"] == OF_CARD
     (run.path / FIGURES_FILE).unlink()
     assert page_and_findings(run)[0]["kid"] == OF_CARD
 
 
 def test_damaged_figures_of_a_card_have_a_way_out(run: Run) -> None:
-    record_metrics(network(run), {"frechet": {"value": 1.0}})
+    record(run, {"frechet": {"value": 1.0}})
     with pytest.raises(ArtifactError, match="the figures in its card are damaged; measure again with `mitlgan evaluate"):
         write_run_report(run.path)
-    record_metrics(network(run), figures(OF_CARD))
+    record(run, figures(OF_CARD))
     assert page_and_findings(run)[0]["kid"] == OF_CARD

@@ -19,6 +19,7 @@ from mitlgan.artifacts.load_save import record_metrics
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.markdown_card import markdown_card
 from mitlgan.errors import ArtifactError
+from mitlgan.report import run_report
 from mitlgan.report.run_figures import FIGURES_FILE, read_run_figures, write_run_figures
 from mitlgan.report.run_report import write_run_report
 from mitlgan.stages.resume import resume
@@ -145,6 +146,22 @@ def test_a_page_says_which_network_it_is_of(run: Run, tmp_path: Path) -> None:
         assert json.loads(paths.json.read_text(encoding="utf-8"))["environment"]["network"] == said
         assert said in html.unescape(paths.html.read_text(encoding="utf-8"))
         resume(run.path, tiny_runs.run_context(tmp_path), more_kimg=0.008)
+
+
+def test_a_page_is_of_one_network(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = run_report._nearest_pictures
+
+    def replace_and_find(*arguments: Any) -> Any:
+        resume(run.path, tiny_runs.run_context(tmp_path), more_kimg=0.008)
+        return find(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_report, "_nearest_pictures", replace_and_find)
+        with pytest.raises(ArtifactError, match=r"generator\.safetensors: was replaced while it was measured; measure again$"):
+            write_run_report(run.path)
+    assert run.report_file is None
+    write_run_report(run.path)
+    assert run.report_file is not None
 
 
 def test_without_a_network_nothing_was_measured(run: Run) -> None:

@@ -42,6 +42,8 @@ from mitlgan.training.progress_animation import encode_progress
 from mitlgan.training.run_directory import Run
 from mitlgan.version import __version__
 
+REPORT_JSON = "report.json"
+"""The report in a run's folder; metrics.json is a comparison's."""
 MAX_SMALL_SET = 2000
 """Training pictures up to which a report looks which of them are copied."""
 
@@ -93,7 +95,7 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
     )  # fmt: skip
     if artifact is not None:
         require_same_weights(artifact, weights)  # all that the page shows is of one network
-    return write_report(run.path, comparison, json_name="report.json"), findings  # metrics.json is a comparison's
+    return write_report(run.path, comparison, json_name=REPORT_JSON), findings
 
 
 def _notes(run: Run, card: Card | None) -> list[str]:

@@ -297,7 +297,7 @@ def test_what_cannot_be_compared_is_refused_before_any_training(
     composed: Run, pretrained: dict[str, Run], environment: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     no_steps(monkeypatch)
-    with pytest.raises(UsageError, match=r"--composed: no finished composition under .*; run `mitlgan compose` first"):
+    with pytest.raises(UsageError, match=r"--composed: no finished composition under .*; run `mitlgan compose --out .*` first"):
         run_comparison(ComparisonPlan(), environment)
     with pytest.raises(ArtifactError, match=r"--composed .*: a run of `pretrain fg`; give one that `mitlgan compose` made"):
         run_comparison(plan_of(pretrained["fg"]), environment)

@@ -69,7 +69,7 @@ def evaluate(
     Raises:
         UsageError: An extractor or its weights are missing, or a number is out of range.
         DataError: There are fewer than two real pictures, or no such split.
-        ArtifactError: The artifact is damaged, or makes images of another size.
+        ArtifactError: The artifact is damaged, makes images of another size, or was replaced while it was measured and its card is to be written.
 
     Example:
         >>> import mitlgan
@@ -83,7 +83,7 @@ def evaluate(
         samples=samples, split=split, seed=seed, device=str(resolve_device(device)), needs_card=write_card, say=say,
     )  # fmt: skip
     if write_card:
-        record_evaluation(result.artifact, result.figures, say)
+        record_evaluation(result.artifact, result.figures, result.tensors_sha256, say)
     main = result.figures["frechet"]
     return EvaluationResult(result.artifact, flat_metrics(result.figures), result.split, int(main["generated"]), int(main["real"]), result.figures)
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mitlgan.artifacts.card import CHECKPOINT, KIND_WITH_ARTICLE, LAYER_ROLES, Card, LayerCard, build_network, read_card
+from mitlgan.artifacts.card import CHECKPOINT, KIND_WITH_ARTICLE, LAYER_ROLES, Card, LayerCard, build_network, read_card, read_weights_hash
 from mitlgan.artifacts.safetensors_io import read_header, read_tensors, require_finite, tensors_sha256, write_tensors
 from mitlgan.artifacts.times import split_times, write_times
 from mitlgan.errors import ArtifactError
@@ -175,16 +175,44 @@ def check_card(path: Path) -> None:
     require_writable(path)
 
 
-def record_metrics(path: Path, metrics: dict[str, Any]) -> None:
+def record_metrics(path: Path, metrics: dict[str, Any], measured_sha256: str) -> None:
     """Write metrics into an artifact's card; its tensors do not change.
 
+    Args:
+        path: Its file.
+        metrics: What the card says from now on.
+        measured_sha256: Hash of the tensors that were measured, of the network as it was loaded: a longer training may replace the file meanwhile.
+
     Raises:
-        ArtifactError: The file is not an artifact.
+        ArtifactError: The file is not an artifact, or holds another network by now; nothing is written.
         ResourceError: Its folder cannot be written.
     """
     check_card(path)
+    require_same_weights(path, measured_sha256)
+    without_generators = read_card(path).whole_sha256 is not None
     network, card = load_network(path)
-    save_network(path, network, card.model_copy(update={"metrics": metrics}), without_generators=read_card(path).whole_sha256 is not None)
+    changed = card.model_copy(update={"metrics": metrics})
+    require_same_weights(path, measured_sha256)  # right before it is written
+    save_network(path, network, changed, without_generators=without_generators)
+
+
+def require_same_weights(path: Path, measured_sha256: str) -> None:
+    """Refuse an artifact whose file holds other tensors than those that were measured, as a longer training has replaced it meanwhile.
+
+    Args:
+        path: Its file.
+        measured_sha256: Hash of the tensors that were measured; see `read_weights_hash`.
+
+    Raises:
+        ArtifactError: It holds others, or is no artifact any more.
+    """
+    if read_weights_hash(path) != measured_sha256:
+        raise replaced_error(path)
+
+
+def replaced_error(path: Path) -> ArtifactError:
+    """Return the error about an artifact that another network took the place of meanwhile."""
+    return ArtifactError(f"{path}: was replaced while it was measured; measure again")
 
 
 def network_tensors(network: nn.Module) -> dict[str, Tensor]:

@@ -74,7 +74,7 @@ def embed_score(
             write_atomically(sheet, sheet_png(fit.targets[:rows], first, [""] * rows))
             written_sheet = sheet
         if record:
-            score_options.write_into_card(path, "embedding", figures)
+            score_options.write_into_card(path, "embedding", figures, loaded.tensors_sha256)
     finally:
         title = f"{len(fit.targets)} of {len(pictures):,} {split_name} pictures; PSNR (dB), distance in features ({network.name})"
         print_result(as_json, figures, lines_of(title, *_summary_lines(figures), written_sheet))
@@ -108,6 +108,6 @@ def _self_score(path: Path, loaded: LoadedArtifact, settings: InversionSettings,
     lines.append(f"{figures['seconds_median']:.0f} s for each (median; longest {figures['seconds_longest']:.0f})")
     try:
         if record:
-            score_options.write_into_card(path, "recovery", figures)
+            score_options.write_into_card(path, "recovery", figures, loaded.tensors_sha256)
     finally:
         print_result(as_json, figures, "\n".join(lines))

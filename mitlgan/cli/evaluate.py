@@ -78,7 +78,7 @@ def evaluate(
         if separation:
             measured["separation"] = _separated(result.loaded, result.real, result.split, swaps, seed, grid)
         if record:
-            record_evaluation(result.artifact, measured, log)
+            record_evaluation(result.artifact, measured, result.tensors_sha256, log)
     finally:  # what was measured is told, whatever became of the rest
         about_grid = f"{grid}: rows share a foreground, columns a background" if "separation" in measured else None
         print_result(as_json, measured, lines_of(*_lines(measured), about_grid))

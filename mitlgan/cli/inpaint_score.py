@@ -14,6 +14,7 @@ from mitlgan.cli.output_files import lines_of, refuse_picture
 
 if TYPE_CHECKING:
     from mitlgan.inpainting import InpaintScore
+    from mitlgan.inpainting.fillers import Filler
 
 MEASURED = (Method.context, Method.opencv, Method.opencv_ns, Method.mean)
 
@@ -47,7 +48,7 @@ def inpaint_score(
     Uses held-out pictures. Reports PSNR in the hole and a distance in features.
     """
     from mitlgan import inpainting
-    from mitlgan.artifacts.card import read_card
+    from mitlgan.artifacts.card import read_card, read_weights_hash
     from mitlgan.artifacts.loaded_artifact import artifact_path
     from mitlgan.images.grid import labeled_grid_png
     from mitlgan.inpainting.evaluate import describe_scores, scores_json
@@ -58,11 +59,11 @@ def inpaint_score(
     refuse_picture(sheet, "--sheet")
     path = artifact_path(artifact or shipped_artifact("context"))
     score_options.check_places(path, sheet, records=record)
-    artifacts = {Method.context: path, Method.embed: embed}
     chosen = dict.fromkeys([*(method or MEASURED), *([Method.embed] if embed is not None else [])])
-    fillers = [inpainting.make_filler(name.value, artifacts.get(name)) for name in chosen]
+    fillers = [inpainting.make_filler(name.value, {Method.context: path, Method.embed: embed}.get(name)) for name in chosen]
     cards = [read_card(path), *([read_card(artifact_path(embed))] if embed is not None else [])]
     card = cards[0]
+    measured_sha256 = _context_hash(fillers) or read_weights_hash(path)
     network = score_options.open_judge(extractor, weights, cards)
     recipe = score_options.recipe_with_data(card, path, data)
     pictures, split_name = score_options.real_pictures(recipe, card, split, "validation")
@@ -77,10 +78,15 @@ def inpaint_score(
             write_atomically(sheet, labeled_grid_png(rows_of_images[:, :rows].transpose(0, 1).flatten(0, 1), [""] * rows, columns))
             written_sheet = sheet
         if record:
-            score_options.write_into_card(path, "inpainting", measured)
+            score_options.write_into_card(path, "inpainting", measured, measured_sha256)
     finally:
         table = _table(scores, network.name, f"{rows_of_images.shape[1]} of {len(pictures):,} {split_name} pictures")
         print_result(as_json, measured, lines_of(*table, *describe_scores(scores), written_sheet))
+
+
+def _context_hash(fillers: list[Filler]) -> str | None:
+    """Return the hash of the inpainter as it was loaded; None if only methods without it are measured."""
+    return next((filler.tensors_sha256 for filler in fillers if filler.name == Method.context.value), None)
 
 
 def _table(scores: list[InpaintScore], extractor: str, pictures: str) -> list[str]:

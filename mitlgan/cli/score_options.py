@@ -72,10 +72,10 @@ def check_places(artifact: Path, picture: Path | None, *, records: bool) -> None
         require_writable(picture)
 
 
-def write_into_card(path: Path, name: Score, measured: dict[str, Any]) -> None:
-    """Write results under a name into an artifact's card, and keep those that it has."""
+def write_into_card(path: Path, name: Score, measured: dict[str, Any], measured_sha256: str) -> None:
+    """Write results under a name into the card of the artifact whose tensors were measured, and keep those that it has; see `record_metrics`."""
     from mitlgan.artifacts.card import read_card
     from mitlgan.artifacts.load_save import record_metrics
 
-    record_metrics(path, {**read_card(path).metrics, name: measured})
+    record_metrics(path, {**read_card(path).metrics, name: measured}, measured_sha256)
     log(f"{path}: the results are in its card now")

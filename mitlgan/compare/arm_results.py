@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mitlgan.artifacts.card import read_card, read_weights_hash
+from mitlgan.artifacts.load_save import require_same_weights
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact
 from mitlgan.compare.arm_costs import arm_cost
 from mitlgan.compare.arms import COMPOSED, PRETRAINING_SUFFIX
@@ -44,8 +45,7 @@ def measure_arm(trained: TrainedArm, domain: DomainRun, plan: ComparisonPlan, ev
     loaded = load_artifact(path, device=evaluator.device)
     run = trained.runs[0] if trained.runs else None
     if run is not None and run.artifact_file == path and not domain.budgets:
-        tensors_sha256 = read_weights_hash(path)
-        write_run_figures(run, evaluator.evaluate_artifact(path), tensors_sha256)
+        write_run_figures(run, last.figures[0], last.weights[0])
     images = loaded.layers(range(PICTURES))
     cards = [read_card(snapshot.path) for snapshot in last.snapshots]
     has_diverged = any(DIVERGED in card.notes for card in cards)
@@ -62,9 +62,11 @@ def measure_arm(trained: TrainedArm, domain: DomainRun, plan: ComparisonPlan, ev
     )  # fmt: skip
     result = dataclasses.replace(result, **_by_extractor(evaluator, last))
     if loaded.composer is not None:
-        numbers, grid = measure_layer_swap(loaded, loaded.card, evaluator, read_weights_hash(path))
+        numbers, grid = measure_layer_swap(loaded, loaded.card, evaluator, loaded.tensors_sha256)
         result = dataclasses.replace(result, layers=stage_pictures(images), separation=numbers, separation_grid=grid)
     pictures, sentence = nearest_training_images(evaluator, path, open_recipe_data(domain.setup.recipe))
+    for snapshot, weights in zip(last.snapshots, last.weights, strict=True):
+        require_same_weights(snapshot.path, weights)  # all that the report shows of the arm is of one network
     return dataclasses.replace(result, neighbours=[Picture(*picture) for picture in pictures], memorised=sentence)
 
 
@@ -100,8 +102,9 @@ def _budget_results(trained: TrainedArm, domain: DomainRun, evaluator: CachedEva
             best_within_budget(snapshots, limit, domain.resource, iteration_cost(run, snapshots, domain.resource))
             for run, snapshots in zip(runs, trained.snapshots, strict=True)
         ]
-        rows = [flat_metrics(evaluator.evaluate_artifact(snapshot.path)) for snapshot in best]
-        results.append(BudgetResult(budget, mean_over_seeds(rows), tuple(best), tuple(row["fd"] for row in rows)))
+        weights = tuple(read_weights_hash(snapshot.path) for snapshot in best)
+        figures = tuple(evaluator.evaluate_artifact(snapshot.path) for snapshot in best)
+        results.append(BudgetResult(budget, mean_over_seeds([flat_metrics(one) for one in figures]), tuple(best), figures, weights))
     return results
 
 

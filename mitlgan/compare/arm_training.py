@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mitlgan.artifacts.card import LAYER_ROLES, read_weights_hash
+from mitlgan.artifacts.card import read_weights_hash
 from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.errors import DivergedError, MitlganError, NanError
 from mitlgan.recipe import Recipe, require_generator_learns
@@ -19,6 +19,7 @@ from mitlgan.stages.initial_critic import load_initial_critic
 from mitlgan.stages.parallel import TrainingProcess, run_parallel
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import resume
+from mitlgan.stages.training_command import training_words
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
@@ -90,13 +91,7 @@ class ArmTraining:
 
     def as_process(self) -> TrainingProcess:
         """Return the same training for a process of its own."""
-        if self.recipe.command == "compose":
-            is_short = set(self.layers) <= set(LAYER_ROLES)
-            options = [[f"--{name}", str(path)] if is_short else ["--layer", f"{name}={path}"] for name, path in self.layers.items()]
-            arguments = ["compose", *(word for option in options for word in option)]
-        else:
-            arguments = ["pretrain", self.recipe.role, *(("--from", str(self.initial_artifact)) if self.initial_artifact is not None else ())]
-        arguments += ["--critic", str(self.initial_critic)] if self.initial_critic is not None else []
+        arguments = training_words(self.recipe, self.layers, self.initial_artifact, self.initial_critic)
         return TrainingProcess(self.label, self.recipe, arguments, self.input_hashes())
 
 

@@ -30,10 +30,12 @@ from mitlgan.recipe import (
     with_overrides,
     with_parent_recipes,
 )
+from mitlgan.runtime.command_line import command_line
 from mitlgan.runtime.progress import Say, ignore_message
 from mitlgan.stages.compose import DEFAULT_COMPOSITION_RECIPE
 from mitlgan.stages.default_layers import resolve_layers
 from mitlgan.stages.replaced_settings import refuse_unused_settings
+from mitlgan.stages.training_command import out_words
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
@@ -106,7 +108,7 @@ def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message)
     run = _named_composition(plan)
     if not plan.trains_compositions:
         if run is None:
-            raise UsageError(f"--composed: no finished composition under {root}; run `mitlgan compose` first")
+            raise UsageError(f"--composed: no finished composition under {root}; run `{command_line(['compose', *out_words(root)])}` first")
         return [DomainSetup("", run.load_recipe(say), {}, {}, run)]
     if plan.baseline_run is not None:
         raise UsageError("--baseline-run: here every arm is trained from scratch for the same budgets; leave it out")

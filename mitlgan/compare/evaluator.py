@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mitlgan.artifacts.card import read_weights_hash
+from mitlgan.artifacts.load_save import replaced_error
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.data.pack.cache import cache_dir
 from mitlgan.data.pack.image_pack import ImagePack
@@ -102,13 +103,20 @@ class CachedEvaluator:
         return warnings
 
     def evaluate_artifact(self, path: Path, *, validation: bool = False) -> dict[str, Any]:
-        """Return the metrics of an artifact; see `metrics.protocol.evaluate`. Pictures of an early step of a ladder are enlarged."""
+        """Return the metrics of an artifact; see `metrics.protocol.evaluate`. Pictures of an early step of a ladder are enlarged.
+
+        Raises:
+            ArtifactError: It was replaced before it was loaded: its figures would be kept as those of the network before.
+        """
+        tensors_sha256 = read_weights_hash(path)
 
         def load() -> ImageSource:
             loaded = load_artifact(path, device=self.device)
+            if loaded.tensors_sha256 != tensors_sha256:
+                raise replaced_error(path)
             return loaded if loaded.card.size_px == self.real.size_px else EnlargedImages(loaded, self.real.size_px)
 
-        return self.evaluate_sampler(read_weights_hash(path), load, f"{path.parent}", validation=validation)
+        return self.evaluate_sampler(tensors_sha256, load, f"{path.parent}", validation=validation)
 
     def evaluate_sampler(self, key: str, make: Callable[[], ImageSource], label: str, *, validation: bool = False) -> dict[str, Any]:
         """Return the metrics of anything that makes images.

@@ -7,7 +7,6 @@ from typing import Any
 
 from torch import Tensor
 
-from mitlgan.artifacts.card import read_weights_hash
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.data.pack.image_pack import ImagePack
@@ -29,7 +28,7 @@ def nearest_training_images(evaluator: CachedEvaluator, path: Path, training: Im
     """
     seeds = evaluator.protocol.seeds()[:NEAREST_SAMPLES]
     loaded = load_artifact(path, device=evaluator.device)
-    key = {"nearest": read_weights_hash(path), "training": training.measured_sha256, "of": NEAREST_SAMPLES, "count": PAIRS}
+    key = {"nearest": loaded.tensors_sha256, "training": training.measured_sha256, "of": NEAREST_SAMPLES, "count": PAIRS}
 
     def measure() -> dict[str, Any]:
         unseen = cached_pack_features(evaluator.real, evaluator.extractor, count=evaluator.protocol.samples, seed=evaluator.protocol.seed)

@@ -62,13 +62,20 @@ class BudgetResult:
         budget: In the unit of the comparison.
         metrics: Mean of each metric over seeds, and its standard deviation as `<name>_std`; with one seed `kid_std` is over KID's subsets.
         snapshots: The best snapshot of each seed.
-        values: Distance of each seed.
+        figures: What was measured of each; see `metrics.protocol.evaluate`.
+        weights: Hash of the tensors of each, read before they were measured: a longer training may replace them meanwhile.
     """
 
     budget: float
     metrics: dict[str, float]
     snapshots: tuple[Snapshot, ...]
-    values: tuple[float, ...]
+    figures: tuple[dict[str, Any], ...]
+    weights: tuple[str, ...]
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """Distance of each seed."""
+        return tuple(flat_metrics(figures)["fd"] for figures in self.figures)
 
 
 def snapshot_of_artifact(path: Path, *, counts_pretraining: bool) -> Snapshot:

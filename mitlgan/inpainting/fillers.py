@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from mitlgan.artifacts.card import KIND_WITH_ARTICLE
-from mitlgan.artifacts.load_save import load_network
+from mitlgan.artifacts.load_save import load_network, network_tensors
 from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
+from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.data.layers.matting import import_opencv
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.images.pixels import to_float, to_uint8
@@ -37,11 +38,13 @@ class Filler:
         size_px: Height and width of its pictures; None takes any.
         fill: Takes pictures (N, 3, H, W) in [-1, 1] and holes (N, 1, H, W), 1 inside; returns whole pictures (N, 3, H, W), including its own version of
             the surroundings. It does not use the pixels inside the holes.
+        tensors_sha256: Hash of the network's tensors as they were loaded; None without a network.
     """
 
     name: str
     size_px: int | None
     fill: Callable[[Tensor, Tensor], Tensor]
+    tensors_sha256: str | None = None
 
 
 def mean(pictures: Tensor, holes: Tensor) -> Tensor:
@@ -86,7 +89,7 @@ def context_filler(path: Path | None = None) -> Filler:
         inputs = torch.cat([pictures, holes], dim=1)
         return torch.cat([network.predict(part).clamp(-1, 1) for part in torch.split(inputs, BATCH)])
 
-    return Filler("context", card.size_px, fill)
+    return Filler("context", card.size_px, fill, tensors_sha256(network_tensors(network)))
 
 
 def embedding_filler(path: Path | None = None, settings: InversionSettings = EMBEDDING_SETTINGS, progress: StatusCallback | None = None) -> Filler:
@@ -109,7 +112,7 @@ def embedding_filler(path: Path | None = None, settings: InversionSettings = EMB
         masked = torch.where(holes > 0, 0.0, pictures)
         return embed(artifact, masked, settings, weight_mask=1 - holes, progress=progress).images
 
-    return Filler("embed", artifact.card.size_px, fill)
+    return Filler("embed", artifact.card.size_px, fill, artifact.tensors_sha256)
 
 
 def make_filler(method: str, artifact: Path | None = None) -> Filler:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mitlgan.artifacts.card import read_weights_hash
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.project_pictures import LAYERS
 from mitlgan.artifacts.sample_files import stages_sheet_png
@@ -19,7 +20,7 @@ from mitlgan.compare.arm_training import run_trainings
 from mitlgan.data.curate.check import check_datasets
 from mitlgan.data.kept_splits import find_kept_splits
 from mitlgan.data.layers.split import split_pictures
-from mitlgan.data.layers.split_output import SPLIT_MANIFEST, hash_trained_files
+from mitlgan.data.layers.split_output import SPLIT_MANIFEST, CutHashes, hash_all_cuts, hash_cuts
 from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_output_inside
 from mitlgan.errors import ArtifactError, DataError, ResourceError, Stopped, UsageError
 from mitlgan.metrics.protocol import flat_metrics
@@ -43,7 +44,8 @@ from mitlgan.project.recipe_families import MIN_PHOTOGRAPHS, choose_family, choo
 from mitlgan.project.steps import RUNS, TrainingStep, composition_step, layer_step
 from mitlgan.report.data_check_page import write_check_page
 from mitlgan.report.data_split_page import write_split_page
-from mitlgan.report.run_report import write_run_report
+from mitlgan.report.html import report_paths
+from mitlgan.report.run_report import REPORT_JSON, write_run_report
 from mitlgan.runtime.arguments import require_whole
 from mitlgan.runtime.command_line import command_line
 from mitlgan.runtime.files import ensure_folder, lock_folder, write_atomically
@@ -125,8 +127,8 @@ class Project:
         """Cut the photographs; finished cuts are not made again."""
         self._announce("cut the photographs", [self.plan.split_command(self.layers)])
         before = read_json(self.layers / SPLIT_MANIFEST)
-        if self.plan.cuts_sha256 and self.plan.cuts_sha256 == _hash_records(before.get("records")):  # before any file changes
-            self._note_cuts(hash_trained_files(self.layers), are_same=True)
+        if self.plan.cuts_sha256 and not self.plan.held_out_sha256 and self._are_cuts_of_earlier_plan(before):  # before any file changes
+            self._note_cuts(hash_cuts(self.layers), are_same=True)
         manifest = split_pictures(
             self.plan.request.photographs, self.layers, self.plan.split_settings(), lambda done, total: self.progress("cut", done, total), self.say
         )
@@ -139,26 +141,49 @@ class Project:
         )
         if manifest["holdout"]["note"]:
             self.say(manifest["holdout"]["note"])
-        self._note_cuts(hash_trained_files(self.layers))
+        self._note_cuts(hash_cuts(self.layers))
         self.say(f"{files['fg']:,} objects, {files['bg']:,} backgrounds, {files['scene']:,} scenes; look at the doubtful cuts in {page}")
 
-    def _note_cuts(self, cuts_sha256: str, *, are_same: bool = False) -> None:
-        """Remember which cuts are trained on; set aside what was made from others, such as before `data split --exclude`.
+    def _are_cuts_of_earlier_plan(self, manifest: Mapping[str, object]) -> bool:
+        """Whether the cuts are those that the plan of an earlier version notes, which has one hash of them: of the records, or of all files."""
+        return self.plan.cuts_sha256 in (_hash_records(manifest.get("records")), hash_all_cuts(self.layers))
+
+    def _note_cuts(self, now: CutHashes, *, are_same: bool = False) -> None:
+        """Remember which cuts are trained on and measured against, and deal with what was made from others, such as before `data split --exclude`.
 
         Args:
-            cuts_sha256: See `hash_trained_files`.
-            are_same: The same files were trained on, though the plan has another hash of them.
+            now: Of the cuts that are there.
+            are_same: The same files were trained on and measured against, though the plan has another hash of them.
         """
-        if self.plan.cuts_sha256 not in ("", cuts_sha256) and not are_same:
-            (self.out / CHECK_PAGE).unlink(missing_ok=True)
-            old = [path for path in (self.out / SHEET, self.runs) if path.exists()]
-            number = next(number for number in itertools.count(1) if not any(_numbered(path, number).exists() for path in old))
-            for path in old:
-                path.rename(_numbered(path, number))
-            self.say(f"the cuts have changed: all is trained again; what was trained before is in {self.out / RUNS}-{number}")
-        if self.plan.cuts_sha256 != cuts_sha256:
-            self.plan = replace(self.plan, cuts_sha256=cuts_sha256)
+        before = CutHashes(self.plan.cuts_sha256, self.plan.held_out_sha256)
+        if not are_same and before.trained not in ("", now.trained):
+            self._set_aside()
+        elif not are_same and before.held_out not in ("", now.held_out):
+            self._drop_figures()
+        if before != now:
+            self.plan = replace(self.plan, cuts_sha256=now.trained, held_out_sha256=now.held_out)
             self.plan.write(self.out)
+
+    def _set_aside(self) -> None:
+        """Rename what was made from cuts that have changed."""
+        (self.out / CHECK_PAGE).unlink(missing_ok=True)
+        old = [path for path in (self.runs, self.out / SHEET) if path.is_file() or any(path.glob("[!.]*"))]
+        number = next(number for number in itertools.count(1) if not any(_numbered(path, number).exists() for path in old))
+        for path in old:
+            path.rename(_numbered(path, number))
+        again = ": all is trained again" if self.runs in old else ""
+        kept = f"; what was made before is now {' and '.join(str(_numbered(path, number)) for path in old)}" if old else ""
+        self.say(f"the cuts have changed{again}{kept}")
+
+    def _drop_figures(self) -> None:
+        """Remove what was measured against held-out photographs that have changed, so that it is measured again; what is trained stays."""
+        (self.out / CHECK_PAGE).unlink(missing_ok=True)
+        self.say("the held-out cuts have changed: what is trained stays, and is measured again")
+        for run in list_runs(self.runs, "compose"):
+            for page in report_paths(run.path, REPORT_JSON):
+                page.unlink(missing_ok=True)
+            if run.artifact_file is not None:
+                record_evaluation(run.artifact_file, {}, read_weights_hash(run.artifact_file))
 
     def _check(self) -> None:
         """Say what will hurt training."""
@@ -188,8 +213,9 @@ class Project:
         self._announce("measure it against held-out photographs, and report", [measuring, ["report", str(run.path)]])
         figures = read_json(artifact.with_name("card.json")).get("metrics") or {}
         if "frechet" not in figures:
-            figures = evaluate_artifact(artifact, samples=EVALUATED_SAMPLES, say=self.say).figures
-            record_evaluation(artifact, figures, self.say)
+            measured = evaluate_artifact(artifact, samples=EVALUATED_SAMPLES, say=self.say)
+            figures = measured.figures
+            record_evaluation(artifact, figures, measured.tensors_sha256, self.say)
         paths, _ = write_run_report(run.path)
         real = 0 if figures["frechet"]["split"] == "train" else int(figures["frechet"]["real"])
         return ProjectResult(self.out, self.plan, run.path, artifact, sheet, paths.html, self.layers, flat_metrics(figures), real)

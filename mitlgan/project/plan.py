@@ -80,7 +80,8 @@ class ProjectPlan:
         family: Name of the recipe family.
         size_px: Size of the composition's pictures.
         lengths_kimg: Length of each training by its label, such as `fg-32` and `scene-64`.
-        cuts_sha256: Tells whether the cuts are still those that were trained on, see `hash_trained_files`; empty before the photographs are cut.
+        cuts_sha256: Tells whether the cuts are still those that were trained on, see `hash_cuts`; empty before the photographs are cut.
+        held_out_sha256: The same of those that are only measured against; empty as well if an earlier version wrote the plan, whose hash is of both.
         places: Where the project is and was, absolute: its runs name their pictures there. Empty if an earlier version wrote it.
     """
 
@@ -91,6 +92,7 @@ class ProjectPlan:
     size_px: int
     lengths_kimg: Mapping[str, float]
     cuts_sha256: str = ""
+    held_out_sha256: str = ""
     places: tuple[str, ...] = ()
 
     @property

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mitlgan.artifacts.card import Card, read_card, read_weights_hash
+from mitlgan.artifacts.load_save import require_same_weights
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.run_steps import list_steps, nearest_step
 from mitlgan.artifacts.summary import describe_recipe
@@ -41,6 +42,8 @@ from mitlgan.training.progress_animation import encode_progress
 from mitlgan.training.run_directory import Run
 from mitlgan.version import __version__
 
+REPORT_JSON = "report.json"
+"""The report in a run's folder; metrics.json is a comparison's."""
 MAX_SMALL_SET = 2000
 """Training pictures up to which a report looks which of them are copied."""
 
@@ -56,14 +59,16 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
 
     Raises:
         UsageError: The path is not a run directory.
-        ArtifactError: The figures of its network are damaged.
+        ArtifactError: The figures of its network are damaged, or a longer training has just replaced it; nothing is written.
     """
     run = run_directory.open_run(path)
     recipe = run.load_recipe()
     stats, evaluations = list(read_log(run.stats_file)), list(read_log(run.evaluations_file))
-    card = read_card(run.artifact_file) if run.artifact_file is not None else None
+    artifact = run.artifact_file
+    weights = read_weights_hash(artifact) if artifact is not None else ""
+    card = read_card(artifact) if artifact is not None else None
     figures, others, remarks = read_run_figures(run, card)
-    layers, samples = _sample_pictures(run.artifact_file, card)
+    layers, samples = _sample_pictures(artifact, card)
     arm = ArmResult(
         name=recipe.name, label=display_name(recipe),
         role="composed" if recipe.composer is not None else "baseline", run_dir=str(run.path), stats=stats,
@@ -72,7 +77,7 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
         metrics=flat_metrics(figures) if "frechet" in figures else {}, seeds=(recipe.seed,), notes=_notes(run, card),
         progress=encode_progress(run),
     )  # fmt: skip
-    neighbours, memorised = _nearest_pictures(run.artifact_file, card, recipe)
+    neighbours, memorised = _nearest_pictures(artifact, card, recipe)
     arm = replace(arm, neighbours=neighbours, memorised=memorised)
     diagnosis = diagnose(stats, evaluations)
     quality = [*_quality_sentences(figures), *_other_sentences(others), *remarks, *_network_sentences(run, card)]
@@ -85,10 +90,12 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
     comparison = Comparison(
         title=f"{recipe.name}: {recipe.command} {recipe.role}, {recipe.size_px} px", arms=[arm], findings=findings,
         protocol=protocol, real=_real_pictures(recipe),
-        environment={"state": run.read_state(), **_network(run, card), "data": recipe.data.source, "seed": recipe.seed},
+        environment={"state": run.read_state(), **_network(card, weights), "data": recipe.data.source, "seed": recipe.seed},
         commands=[command_line(["report", path])], made_by=f"mitlgan {__version__}",
     )  # fmt: skip
-    return write_report(run.path, comparison, json_name="report.json"), findings  # metrics.json is a comparison's
+    if artifact is not None:
+        require_same_weights(artifact, weights)  # all that the page shows is of one network
+    return write_report(run.path, comparison, json_name=REPORT_JSON), findings
 
 
 def _notes(run: Run, card: Card | None) -> list[str]:
@@ -99,11 +106,9 @@ def _notes(run: Run, card: Card | None) -> list[str]:
     return [card.notes] if card is not None and card.notes else []
 
 
-def _network(run: Run, card: Card | None) -> dict[str, str]:
+def _network(card: Card | None, weights: str) -> dict[str, str]:
     """Return which network the page is of: a longer training replaces it, and the page stays until it is written again."""
-    if card is None or run.artifact_file is None:
-        return {}
-    return {"network": f"after {card.iterations:,} iterations; its tensors' SHA-256 begins {read_weights_hash(run.artifact_file)[:12]}"}
+    return {} if card is None else {"network": f"after {card.iterations:,} iterations; its tensors' SHA-256 begins {weights[:12]}"}
 
 
 def _network_sentences(run: Run, card: Card | None) -> list[str]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from mitlgan.artifacts.card import LAYER_ROLES, read_card
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.recipe import Recipe, shipped_folder
+from mitlgan.runtime.command_line import command_line
+from mitlgan.stages.training_command import out_words
 from mitlgan.training import run_directory
 
 
@@ -42,7 +44,8 @@ def default_layer(root: Path, role: str, size_px: int, *, with_alpha: bool = Fal
     """
     path = newest_run_artifact(root, role, size_px, with_alpha=with_alpha) or shipped_layer(role, size_px, with_alpha=with_alpha)
     if path is None:
-        raise ArtifactError(f"--{role}: no generator of {size_px} px under {root} or shipped; run `mitlgan pretrain {role}` first, or name an artifact")
+        command = command_line(["pretrain", role, *out_words(root)])
+        raise ArtifactError(f"--{role}: no generator of {size_px} px under {root} or shipped; run `{command}` first, or name an artifact")
     return path
 
 

@@ -53,6 +53,11 @@ class ArtifactEvaluation:
     split: str
     figures: dict[str, Any]
 
+    @property
+    def tensors_sha256(self) -> str:
+        """Hash of the tensors that were measured, whatever the file holds by now."""
+        return self.loaded.tensors_sha256
+
 
 def evaluate_artifact(
     artifact: Path,
@@ -143,10 +148,21 @@ def _judges(card: Card, extractors: Sequence[str], recipe: Recipe) -> Sequence[s
     return names
 
 
-def record_evaluation(path: Path, figures: dict[str, Any], say: Say = ignore_message) -> None:
-    """Write figures into an artifact's card, in the place of those of an earlier evaluation; scores of other kinds stay."""
+def record_evaluation(path: Path, figures: dict[str, Any], measured_sha256: str, say: Say = ignore_message) -> None:
+    """Write figures into an artifact's card, in the place of those of an earlier evaluation; scores of other kinds stay.
+
+    Args:
+        path: Its file.
+        figures: As `metrics.protocol.evaluate_each` returns them.
+        measured_sha256: Hash of the tensors that were measured; see `ArtifactEvaluation.tensors_sha256`.
+        say: Shows that they are written.
+
+    Raises:
+        ArtifactError: The file was replaced while it was measured; nothing is written.
+        ResourceError: Its folder cannot be written.
+    """
     scores = {name: score for name, score in read_card(path).metrics.items() if name in get_args(Score)}
-    record_metrics(path, {**figures, **scores})
+    record_metrics(path, {**figures, **scores}, measured_sha256)
     say(f"{path}: the results are in its card now")
 
 

@@ -12,13 +12,13 @@ from mitlgan.artifacts.project_pictures import with_own_pictures
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.recipe import Recipe, diff_recipes, ladder_steps, parse_recipe, to_toml, with_equal_length, with_more_kimg
-from mitlgan.runtime.command_line import command_line
 from mitlgan.runtime.distributed import wait_for_all_ranks
 from mitlgan.runtime.files import write_atomically
 from mitlgan.runtime.progress import Say, format_duration
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.ladder import open_step_data, step_index
 from mitlgan.stages.setup import current_set, setup_from_checkpoint
+from mitlgan.stages.training_command import describe_new_training
 from mitlgan.stages.training_run import lock_run, train_and_export
 from mitlgan.training import run_directory
 from mitlgan.training.checkpoint import Checkpoint, load_checkpoint
@@ -136,9 +136,9 @@ def _require_time_left(run: Run, recipe: Recipe, counters: Counters, say: Say) -
         return
     left_s = limit_s - Schedule(recipe).position(counters).elapsed_s
     if left_s <= 0:
+        command = describe_new_training(run, recipe, [f"training.limit_s={2 * limit_s:g}"])
         raise UsageError(
-            f"--kimg: {run.path} has used up its training.limit_s = {limit_s:g}, so it cannot become longer; begin a run with more time: "
-            f"`{command_line(['train', run.recipe_file, '--set', f'training.limit_s={2 * limit_s:g}'])}`"
+            f"--kimg: {run.path} has used up its training.limit_s = {limit_s:g}, so it cannot become longer; begin a run with more time: {command}"
         )
     say(f"training.limit_s = {limit_s:g} ends the run in {format_duration(left_s)} of training, if its kimg do not end it before")
 

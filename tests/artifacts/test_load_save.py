@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 import mitlgan
 from mitlgan import networks
-from mitlgan.artifacts.card import Card, read_card
+from mitlgan.artifacts.card import Card, read_card, read_weights_hash
 from mitlgan.artifacts.load_save import load_layer, load_network, network_tensors, record_metrics, save_network
 from mitlgan.artifacts.safetensors_io import HEADER_LIMIT_BYTES, TENSOR_LIMIT, read_header, read_tensors, tensors_sha256, write_tensors
 from mitlgan.artifacts.times import split_times
@@ -122,7 +122,7 @@ def test_metrics_are_recorded_without_touching_a_tensor(artifacts: dict[str, Pat
     path = tmp_path / "generator.safetensors"
     shutil.copy(artifacts["fg"], path)
     before, _ = read_tensors(path)
-    record_metrics(path, {"fd": 12.5})
+    record_metrics(path, {"fd": 12.5}, read_weights_hash(path))
     after, header = read_tensors(path)
     assert tensors_sha256(before) == tensors_sha256(after)
     assert header["metrics"] == {"fd": 12.5}

@@ -112,7 +112,7 @@ def test_metrics_are_not_written_into_a_checkpoint(run: Run) -> None:
     checkpoint = artifact_path(f"{run.path}@3")
     before = checkpoint.read_bytes()
     with pytest.raises(ArtifactError, match=r"--write-card .*: is a checkpoint"):
-        record_metrics(checkpoint, {"fd": {"value": 1.0}})
+        record_metrics(checkpoint, {"fd": {"value": 1.0}}, read_weights_hash(checkpoint))
     assert checkpoint.read_bytes() == before
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from helpers import tiny_runs
 
-from mitlgan.artifacts.card import Card, read_card
+from mitlgan.artifacts.card import Card, read_card, read_weights_hash
 from mitlgan.artifacts.load_save import load_network, record_metrics
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.markdown_card import markdown_card
@@ -111,7 +111,7 @@ def test_measured_times_of_metrics_are_no_part_of_the_card_either(pretrained: di
     assert path is not None
     before = read_card(path)
     figures = {"recovery": {"seconds_median": 2.5, "psnr_db": 30.0, "pictures": [{"seed": 0}, {"seed": 1, "seconds": 3.5}]}}
-    record_metrics(path, figures)
+    record_metrics(path, figures, read_weights_hash(path))
     stored = {"recovery": {"psnr_db": 30.0, "pictures": [{"seed": 0}, {"seed": 1}]}}
     assert read_header(path)["metrics"] == json.loads((run.path / "card.json").read_text())["metrics"] == stored
     assert read_card(path).metrics == figures
@@ -124,7 +124,7 @@ def test_an_artifact_of_an_earlier_version_keeps_the_times_in_its_card(tmp_path:
     times = (card["seconds"], card["cpu_seconds"])
     path.with_name(TIMES_FILE).write_text(json.dumps({"tensors_sha256": card["tensors_sha256"], "seconds": 99.0}))
     assert (read_card(path).seconds, load_network(path)[1].cpu_seconds) == times
-    record_metrics(path, {})
+    record_metrics(path, {}, read_weights_hash(path))
     assert not TIME_KEYS & keys_of(read_header(path))
     assert (read_card(path).seconds, read_card(path).cpu_seconds) == times
 

@@ -84,7 +84,7 @@ def test_everything_else_takes_it_alike(house: Path, composed: Run) -> None:
     path = house / "scene" / "composer.safetensors"
     assert describe(str(path))["total"] == describe(str(whole(composed)))["total"]
     assert markdown_card(mitlgan.load(path)).replace(str(path), "") == markdown_card(mitlgan.load(whole(composed))).replace(str(whole(composed)), "")
-    record_metrics(path, {"fd": 12.5})
+    record_metrics(path, {"fd": 12.5}, read_weights_hash(path))
     assert read_card(path).whole_sha256 is not None, "it stays slim"
     assert mitlgan.load(path).card.metrics == {"fd": 12.5}
     again = house / "again" / "composer.safetensors"

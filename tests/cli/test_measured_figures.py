@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import shutil
 from collections.abc import Callable
@@ -13,7 +14,10 @@ import pytest
 from helpers import tiny_runs
 from helpers.commands import Command
 
-from mitlgan.errors import UnwritableError
+import mitlgan
+from mitlgan.artifacts.card import read_card, read_weights_hash
+from mitlgan.artifacts.load_save import load_network, save_network
+from mitlgan.errors import ArtifactError, UnwritableError
 from mitlgan.runtime import files
 
 SMALL = ("-n", "4", "--extractor", "efficientnet-lite0@32")
@@ -96,8 +100,9 @@ def test_a_picture_that_cannot_be_written_in_the_end_is_not_named_as_a_result(
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_figures_are_told_though_the_card_cannot_be_written_in_the_end(name: str, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path, figures: dict[str, Any]) -> None:
+    def refuse(path: Path, figures: dict[str, Any], measured_sha256: str) -> None:
         assert figures
+        assert measured_sha256 == read_weights_hash(path)
         raise UnwritableError(f"{path}: cannot be written (why)")
 
     for module in ("mitlgan.artifacts.load_save", "mitlgan.stages.evaluate"):
@@ -106,3 +111,41 @@ def test_figures_are_told_though_the_card_cannot_be_written_in_the_end(name: str
     assert done.code == 5
     assert done.json
     assert "cannot be written (why)" in done.err
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "holes by the network", "python"])
+def test_figures_of_a_network_that_was_replaced_meanwhile_are_told_and_not_written(
+    name: str, run: Callable[..., Any], folder: Path, packs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A longer training, resumed while its network is measured, ends before the measurement does."""
+    others: dict[str, tuple[str, ...]] = {"holes by the network": (*COMMANDS["inpaint-score"], "--method", "context"), "python": ()}
+    words = (COMMANDS | others)[name]
+    file = folder / ("inpainter/context-32/inpainter.safetensors" if "inpaint-score" in words else "fg/generator.safetensors")
+    written: list[bytes] = []
+
+    def replace_after(measure: Callable[..., Any]) -> Callable[..., Any]:
+        def measure_and_replace(*arguments: Any, **options: Any) -> Any:
+            result = measure(*arguments, **options)
+            network, card = load_network(file)
+            for parameter in network.parameters():
+                parameter.mul_(0.5)
+            save_network(file, network, card.model_copy(update={"metrics": {}, "iterations": 2 * card.iterations}))
+            written.append(file.read_bytes())
+            return result
+
+        return measure_and_replace
+
+    for measurement in MEASUREMENTS:
+        module, _, function = measurement.rpartition(".")
+        monkeypatch.setattr(measurement, replace_after(getattr(importlib.import_module(module), function)))
+    if name == "python":
+        with pytest.raises(ArtifactError) as caught:
+            mitlgan.evaluate(file, packs["bg"], split="train", samples=4, extractors=["efficientnet-lite0@32"], write_card=True, quiet=True)
+        assert str(caught.value) == f"{file}: was replaced while it was measured; measure again"
+    else:
+        done = run(words, "--write-card", "--json", measures=True)
+        assert done.code == 4
+        assert done.json
+        assert done.err.splitlines()[-1] == f"{file}: was replaced while it was measured; measure again"
+    assert [file.read_bytes()] == written
+    assert read_card(file).metrics == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 import pytest
 from helpers import tiny_runs
 from helpers.baselines import baseline_recipe
+from torch import Tensor
 
 from mitlgan.artifacts.card import Card, read_card, read_weights_hash
 from mitlgan.artifacts.load_save import load_network, save_network
-from mitlgan.compare import ComparisonPlan, ComparisonResult, open_evaluator, run_comparison
+from mitlgan.compare import ComparisonPlan, ComparisonResult, evaluator, open_evaluator, run_comparison
 from mitlgan.errors import ArtifactError, Stopped, UsageError
 from mitlgan.networks import Composer
 from mitlgan.recipe import Recipe, as_dict, load_recipe, with_overrides
@@ -117,6 +119,45 @@ def test_both_arms_get_the_same_and_a_finished_baseline_is_taken(composed: Run, 
     assert again.run != result.run  # a report is never overwritten
     assert measured(again)["baseline"]["metrics"] == arms["baseline"]["metrics"]
     assert len(run_directory.list_runs(environment.root, "pretrain")) == 1
+
+
+@pytest.mark.parametrize("moment", ["load_artifact", "evaluate"])
+def test_a_composition_that_is_replaced_while_it_is_measured_is_measured_again(
+    moment: str, composed: Run, environment: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A longer training ends just before the network is loaded, or just after it was measured; no figures are kept as those of the other network."""
+    run = Run(Path(shutil.copytree(composed.path, environment.root / "compose" / "tiny-composed-001")))
+    file = run.artifact_file
+    assert file is not None
+    before = file.read_bytes()
+    network, card = load_network(file)
+    assert isinstance(network, Composer)
+    max(network.translator.parameters(), key=Tensor.numel).mul_(0.5)
+    longer = environment.root / "longer" / file.name
+    save_network(longer, network, card)
+
+    def replace_and(call: Callable[..., Any]) -> Callable[..., Any]:
+        def replaced(*arguments: Any, **options: Any) -> Any:
+            result = call(*arguments, **options) if moment == "evaluate" else None
+            file.write_bytes(longer.read_bytes())
+            return result if moment == "evaluate" else call(*arguments, **options)
+
+        return replaced
+
+    monkeypatch.setenv("MITLGAN_CACHE", str(environment.root / "cache"))
+    plan = plan_of(run, baselines=("paste",))
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluator, moment, replace_and(getattr(evaluator, moment)))
+        with pytest.raises(ArtifactError) as caught:
+            run_comparison(plan, environment)
+    assert str(caught.value) == f"{file}: was replaced while it was measured; measure again"
+    file.write_bytes(before)
+    metrics = []
+    for cache in ("cache", "another cache"):
+        monkeypatch.setenv("MITLGAN_CACHE", str(environment.root / cache))
+        metrics.append(measured(run_comparison(plan, environment))["composed"]["metrics"])
+    assert metrics[0] == metrics[1]
+    assert read_run_figures(run, card_of(run)).figures["kid"]["value"] == metrics[0]["kid"]
 
 
 def test_the_headline_is_of_all_stages_and_the_stage_alone_stands_below(composed: Run, environment: RunContext) -> None:
@@ -256,7 +297,7 @@ def test_what_cannot_be_compared_is_refused_before_any_training(
     composed: Run, pretrained: dict[str, Run], environment: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     no_steps(monkeypatch)
-    with pytest.raises(UsageError, match=r"--composed: no finished composition under .*; run `mitlgan compose` first"):
+    with pytest.raises(UsageError, match=r"--composed: no finished composition under .*; run `mitlgan compose --out .*` first"):
         run_comparison(ComparisonPlan(), environment)
     with pytest.raises(ArtifactError, match=r"--composed .*: a run of `pretrain fg`; give one that `mitlgan compose` made"):
         run_comparison(plan_of(pretrained["fg"]), environment)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from helpers import images
 
-from mitlgan.artifacts.card import read_card
+from mitlgan.artifacts.card import read_card, read_weights_hash
 from mitlgan.artifacts.load_save import record_metrics
 from mitlgan.data.build.offline_augment import AugmentSettings, augment_pictures
 from mitlgan.data.build.pack_folder import pack_folder
@@ -637,14 +637,14 @@ class TestRecords:
         training = read_card(run.artifact_file).data["content_sha256"]
         about = {"generated": 12, "real": 12, "split": "test", "data_sha256": training}
         wrong = {"protocol": {"samples": 12, "split": "test"}, **{key: {"value": 1.0, "std": 0.0, **about} for key in ("frechet", "kid")}}
-        record_metrics(run.artifact_file, wrong)
+        record_metrics(run.artifact_file, wrong, read_weights_hash(run.artifact_file))
         assert read_card(run.artifact_file).metrics["frechet"]["split"] == "train"
         paths, findings = write_run_report(run.path)
         assert "The figures were recorded as of test, but they are of the pictures that the network was trained on." in findings
         protocol = json.loads(paths.json.read_text())["protocol"]
         assert (protocol["split"], protocol["generated"], protocol["real"]) == ("train", 12, 12)
         right = {key: value | {"split": "test", "data_sha256": "0"} if isinstance(value, dict) else value for key, value in wrong.items()}
-        record_metrics(run.artifact_file, right)
+        record_metrics(run.artifact_file, right, read_weights_hash(run.artifact_file))
         paths, findings = write_run_report(run.path)
         assert json.loads(paths.json.read_text())["protocol"]["split"] == "test"
         assert not any("recorded" in finding for finding in findings)

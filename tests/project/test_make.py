@@ -17,12 +17,16 @@ from typing import Any
 import pytest
 from helpers import images, tiny_runs
 from PIL import Image, ImageDraw
+from torch import Tensor
 
 from mitlgan.artifacts.card import GeneratorSpec, read_card, read_weights_hash
+from mitlgan.artifacts.load_save import load_network, record_metrics, save_network
 from mitlgan.cli import main
 from mitlgan.data.build.journal import JOURNAL_FILE
 from mitlgan.data.layers.split import SplitSettings, split_pictures
-from mitlgan.errors import DataError, MitlganError, ResourceError, Stopped, UsageError
+from mitlgan.data.layers.split_output import CutHashes, hash_all_cuts
+from mitlgan.errors import ArtifactError, DataError, MitlganError, ResourceError, Stopped, UsageError
+from mitlgan.metrics import protocol
 from mitlgan.project import estimate, make, plan, recipe_families, steps
 from mitlgan.project.make import ProjectResult, make_project
 from mitlgan.project.plan import PLAN_FILE, ProjectPlan, ProjectRequest
@@ -167,6 +171,29 @@ def test_a_project_that_was_moved_or_copied_goes_on_with_what_is_trained_and_its
     assert f"its pictures are those of {out / 'layers' / 'scene'}, no longer " in "\n".join(said)
 
 
+def test_figures_of_a_composition_that_was_replaced_meanwhile_are_not_written(
+    project: tuple[ProjectResult, str], photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Path(shutil.copytree(project[0].out, tmp_path / "out"))
+    artifact = out / project[0].artifact.relative_to(project[0].out)
+    record_metrics(artifact, {}, read_weights_hash(artifact))
+    measure = protocol.evaluate_each
+
+    def measure_and_replace(*arguments: Any, **options: Any) -> Any:
+        figures = measure(*arguments, **options)
+        network, card = load_network(artifact)
+        max(network.translator.parameters(), key=Tensor.numel).mul_(0.5)
+        save_network(artifact, network, card)
+        return figures
+
+    with monkeypatch.context() as patch:
+        patch.setattr(protocol, "evaluate_each", measure_and_replace)
+        with pytest.raises(ArtifactError, match=r"was replaced while it was measured; measure again$"):
+            _make(photographs, out)
+    assert read_card(artifact).metrics == {}
+    assert _make(photographs, out).metrics["kid"] == read_card(artifact).metrics["kid"]["value"]
+
+
 @pytest.mark.parametrize("command", ["compose", "pretrain"])
 def test_a_run_of_a_moved_project_is_resumed_there(command: str, project: tuple[ProjectResult, str], tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -201,17 +228,78 @@ def test_after_other_cuts_all_is_trained_again_and_the_old_is_kept(project: tupl
     assert not (out / "check.html").exists()
     assert (out / "scenes-1.png").read_bytes() == finished.sheet.read_bytes()
     assert len(list_runs(out / "runs-1")) == 5
-    assert f"the cuts have changed: all is trained again; what was trained before is in {out}/runs-1" in tiny_runs.said(context)
+    kept = f"{out}/runs-1 and {out}/scenes-1.png"
+    assert f"the cuts have changed: all is trained again; what was made before is now {kept}" in tiny_runs.said(context).splitlines()
     (out / "runs").mkdir()
     make.Project(out, plan.read_plan(out) or begun, context, 1, lambda label, done, total: None)._split()
     assert (out / "runs").is_dir(), "once"
+
+
+@pytest.mark.parametrize(
+    ("there", "sentence"),
+    [
+        ((), "the cuts have changed"),
+        (("runs/.lock",), "the cuts have changed"),
+        (("scenes.png",), "the cuts have changed; what was made before is now {out}/scenes-1.png"),
+        (("runs/a",), "the cuts have changed: all is trained again; what was made before is now {out}/runs-1"),
+        (("runs/a", "scenes-1.png"), "the cuts have changed: all is trained again; what was made before is now {out}/runs-1"),
+        (
+            ("runs/a", "runs-1/a", "scenes.png"),
+            "the cuts have changed: all is trained again; what was made before is now {out}/runs-2 and {out}/scenes-2.png",
+        ),
+    ],
+)
+def test_after_other_cuts_only_what_was_there_is_named(there: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
+    for name in there:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    begun = ProjectPlan(ProjectRequest("in"), "0" * 64, 10, "few", 32, {}, cuts_sha256="a" * 64, held_out_sha256="b" * 64)
+    context = tiny_runs.run_context(tmp_path / "unused")
+    project = make.Project(tmp_path, begun, context, 1, lambda label, done, total: None)
+    project._note_cuts(CutHashes("c" * 64, "d" * 64))
+    assert tiny_runs.said(context).splitlines() == [sentence.format(out=tmp_path)]
+    for word in sentence.split(" is now ")[1:]:
+        assert all(Path(name.format(out=tmp_path)).exists() for name in word.split(" and "))
+    assert plan.read_plan(tmp_path) == project.plan == replace(begun, cuts_sha256="c" * 64, held_out_sha256="d" * 64)
+
+
+def test_after_other_held_out_cuts_all_stays_and_is_measured_again(
+    project: tuple[ProjectResult, str], photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Path(shutil.copytree(project[0].out, tmp_path / "out"))
+    artifact = out / project[0].artifact.relative_to(project[0].out)
+    recovery = {"value": 0.5}
+    record_metrics(artifact, {**read_card(artifact).metrics, "recovery": recovery}, read_weights_hash(artifact))
+    kept = {path: read_weights_hash(path) for path in out.rglob("*.safetensors") if "checkpoints" not in path.parts}
+    before = read_card(artifact).metrics
+    for path in sorted((out / "layers" / "scene" / "test").glob("*.png"))[:2]:  # a picture and its matte
+        path.unlink()
+    (out / "check.html").write_text("of other pictures")
+    (artifact.parent / "report.html").write_text("of other pictures")
+    with monkeypatch.context() as patch:  # killed before it is measured
+        patch.setattr(make, "evaluate_artifact", _raise_killed)
+        with pytest.raises(Killed):
+            _make(photographs, out)
+    assert read_card(artifact).metrics == {"recovery": recovery}
+    assert not (artifact.parent / "report.html").exists()
+    context = tiny_runs.run_context(tmp_path / "unused")
+    result = make_project(ProjectRequest(str(photographs)), out, context, jobs=1)
+    assert result is not None
+    assert result.artifact == artifact
+    assert result.real == project[0].real - 1 == read_card(artifact).metrics["frechet"]["real"]
+    assert read_card(artifact).metrics["recovery"] == recovery
+    assert read_card(artifact).metrics["frechet"]["data_sha256"] != before["frechet"]["data_sha256"]
+    assert {path: read_weights_hash(path) for path in kept} == kept
+    assert "of other pictures" not in (out / "check.html").read_text() + result.report.read_text()
+    assert not list(out.glob("*-1*"))
+    assert "have changed" not in tiny_runs.said(context), "once"
 
 
 def _edit(change: Callable[[Image.Image], Image.Image]) -> Callable[[Path], None]:
     """Change the first foreground, as a version that cuts otherwise would have left it."""
 
     def edit(layers: Path) -> None:
-        path = min((layers / "fg").rglob("*.png"))
+        path = min((layers / "fg" / "train").glob("*.png"))
         with Image.open(path) as picture:
             changed = change(picture)
         changed.save(path)
@@ -225,8 +313,11 @@ CHANGES: dict[str, tuple[Callable[[Path], None], bool, bool]] = {
     "a note beside the pictures": (lambda layers: (layers / "fg" / "notes.txt").write_text("wrong: 3"), True, True),
     "an overlay for people": (lambda layers: shutil.rmtree(layers / "set-aside"), True, True),
     "the pixels of a piece": (_edit(lambda picture: picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM)), False, False),
-    "an added picture": (lambda layers: images.smooth(99, (64, 64)).save(layers / "bg" / "mine.png"), False, True),
-    "a removed picture": (lambda layers: min((layers / "bg").rglob("*.png")).unlink(), False, True),
+    "an added picture": (lambda layers: images.smooth(99, (64, 64)).save(layers / "fg" / "train" / "mine.png"), False, True),
+    "a removed picture": (lambda layers: max((layers / "scene" / "train").glob("*[0-9a-f].png")).unlink(), False, True),
+    "a file that is no picture": (lambda layers: (layers / "fg" / "train" / "junk.png").write_bytes(b"junk"), True, True),
+    "an added held-out picture": (lambda layers: images.smooth(99, (64, 64)).save(layers / "scene" / "test" / "mine.png"), True, True),
+    "a removed held-out picture": (lambda layers: min((layers / "scene" / "test").glob("*.png")).unlink(), True, True),
 }
 """What is changed in a project's cuts; whether its trainings stay; and whether they do where it was changed before a plan of an earlier version."""
 
@@ -242,7 +333,7 @@ def cut_project(tmp_path: Path) -> make.Project:
         picture.save(place / f"{index:02d}.png")
         matte.save(place / f"{index:02d}.matte.png")
     (place / "bad.tif").write_bytes(b"II*\0 junk")
-    begun = ProjectPlan(ProjectRequest(str(place), allow_bad=True), "0" * 64, 13, "few", 32, {"bg-32": 1.0})
+    begun = ProjectPlan(ProjectRequest(str(place), holdout="3", allow_bad=True), "0" * 64, 13, "few", 32, {"bg-32": 1.0})
     project = make.Project(out, begun, tiny_runs.run_context(tmp_path / "unused"), 1, lambda label, done, total: None)
     project._split()
     (out / "runs").mkdir()
@@ -260,7 +351,21 @@ def _are_kept(project: make.Project) -> bool:
 
 
 def _of_version_before(project: make.Project) -> None:
-    """Turn a project into one of the version before, which said otherwise why a file cannot be read, and hashed what it said."""
+    """Turn a project into one of the version before, which had one hash of all files."""
+    project.plan = replace(project.plan, cuts_sha256=hash_all_cuts(project.layers), held_out_sha256="")
+    _write_earlier_plan(project)
+
+
+def _write_earlier_plan(project: make.Project) -> None:
+    """Write a plan without the key that earlier versions did not have."""
+    project.plan.write(project.out)
+    values = json.loads((project.out / PLAN_FILE).read_text())
+    assert values.pop("held_out_sha256") == ""
+    (project.out / PLAN_FILE).write_text(json.dumps(values))
+
+
+def _of_second_version_before(project: make.Project) -> None:
+    """Turn a project into one of the version before that, which said otherwise why a file cannot be read, and hashed what it said."""
     layers = project.layers
     header, *lines = map(json.loads, (layers / JOURNAL_FILE).read_text().splitlines())
     lines = [{"name": line["name"], "unreadable": "as it was said"} if "unreadable" in line else line for line in lines]
@@ -271,14 +376,31 @@ def _of_version_before(project: make.Project) -> None:
             record["reason"] = "as it was said"
     (layers / "split.json").write_text(json.dumps(manifest))
     earlier = hashlib.sha256(json.dumps(manifest["records"], sort_keys=True).encode()).hexdigest()
-    project.plan = replace(project.plan, cuts_sha256=earlier)
-    project.plan.write(project.out)
+    project.plan = replace(project.plan, cuts_sha256=earlier, held_out_sha256="")
+    _write_earlier_plan(project)
 
 
 @pytest.mark.parametrize(("change", "is_kept", "_"), CHANGES.values(), ids=CHANGES)
 def test_what_is_trained_is_set_aside_if_a_file_that_trains_changed_and_only_then(
     change: Callable[[Path], None], is_kept: bool, _: bool, cut_project: make.Project
 ) -> None:
+    change(cut_project.layers)
+    cut_project._split()
+    assert _are_kept(cut_project) is is_kept
+
+
+@pytest.mark.parametrize(("change", "is_kept", "_"), CHANGES.values(), ids=CHANGES)
+def test_after_a_version_of_one_hash_what_is_trained_stays_until_a_file_that_trains_changes(
+    change: Callable[[Path], None], is_kept: bool, _: bool, cut_project: make.Project
+) -> None:
+    now = cut_project.plan
+    _of_version_before(cut_project)
+    begun = plan.read_plan(cut_project.out)
+    assert begun is not None
+    assert begun.cuts_sha256 not in (now.cuts_sha256, now.held_out_sha256)
+    cut_project.plan = begun
+    cut_project._split()
+    assert cut_project.plan == plan.read_plan(cut_project.out) == now
     change(cut_project.layers)
     cut_project._split()
     assert _are_kept(cut_project) is is_kept
@@ -291,7 +413,7 @@ def test_after_a_version_that_says_otherwise_what_is_trained_stays_unless_a_file
 ) -> None:
     """A picture that is cut otherwise now changes; what somebody added or removed before is taken as trained on: nothing tells it."""
     change(cut_project.layers)
-    _of_version_before(cut_project)
+    _of_second_version_before(cut_project)
     if is_killed:
         cut = make.split_pictures
 
@@ -312,9 +434,10 @@ def test_after_a_version_that_says_otherwise_what_is_trained_stays_unless_a_file
     cut_project._split()
     assert _are_kept(cut_project) is is_kept
     assert "as it was said" not in (cut_project.layers / "split.json").read_text()
-    noted = cut_project.plan.cuts_sha256
+    noted = cut_project.plan
+    assert len(noted.held_out_sha256) == 64
     cut_project._split()
-    assert cut_project.plan.cuts_sha256 == noted
+    assert cut_project.plan == noted
 
 
 @pytest.mark.slow
@@ -340,6 +463,10 @@ def test_the_printed_commands_do_the_same(
 
 class Killed(BaseException):
     """In place of a signal that no process sees."""
+
+
+def _raise_killed(*_: object, **__: object) -> None:
+    raise Killed
 
 
 def _killed_while_cutting(patch: pytest.MonkeyPatch) -> None:
@@ -377,10 +504,7 @@ def _killed_in_training(number: int) -> Callable[[pytest.MonkeyPatch], None]:
 
 
 def _killed_while(name: str) -> Callable[[pytest.MonkeyPatch], None]:
-    def die(*_: object, **__: object) -> None:
-        raise Killed
-
-    return lambda patch: patch.setattr(make, name, die)
+    return lambda patch: patch.setattr(make, name, _raise_killed)
 
 
 @pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])

@@ -19,6 +19,7 @@ from mitlgan.artifacts.load_save import record_metrics
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.markdown_card import markdown_card
 from mitlgan.errors import ArtifactError
+from mitlgan.report import run_report
 from mitlgan.report.run_figures import FIGURES_FILE, read_run_figures, write_run_figures
 from mitlgan.report.run_report import write_run_report
 from mitlgan.stages.resume import resume
@@ -38,6 +39,10 @@ def run(pretrained: dict[str, Run], tmp_path: Path) -> Run:
 def network(run: Run) -> Path:
     assert run.artifact_file is not None
     return run.artifact_file
+
+
+def record(run: Run, metrics: dict[str, Any]) -> None:
+    record_metrics(network(run), metrics, read_weights_hash(network(run)))
 
 
 def figures(kid: float, pictures: int = 30) -> dict[str, Any]:
@@ -91,7 +96,7 @@ def test_figures_count_only_for_the_network_that_they_are_of(kind: str, kid: flo
     way_out = f"`mitlgan evaluate {shlex.quote(str(run.path))} --write-card` measures this one."
     assert [finding for finding in findings if "metrics.json" in finding] == ([] if remark is None else [f"{remark}{way_out}"])
 
-    record_metrics(network(run), figures(OF_CARD, 20))  # as the way out does; fewer pictures, yet the network's own record
+    record(run, figures(OF_CARD, 20))  # as the way out does; fewer pictures, yet the network's own record
     metrics, findings = page_and_findings(run)
     assert metrics["kid"] == OF_CARD
     assert findings[0].startswith("KID 0.750 ± 0.100: 20 generated pictures against 20 held-out ones. ")
@@ -105,7 +110,7 @@ def test_distances_by_two_extractors_are_told_with_their_names(run: Run) -> None
     write_run_figures(
         run, figures(OF_COMPARISON) | {"kid": figures(OF_COMPARISON)["kid"] | {"extractor": "mobilenet-v2@96"}}, read_weights_hash(network(run))
     )
-    record_metrics(network(run), figures(OF_CARD) | {"kid": figures(OF_CARD)["kid"] | {"extractor": "inception@299"}})
+    record(run, figures(OF_CARD) | {"kid": figures(OF_CARD)["kid"] | {"extractor": "inception@299"}})
     findings = page_and_findings(run)[1]
     assert findings[0].startswith("KID 0.750 ± 0.100 by inception@299: ")
     assert any("a comparison measured it, too: KID 0.605 ± 0.100 by mobilenet-v2@96: " in finding for finding in findings)
@@ -113,7 +118,7 @@ def test_distances_by_two_extractors_are_told_with_their_names(run: Run) -> None
 
 def test_a_longer_training_leaves_no_figures_of_the_network_before(run: Run, tmp_path: Path) -> None:
     write_run_figures(run, figures(OF_COMPARISON), read_weights_hash(network(run)))
-    record_metrics(network(run), figures(OF_CARD))
+    record(run, figures(OF_CARD))
     before = read_weights_hash(network(run))
     assert read_run_figures(run, read_card(network(run))).others["tensors_sha256"] == before
     resume(run.path, tiny_runs.run_context(tmp_path), more_kimg=0.008)
@@ -143,6 +148,22 @@ def test_a_page_says_which_network_it_is_of(run: Run, tmp_path: Path) -> None:
         resume(run.path, tiny_runs.run_context(tmp_path), more_kimg=0.008)
 
 
+def test_a_page_is_of_one_network(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = run_report._nearest_pictures
+
+    def replace_and_find(*arguments: Any) -> Any:
+        resume(run.path, tiny_runs.run_context(tmp_path), more_kimg=0.008)
+        return find(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_report, "_nearest_pictures", replace_and_find)
+        with pytest.raises(ArtifactError, match=r"generator\.safetensors: was replaced while it was measured; measure again$"):
+            write_run_report(run.path)
+    assert run.report_file is None
+    write_run_report(run.path)
+    assert run.report_file is not None
+
+
 def test_without_a_network_nothing_was_measured(run: Run) -> None:
     write_run_figures(run, figures(OF_COMPARISON), read_weights_hash(network(run)))
     network(run).unlink()
@@ -161,15 +182,15 @@ def test_the_way_out_of_damaged_figures_is_one(damage: dict[str, Any], run: Run)
     with pytest.raises(ArtifactError) as caught:
         write_run_report(run.path)
     assert str(caught.value) == f"{run.path / FIGURES_FILE}: damaged; {way_out}, or remove it"
-    record_metrics(network(run), figures(OF_CARD))
+    record(run, figures(OF_CARD))
     assert page_and_findings(run)[0]["kid"] == OF_CARD
     (run.path / FIGURES_FILE).unlink()
     assert page_and_findings(run)[0]["kid"] == OF_CARD
 
 
 def test_damaged_figures_of_a_card_have_a_way_out(run: Run) -> None:
-    record_metrics(network(run), {"frechet": {"value": 1.0}})
+    record(run, {"frechet": {"value": 1.0}})
     with pytest.raises(ArtifactError, match="the figures in its card are damaged; measure again with `mitlgan evaluate"):
         write_run_report(run.path)
-    record_metrics(network(run), figures(OF_CARD))
+    record(run, figures(OF_CARD))
     assert page_and_findings(run)[0]["kid"] == OF_CARD

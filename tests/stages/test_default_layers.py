@@ -20,7 +20,9 @@ def test_the_newest_artifact_of_a_role_and_size_is_taken_else_the_shipped_one(
     root = tmp_path / "runs"
     environment = tiny_runs.run_context(root)
     monkeypatch.setattr(default_layers, "shipped_folder", lambda folder: tmp_path / folder)
-    with pytest.raises(ArtifactError, match=r"--fg: no generator of 8 px under .* or shipped; run `mitlgan pretrain fg` first, or name an artifact"):
+    with pytest.raises(
+        ArtifactError, match=r"--fg: no generator of 8 px under .* or shipped; run `mitlgan pretrain fg --out .*` first, or name an artifact"
+    ):
         default_layers.default_layer(root, "fg", 8)
     first = pretrain(tiny_runs.recipe("fg", packs["fg"]), environment)
     assert first.artifact_file is not None

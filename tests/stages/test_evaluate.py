@@ -11,7 +11,7 @@ import pytest
 from helpers import tiny_runs
 from PIL import Image
 
-from mitlgan.artifacts.card import read_card
+from mitlgan.artifacts.card import read_card, read_weights_hash
 from mitlgan.artifacts.load_save import Score, load_network, record_metrics, save_network
 from mitlgan.data.open import open_data
 from mitlgan.errors import UsageError
@@ -135,9 +135,9 @@ def test_the_first_extractor_is_never_left_out(artifact: Path, tmp_path: Path, m
 def test_an_evaluation_takes_the_place_of_an_earlier_one_and_scores_stay(artifact: Path) -> None:
     scores = {name: {"value": 0.5, "name": name} for name in get_args(Score)}
     first = {"frechet": {"value": 9.0}, "separation": {"swaps": 4}, "by_extractor": {"other": {"frechet": {"value": 1.0}}}}
-    record_metrics(artifact, {**first, **scores})
+    record_metrics(artifact, {**first, **scores}, read_weights_hash(artifact))
     second = {"frechet": {"value": 8.0}, "kid": {"value": 0.1, "std": 0.0}}
-    record_evaluation(artifact, second)
+    record_evaluation(artifact, second, read_weights_hash(artifact))
     assert read_card(artifact).metrics == {**second, **scores}
-    record_evaluation(artifact, {"frechet": {"value": 7.0}})
+    record_evaluation(artifact, {"frechet": {"value": 7.0}}, read_weights_hash(artifact))
     assert read_card(artifact).metrics == {"frechet": {"value": 7.0}, **scores}

@@ -152,7 +152,7 @@ def test_a_run_whose_time_is_over_does_not_become_longer(environment: RunContext
     run = pretrain(tiny_runs.recipe("bg", source, limit_s=1e-6, clock=clock, kimg=100.0), environment)
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
     with pytest.raises(
-        UsageError, match=r"--kimg: .* has used up its training.limit_s = 1e-06, .* `mitlgan train .*recipe.toml --set training.limit_s"
+        UsageError, match=r"--kimg: .* has used up its training.limit_s = 1e-06, .* `mitlgan pretrain bg --recipe .*recipe.toml --set training.limit_s"
     ):
         resume(run.path, environment, more_kimg=0.1)
     assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before

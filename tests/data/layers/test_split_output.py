@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from helpers import images
 
-from mitlgan.data.layers.split_output import describe_added_pictures, hash_trained_files
+from mitlgan.data.layers.split_output import describe_added_pictures, hash_all_cuts, hash_cuts
 from mitlgan.data.open import open_data
 from mitlgan.errors import DataError
 
@@ -42,15 +43,49 @@ def test_other_folders_have_no_added_pictures(layers: Path, tmp_path: Path) -> N
     assert describe_added_pictures(layers / "fg", ["mine.png"]) == ""
 
 
-def test_the_hash_of_trained_files_changes_with_them_alone(layers: Path) -> None:
-    before = hash_trained_files(layers)
-    (layers / "bg").mkdir()
-    (layers / "split.json").write_text("{}")
-    assert hash_trained_files(layers) == before  # an empty folder, and other words
-    images.fill(layers / "fg" / "train", 3, first=2)
-    added = hash_trained_files(layers)
-    assert added != before
+def _add(place: str) -> Callable[[Path], object]:
+    return lambda layers: images.fill(layers / place, 1, first=90)
+
+
+def _junk(place: str) -> Callable[[Path], object]:
+    return lambda layers: (layers / place).write_bytes(b"junk")
+
+
+CHANGES: dict[str, tuple[Callable[[Path], object], bool, bool, bool]] = {
+    "words": (lambda layers: (layers / "split.json").write_text("{}"), False, False, False),
+    "an empty folder": (lambda layers: (layers / "scene").mkdir(), False, False, False),
+    "a note": (lambda layers: (layers / "fg" / "notes.txt").write_text("x"), False, False, False),
+    "a hidden file": (lambda layers: images.fill(layers / "fg" / "train" / ".trash", 1), False, False, False),
+    "a training picture more": (_add("fg/train"), True, False, True),
+    "a training picture less": (lambda layers: (layers / "bg" / "train" / "0000.png").unlink(), True, False, True),
+    "a training picture that is damaged": (_junk("fg/train/0000.png"), True, False, True),
+    "a held-out picture more": (_add("bg/test"), False, True, True),
+    "a held-out picture less": (lambda layers: (layers / "bg" / "test" / "0000.png").unlink(), False, True, True),
+    "a validation picture": (_add("bg/validation"), False, True, True),
+    "a picture in no split": (_add("bg"), False, False, True),
+    "a file that is no picture": (_junk("fg/train/mine.png"), False, False, True),
+    "a held-out file that is no picture": (_junk("fg/test/mine.png"), False, False, True),
+}
+"""What is done to a split; whether that changes what is trained on, what is held out, and the one hash of earlier versions."""
+
+
+@pytest.mark.parametrize(("change", "is_trained", "is_held_out", "is_any"), CHANGES.values(), ids=CHANGES)
+def test_hashes_tell_whether_what_is_trained_on_or_held_out_changed(
+    change: Callable[[Path], object], is_trained: bool, is_held_out: bool, is_any: bool, layers: Path
+) -> None:
+    for place in ("bg/train", "bg/test", "fg/test"):
+        images.fill(layers / place, 2)
+    before, all_before = hash_cuts(layers), hash_all_cuts(layers)
+    assert len({*before, all_before}) == 3
+    change(layers)
+    now = hash_cuts(layers)
+    assert (now.trained != before.trained, now.held_out != before.held_out) == (is_trained, is_held_out)
+    assert (hash_all_cuts(layers) != all_before) is is_any
+
+
+def test_cuts_that_cannot_be_told_apart_have_no_hash(layers: Path) -> None:
     (layers / "fg" / "train" / "a\\xff.png").write_bytes(images.encoded(images.smooth(1), "PNG"))
     (layers / "fg" / "train" / b"a\xff.png".decode("utf-8", "surrogateescape")).write_bytes(images.encoded(images.smooth(1), "PNG"))
-    with pytest.raises(DataError, match="cannot be told apart by name; rename one of them"):  # no other cuts: a fault, which passes
-        hash_trained_files(layers)
+    for hash_files in (hash_cuts, hash_all_cuts):
+        with pytest.raises(DataError, match="cannot be told apart by name; rename one of them"):  # no other cuts: a fault, which passes
+            hash_files(layers)

@@ -105,7 +105,7 @@ REFUSED: dict[str, dict[str, list[Any]]] = {
     },
     "directions": {
         "artifact": [None, "scene"], "layer": ["sky", 3], "by": ["luck", None], "count": [0, 4, *NO_WHOLE], "stage": [1, "sky", True],
-        "samples": [1, 4097, None, *NO_WHOLE],
+        "samples": [1, 16385, *NO_WHOLE],
     },
 }  # fmt: skip
 """Values just outside what a docstring allows, or of another type, by function and argument."""

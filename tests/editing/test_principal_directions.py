@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -12,11 +14,12 @@ from torch import nn
 from mitlgan import networks
 from mitlgan.artifacts.card import make_card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-from mitlgan.editing import Directions, directions, principal_directions, read_directions, traverse, write_directions
-from mitlgan.editing.principal_directions import _slopes, default_samples, ganspace, sefa
+from mitlgan.editing import Directions, directions, mix, principal_directions, read_directions, traverse, write_directions
+from mitlgan.editing.principal_directions import By, _slopes, default_samples, ganspace, sefa
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import Generator
-from mitlgan.recipe import StyleGeneratorRecipe, load_recipe
+from mitlgan.networks.adapters import FeatureAffineAdapter
+from mitlgan.recipe import ComposerRecipe, StyleGeneratorRecipe, load_recipe
 
 DIM = 12
 SIZES = 2.0 ** -torch.arange(DIM)
@@ -179,6 +182,39 @@ def test_a_style_generator_has_directions_by_features() -> None:
     assert all(torch.equal(one, other) for one, other in zip(after[1:], [*features, image], strict=True))
     with pytest.raises(ArtifactError, match="take directions by features"):
         directions(artifact)
+
+
+@pytest.mark.parametrize("by", ["weights", "features"])
+def test_directions_are_those_of_the_generator_that_the_composition_adapted(by: By, fg: LoadedArtifact, scene: LoadedArtifact) -> None:
+    """Against the same generator whose own scales and shifts were changed."""
+    assert scene.composer is not None
+    generators = dict(scene.composer.generators.items())
+    composer = networks.build_composer(ComposerRecipe(adapters="channels"), generators, scene.card.size_px).eval()
+    changed = {name: copy.deepcopy(generator) for name, generator in composer.generators.items()}
+    draw = torch.Generator().manual_seed(4)
+    with torch.no_grad():
+        for name, generator in changed.items():
+            adapter = cast(FeatureAffineAdapter, composer.adapters[name])
+            norms = [module for module in generator.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+            for norm, scale, shift in zip(norms, adapter.scales, adapter.shifts, strict=True):
+                scale.copy_(torch.randn(scale.shape, generator=draw))
+                shift.copy_(torch.randn(shift.shape, generator=draw))
+                norm.weight.add_(scale)
+                norm.bias.add_(shift)
+    plain = networks.build_composer(ComposerRecipe(), changed, scene.card.size_px).eval()
+    adapted, expected = (LoadedArtifact(network, scene.card) for network in (composer, plain))
+    before = [tensor.clone() for tensor in composer.state_dict().values()]
+    for name in generators:
+        own, other, bare = (directions(artifact, layer=name, by=by, count=2, samples=256) for artifact in (adapted, expected, scene))
+        assert torch.equal(own.vectors, other.vectors)
+        assert torch.equal(own.shares, other.shares)
+        assert not torch.allclose(own.shares, bare.shares, atol=1e-3)
+    parents = adapted.sample([1, 2])
+    for share in (0.0, 1.0):
+        assert torch.allclose(mix(adapted, 1, 2, weight=share, features=1).stages.output[0], parents[int(share)], atol=1e-5)
+    half = [mix(artifact, 1, 2, features=1).stages.layers for artifact in (adapted, expected)]
+    assert all(torch.allclose(image, half[1][name], atol=1e-5) for name, image in half[0].items()), "hooks reach generators that adapters change"
+    assert all(torch.equal(one, other) for one, other in zip(before, composer.state_dict().values(), strict=True))
 
 
 def test_directions_of_each_layer(placed: LoadedArtifact) -> None:

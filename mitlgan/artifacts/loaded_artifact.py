@@ -17,7 +17,7 @@ from mitlgan.artifacts.network_stages import concat_stages, run_network
 from mitlgan.artifacts.run_steps import is_step_reference, step_file
 from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.latents import latents_from_seeds
+from mitlgan.latents import latents_from_seeds, require_all_layers
 from mitlgan.networks import PLACEMENT_LATENT, Composer, CompositionStages, EffectStrengths, LayerTransform, Network
 from mitlgan.networks.placement import MIN_SCALE
 from mitlgan.runtime.arguments import describe_value, require_real, to_plain
@@ -72,7 +72,8 @@ class LoadedArtifact:
         if isinstance(seeds := to_plain(seeds), int):
             raise UsageError(f"seeds: {seeds} is one number; give a list, such as [{seeds}], or range({seeds})")
         seeds = {name: _seed_list(values) for name, values in seeds.items()} if isinstance(seeds, Mapping) else _seed_list(seeds)
-        if isinstance(seeds, Mapping) and self.composer and self.composer.frontmost_layer in seeds and PLACEMENT_LATENT in self.card.latent_dims:
+        if isinstance(seeds, Mapping) and self.composer and PLACEMENT_LATENT in self.card.latent_dims and PLACEMENT_LATENT not in seeds:
+            require_all_layers(seeds, [name for name in self.card.latent_dims if name != PLACEMENT_LATENT])
             seeds = {PLACEMENT_LATENT: seeds[self.composer.frontmost_layer], **seeds}
         return latents_from_seeds(seeds, self.card.latent_dims)
 
@@ -97,7 +98,7 @@ class LoadedArtifact:
         Args:
             seeds: See `sample`.
             transforms: Where layers are placed, instead of where their latents place them: one for all images, such as `{"fg": (0.5, -0.2, 0.3)}`,
-                or a `LayerTransform` with one number per image. Scales are from 0.05 to 4, x and y from -1000 to 1000.
+                or a `LayerTransform` with one number per image. Scales are from 0.05 to 4, x and y from -1000 to 1000, a flip is 1 or -1.
 
         Returns:
             Tensors in [-1, 1] (mattes in [0, 1]) on the CPU.
@@ -123,7 +124,7 @@ class LoadedArtifact:
         Args:
             z: (N, sum of the layers' lengths), N at least 1.
             transforms: See `layers`.
-            strengths: Shares of the matte and of the harmonization that are used, one number per image each; None: all.
+            strengths: Shares of the matte and of the harmonization that are used, in [0, 1], a tensor (N,) each; None: all.
 
         Raises:
             UsageError: The latents have another shape or are not finite, or the composition cannot take these transforms or strengths.
@@ -142,12 +143,24 @@ class LoadedArtifact:
         """
         if not locks:
             return seeds
+        self.check_locks(locks, "locks")
+        layers = [name for name in self.card.latent_dims if name != PLACEMENT_LATENT or PLACEMENT_LATENT in locks]
+        return {name: [locks[name]] * len(seeds) if name in locks else seeds for name in layers}
+
+    def check_locks(self, locks: Mapping[str, int], option: str) -> None:
+        """Check that layers can be locked.
+
+        Args:
+            locks: As of `lock_seeds`.
+            option: Option that begins the message.
+
+        Raises:
+            UsageError: There is no such layer.
+        """
         for name, seed in locks.items():
             if name not in self.card.latent_dims or self.card.kind != "composer":
                 names = ", ".join(self.card.latent_dims) if self.card.kind == "composer" else "none, being a generator; give a composition"
-                raise UsageError(f"--lock {name}={seed}: no such layer; this artifact has {names}")
-        layers = [name for name in self.card.latent_dims if name != PLACEMENT_LATENT or PLACEMENT_LATENT in locks]
-        return {name: [locks[name]] * len(seeds) if name in locks else seeds for name in layers}
+                raise UsageError(f"{option} {name}={seed}: no such layer; this artifact has {names}")
 
     def check_movable(self, name: str, option: str) -> None:
         """Check that a layer can be moved.
@@ -196,7 +209,16 @@ class LoadedArtifact:
         if strengths is None:
             return
         has_effect = {"matte": bool(self.network.movable_layers), "harmonise": self.network.can_scale_harmonization}
+        if not isinstance(strengths, EffectStrengths):
+            raise UsageError(
+                f"strengths: {type(strengths).__name__} is no EffectStrengths; give one, of a tensor for {' and one for '.join(has_effect)}"
+            )
         for name, values in strengths._asdict().items():
+            if not isinstance(values, Tensor):
+                raise UsageError(
+                    f"strengths: {describe_value(values)} of {name} is not a tensor; give one number per image, torch.full(({count},), 0.5)"
+                )
+            require_real(f"strengths: those of {name}", values)
             if values.shape != (count,) or not bool(((values >= 0) & (values <= 1)).all()):
                 raise UsageError(f"strengths: those of {name} must lie between 0 and 1, one per image ({count})")
             if not has_effect[name] and not bool((values == 1).all()):
@@ -215,6 +237,8 @@ class LoadedArtifact:
             raise UsageError(f"transforms: the scale of {name} must lie between {MIN_SCALE:g} and {MAX_SCALE:g}")
         if bool((torch.stack([transform.x, transform.y]).abs() > MAX_OFFSET).any()):
             raise UsageError(f"transforms: x and y of {name} must lie between -{MAX_OFFSET:g} and {MAX_OFFSET:g}")
+        if not bool((transform.flip.abs() == 1).all()):
+            raise UsageError(f"transforms: the flip of {name} must be 1, or -1 for a mirrored layer")
         return transform
 
 

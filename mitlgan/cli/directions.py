@@ -22,6 +22,16 @@ class By(StrEnum):
     features = "features"
 
 
+Samples = Annotated[
+    int | None,
+    typer.Option(
+        "--samples",
+        metavar="N",
+        help="Number of latents to take features of. Default: 1024, or 4 times the latent's length if that is more.",
+        min=2,
+        max=16384,
+    ),
+]
 At = Annotated[str, typer.Option("--at", metavar=POINT, help="The picture to start from.")]
 
 
@@ -34,7 +44,7 @@ def directions(
         int | None, typer.Option("-k", "--count", metavar="N", help="Number of directions. Default: 8, or the latent's length.", min=1)
     ] = None,
     stage: Annotated[str | None, typer.Option("--stage", metavar="K|NAME", help="Stage of the features. Default: the last before the image.")] = None,
-    samples: Annotated[int, typer.Option("--samples", metavar="N", help="Number of latents to take features of.", min=2, max=4096)] = 1024,
+    samples: Samples = None,
     at: At = "0",
     alone: Annotated[bool, typer.Option("--alone", help="Show the layer alone, not the composition.")] = False,
     sigmas: Annotated[

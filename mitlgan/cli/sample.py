@@ -90,6 +90,7 @@ def sample(
     refuse_picture(sheet, "--sheet")
     out = new_folder(out, "samples", SIBLINGS) if sheet is None else Path()
     loaded = _load(artifact, like, device)
+    loaded.check_locks(locks, "--lock")
     for name in stands:
         loaded.check_movable(name, f"--transform {name}")
     if layers and loaded.composer is None:

@@ -81,7 +81,7 @@ def mix(
     z = interpolate_latents(parents[0], parents[1], {name: [share] for name, share in weights.items()}, dims, straight=lerp)[0]
     if features is None:
         return MixResult(artifact.layers_from_latents(z[None]), z)
-    generators = {name: generator for name, generator in generators_of(artifact).items() if name in weights}
+    generators = {name: generator for name, generator in artifact.network.generators_for(artifact.card.role).items() if name in weights}
     if not generators:
         raise UsageError(f"features: no generator is behind {', '.join(weights)}, so there are none to mix; leave it out")
     stages = {name: stage_index(generator, features, "features") for name, generator in generators.items()}
@@ -111,8 +111,11 @@ def weights_of(weight: float | Mapping[str, float], layers: Collection[str] | No
 
 
 def generators_of(artifact: LoadedArtifact) -> dict[str, Generator]:
-    """Return the generators of an artifact by the name of their latent; the placement latent has none."""
-    return artifact.network.generators_for(artifact.card.role)
+    """Return the generators of an artifact by the name of their latent, as its pictures are made with them; the placement latent has none.
+
+    Those that a composition's adapters change are copies, which hooks do not reach.
+    """
+    return artifact.network.generators_for(artifact.card.role) if artifact.composer is None else artifact.composer.adapted_generators()
 
 
 def stage_index(generator: Generator, requested: int | str, option: str) -> int:

@@ -5,11 +5,13 @@ vectors that A lengthens most are the eigenvectors of A^T A with the largest eig
 because it cancels the length of each row of the raw weights.
 
 *features*: GANSpace (Härkönen et al. 2020). Principal components of the activations at a stage over many latents, and for each the latent direction
-that raises it, by linear regression.
+that raises it, by linear regression. Latents are standard normal, of every family (a style generator's too: its styles are its first stage), so the
+regression may lean on that where the samples alone say too little; see `ganspace`.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -28,8 +30,17 @@ from mitlgan.networks import Generator
 from mitlgan.runtime.arguments import require_choice, require_whole
 from mitlgan.runtime.randomness import random_generator
 
+log = logging.getLogger(__name__)
 SCHEMA_VERSION = 1
-SAMPLES, MIN_SAMPLES, MAX_SAMPLES = 1024, 2, 4096
+MIN_SAMPLES, MAX_SAMPLES = 2, 16384
+SAMPLES, SAMPLES_PER_NUMBER, ROUGH_SAMPLES_PER_NUMBER = 1024, 4, 2
+"""By default there are so many samples in all, or for each number of the latent if that is more; with fewer than the last for each number, directions
+are rough."""
+COMPONENT_SAMPLES = 2048
+"""Samples that the components come from, at most: more change them little, and take as many times the memory and the cube of the time."""
+RIDGE = 0.25
+"""Weight of the ridge, for each number of the latent: the variance that a component's linear part leaves, as a share of what it explains. With hardly
+more samples than numbers, least squares alone would invert noise, and give random directions."""
 DEFAULT_COUNT = 8
 MIN_REST = 0.3
 """Length that a unit row must keep after its projection on earlier rows is removed."""
@@ -75,7 +86,7 @@ def directions(
     by: By = "weights",
     count: int | None = None,
     stage: int | str | None = None,
-    samples: int = SAMPLES,
+    samples: int | None = None,
 ) -> Directions:
     """Compute principal directions of a layer's latent.
 
@@ -85,10 +96,12 @@ def directions(
         by: `weights` (SeFa) or `features` (GANSpace); see the module.
         count: Number of directions, from 1 to the latent's length; None: 8, or all of a shorter latent.
         stage: Stage of the features, by its number from 1 or its name; None: the last before the image.
-        samples: Number of latents whose features are analyzed, always the same ones: from 2 to 4096, and more than `count`.
+        samples: Number of latents whose features are analyzed, always the same ones: from 2 to 16384, and more than `count`. With fewer than twice the
+            latent's length, directions are rough, and a warning says so. None: 1024, or four times the latent's length if that is more; 1536
+            numbers then take ten seconds or so on one core of a CPU.
 
     Raises:
-        UsageError: The layer or stage is unknown, or a number out of range.
+        UsageError: The layer or stage is unknown, a number out of range, or `count` is larger than the number of ways in which the features change.
         ArtifactError: The generator's first stage is not affine.
 
     Example:
@@ -106,6 +119,7 @@ def directions(
     count = min(DEFAULT_COUNT, dims[name]) if count is None else count
     if not 1 <= count <= dims[name]:
         raise UsageError(f"--count: {count} directions of a latent of {dims[name]} numbers; choose from 1 to {dims[name]}")
+    samples = default_samples(dims[name]) if samples is None else samples
     require_whole("--samples", samples, MIN_SAMPLES, MAX_SAMPLES)
     generator = generators[name]
     if by == "weights":
@@ -115,9 +129,17 @@ def directions(
     require_choice("--by", by, ("features", "weights"))
     names = [part for part, _ in generator.stages.named_children()]
     index = stage_index(generator, len(names) - 1 if stage is None else stage, "stage")
+    _check_samples(samples, count, dims[name])
+    return Directions(name, by, names[index - 1], *ganspace(generator, index, count, samples))
+
+
+def _check_samples(samples: int, count: int, dim: int) -> None:
+    """Refuse so few samples that they cannot have so many components, and warn of directions that will be rough."""
     if samples <= count:
         raise UsageError(f"--samples: {samples} are too few for {count} directions; choose from {count + 1} to {MAX_SAMPLES}")
-    return Directions(name, by, names[index - 1], *ganspace(generator, index, count, samples))
+    enough = min(MAX_SAMPLES, ROUGH_SAMPLES_PER_NUMBER * dim)
+    if samples < enough:
+        log.warning("warning: directions from %d samples are rough for a latent of %d numbers; give %d samples or more", samples, dim, enough)
 
 
 @torch.inference_mode()
@@ -139,27 +161,63 @@ def sefa(generator: Generator, k: int) -> tuple[Tensor, Tensor]:
     return _signed(vectors.T[order]), (values[order].clamp_min(0) / values.clamp_min(0).sum()).float()
 
 
+def default_samples(dim: int) -> int:
+    """Return how many latents of a length are analyzed unless a number is given."""
+    return min(MAX_SAMPLES, max(SAMPLES, SAMPLES_PER_NUMBER * dim))
+
+
 @torch.inference_mode()
 def ganspace(generator: Generator, stage: int, k: int, samples: int) -> tuple[Tensor, Tensor]:
     """Return the latent directions of the principal components of a stage's activations, and the components' shares of the variance.
 
-    The components come from the covariance or from the samples' Gram matrix, whichever is smaller. Each component's coordinate is regressed on the
-    latent; the slopes, made orthonormal in the components' order, are the directions.
+    The components are those of the first `COMPONENT_SAMPLES` at most. Each component's coordinate is regressed on all latents; the slopes, made
+    orthonormal in the components' order, are the directions.
     """
     z = torch.randn(samples, generator.latent_dim, generator=random_generator(0, "directions"))
+    features = torch.cat(list(_features(generator, stage, z[:COMPONENT_SAMPLES])))  # (samples, features)
+    mean = features.mean(0)
+    features -= mean
+    axes, shares = _components(features, 4 * k)
+    rest = [(part - mean) @ axes for part in _features(generator, stage, z[COMPONENT_SAMPLES:])]
+    chosen = _orthonormal(_slopes(z, torch.cat([features @ axes, *rest])), k, samples)
+    return _signed(torch.stack([vector for _, vector in chosen])), torch.stack([shares[index] for index, _ in chosen]).float()
+
+
+def _features(generator: Generator, stage: int, z: Tensor) -> Iterator[Tensor]:
+    """Yield the activations at a stage, (n, features) on the CPU, of a batch of latents at a time."""
     device = next(generator.parameters()).device
-    first_stages = generator.stages[:stage]
-    features = torch.cat([first_stages(part.to(device)).flatten(1).cpu() for part in torch.split(z, BATCH)])  # (samples, features)
-    features -= features.mean(0)
-    wide = features.shape[1] > samples
+    for part in torch.split(z, BATCH) if len(z) else ():
+        yield generator.features_after(part.to(device), stage).flatten(1).cpu()
+
+
+def _components(features: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the first principal axes (features, at most k) of centred features, and their shares of the variance.
+
+    They come from the covariance or from the samples' Gram matrix, whichever is smaller. Axes along which nothing but rounding varies are left out.
+    """
+    wide = features.shape[1] > len(features)
     values, vectors = torch.linalg.eigh((features @ features.T if wide else features.T @ features).double())
-    values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)[:, : 4 * k]
-    coordinates = vectors if wide else features.double() @ vectors  # (samples, components)
-    centred = (z - z.mean(0)).double()
-    slopes = torch.linalg.lstsq(centred, coordinates).solution.T  # (components, dim)
-    chosen = _orthonormal(slopes, k)
-    directions = torch.stack([vector for _, vector in chosen])
-    return _signed(directions), torch.stack([values[index] for index, _ in chosen]).div(values.sum()).float()
+    values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)
+    count = min(k, int((values > torch.finfo(torch.float32).eps * values[0]).sum()))
+    axes = vectors[:, :count].float()
+    return features.T @ axes / values[:count].sqrt().float() if wide else axes, values[:count] / values.sum()
+
+
+def _slopes(z: Tensor, coordinates: Tensor) -> Tensor:
+    """Return the slopes (components, dim) of coordinates (samples, components) on latents (samples, dim) by ridge regression.
+
+    With many samples they are those of least squares, with few those of the covariance, which are the same for an infinite number of them: latents are
+    standard normal.
+    """
+    latents, targets = (values.double() - values.double().mean(0) for values in (z, coordinates))
+    count, dim = latents.shape
+    weight = RIDGE * dim * torch.eye(min(count, dim), dtype=torch.float64)
+    slopes: Tensor
+    if count < dim:
+        slopes = latents.T @ torch.linalg.solve(latents @ latents.T + weight, targets)
+    else:
+        slopes = torch.linalg.solve(latents.T @ latents + weight, latents.T @ targets)
+    return slopes.T
 
 
 def has_affine_input(generator: Generator) -> bool:
@@ -183,7 +241,7 @@ def _unpacked(sequence: nn.Sequential) -> Iterator[nn.Module]:
             yield module
 
 
-def _orthonormal(rows: Tensor, k: int) -> list[tuple[int, Tensor]]:
+def _orthonormal(rows: Tensor, k: int, samples: int) -> list[tuple[int, Tensor]]:
     """Orthonormalize rows in order (Gram-Schmidt) with their indices; rows nearly spanned by earlier ones are skipped, because their rest is noise."""
     basis: list[tuple[int, Tensor]] = []
     for index, row in enumerate(rows):
@@ -196,7 +254,10 @@ def _orthonormal(rows: Tensor, k: int) -> list[tuple[int, Tensor]]:
         if len(basis) == k:
             break
     if len(basis) < k:
-        raise UsageError(f"--count: the features have only {len(basis)} directions that differ; choose at most as many, or take them by weights")
+        raise UsageError(
+            f"--count: the features of {samples} samples have only {len(basis)} directions that differ; "
+            "choose at most as many, give more --samples, or take them by weights"
+        )
     return basis
 
 

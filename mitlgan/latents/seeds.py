@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -30,8 +30,7 @@ def latents_from_seeds(seeds: Sequence[int] | Mapping[str, Sequence[int]], dims:
         UsageError: A layer is unknown or missing, a seed out of range, or the counts differ.
     """
     per_layer = dict(seeds) if isinstance(seeds, Mapping) else dict.fromkeys(dims, seeds)
-    if set(per_layer) != set(dims):
-        raise UsageError(f"seeds: given for {', '.join(per_layer)}, but the layers are {', '.join(dims)}")
+    require_all_layers(per_layer, dims)
     if len({len(values) for values in per_layer.values()}) != 1:
         raise UsageError("seeds: every layer needs as many as the others")
     columns = []
@@ -39,6 +38,24 @@ def latents_from_seeds(seeds: Sequence[int] | Mapping[str, Sequence[int]], dims:
         rows = [torch.randn(dim, generator=random_generator(_whole(seed), f"latent/{name}")) for seed in per_layer[name]]
         columns.append(torch.stack(rows) if rows else torch.empty(0, dim))
     return torch.cat(columns, dim=1)
+
+
+def require_all_layers(given: Collection[str], layers: Collection[str]) -> None:
+    """Check that seeds are given for every layer.
+
+    Args:
+        given: Names that have seeds.
+        layers: Names that need some.
+
+    Raises:
+        UsageError: A name is none of a layer, or a layer is missing; the message names it.
+    """
+    unknown = [name for name in given if name not in layers]
+    if unknown:
+        raise UsageError(f"seeds: given for {', '.join(map(str, unknown))}, which no layer is called; the layers are {', '.join(layers)}")
+    missing = [name for name in layers if name not in given]
+    if missing:
+        raise UsageError(f"seeds: none given for {', '.join(missing)}; give some for each of {', '.join(layers)}")
 
 
 def _whole(seed: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import cast
 
 import torch
@@ -41,6 +42,14 @@ class FeatureAffineAdapter(nn.Module):
     def forward_with_features(self, generator: Generator, z: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return images and activations as `Generator.forward_with_features` does."""
         return cast(tuple[Tensor, list[Tensor]], functional_call(_WithFeatures(generator), self._adapted_tensors(generator, "generator."), (z,)))
+
+    @torch.no_grad()
+    def adapted(self, generator: Generator) -> Generator:
+        """Return a copy of a generator with the changed scales and shifts as its own."""
+        changed = copy.deepcopy(generator)
+        for name, tensor in self._adapted_tensors(generator, "").items():
+            changed.get_parameter(name).data.copy_(tensor)
+        return changed
 
     def _adapted_tensors(self, generator: Generator, prefix: str) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = {}

@@ -68,6 +68,10 @@ class Generator(Network):
                 features.append(value)
         return features.pop() if features else value, features
 
+    def features_after(self, z: Tensor, stage: int) -> Tensor:
+        """Return the activations of latents (N, D) after so many stages, at least one, (N, ...)."""
+        return cast(Tensor, self.stages[:stage](z))
+
 
 class Critic(Network):
     """Image to an unbounded score.

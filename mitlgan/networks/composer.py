@@ -182,6 +182,10 @@ class Composer(Network):
         """Return the frozen generators by layer."""
         return dict(self.generators.items())
 
+    def adapted_generators(self) -> dict[str, Generator]:
+        """Return the generators by layer as images are made with them: copies, with what the adapters change, of those that have one."""
+        return {name: self._adapter(name).adapted(generator) if name in self.adapters else generator for name, generator in self.generators.items()}
+
     def compiled_parts(self) -> tuple[nn.Module, ...]:
         """Return the frozen generators and the translator; a fusion of named layers stays as it is."""
         return (*self.generators.values(), self.translator)

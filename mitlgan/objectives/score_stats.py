@@ -53,8 +53,12 @@ def score_stats(score_real: Tensor, score_fake: Tensor) -> Stats:
 
 
 def fooling_rate(score_real: Tensor, score_fake: Tensor) -> Stats:
-    """Return the share of fakes that score above the median real image of all ranks, since Wasserstein scores have no fixed level."""
-    return {"fakes_passed": (score_fake.detach() > gather_rows(score_real.detach()).median()).float().mean()}
+    """Return the share of fakes that score above the median real image of all ranks, since Wasserstein scores have no fixed level.
+
+    The median of an even number of scores is midway between the two in the middle; `Tensor.median` takes the lower one, above which a draw has more
+    than half of the fakes.
+    """
+    return {"fakes_passed": (score_fake.detach() > gather_rows(score_real.detach()).quantile(0.5)).float().mean()}
 
 
 def verdict_stats(score_real: Tensor, score_fake: Tensor, level: float, *, with_accuracy: bool) -> Stats:

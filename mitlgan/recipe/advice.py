@@ -1,8 +1,12 @@
-"""Advice before a training, from what the sources of the classic recipes found."""
+"""Advice before a training: what the sources of the classic recipes found, and keys that change nothing.
+
+A key that changes nothing is no fault: a recipe may have it for the length from which a run was shortened, or lose what it belongs to in a comparison.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Literal
 
 from mitlgan.recipe.ladder import ladder_steps
 from mitlgan.recipe.schema.critics import deviation_group
@@ -16,10 +20,14 @@ FEW_PICTURES = 1000
 WIDE_CHANNELS = 256
 MAX_EXTRA_LAYERS = 1
 """A critic may have this many layers more than its generator."""
+MAX_NAMED = 3
+"""Points of a list that a line names."""
+ROUNDING = 1e-6
+"""By how much a point may be later than the end, in kimg or seconds, as sums of kimg are rounded."""
 
 
 def training_advice(recipe: Recipe, picture_count: int | None = None) -> list[str]:
-    """Return one line for each choice that the sources advise against, with the key that changes it; empty if there is none.
+    """Return one line for each choice that the sources advise against or that changes nothing, with its key; empty if there is none.
 
     Args:
         recipe: Of a training, with all steps of its ladder; advice is about generators and critics, so a composition gets advice on its critic only.
@@ -30,7 +38,8 @@ def training_advice(recipe: Recipe, picture_count: int | None = None) -> list[st
     depths = [_depth_advice(step.generator, step) for step in steps if step.generator is not None]
     groups = [_group_advice(step) for step in steps]
     few = [] if picture_count is None else [_few_pictures_advice(step, picture_count) for step in reversed(steps)]  # the last step is the widest
-    return [line for lines in (families, depths, groups, few) for line in list(filter(None, lines))[:1]]
+    idle = (_late_points_advice(recipe, "kimg"), _late_points_advice(recipe, "s"), _clock_advice(recipe), _best_advice(recipe))
+    return [line for lines in (families, depths, groups, few) for line in list(filter(None, lines))[:1]] + [line for line in idle if line is not None]
 
 
 def layer_count(network: AnyGenerator | AnyCritic, size_px: int) -> int:
@@ -91,3 +100,52 @@ def _few_pictures_advice(recipe: Recipe, picture_count: int) -> str | None:
         f"advice: {picture_count} pictures are few for a critic of {widest} channels, which can memorize them (Bordák, Pelle and Németh augment "
         f'about 1,000): augment.probability = "auto", or narrower critic.widths'
     )
+
+
+def _late_points_advice(recipe: Recipe, unit: Literal["kimg", "s"]) -> str | None:
+    training = recipe.training
+    points, end, key = (training.keep_kimg, _end_kimg(recipe), "kimg") if unit == "kimg" else (training.keep_s, training.limit_s, "limit_s")
+    late = [f"{point:g}" for point in sorted(points) if end is not None and point > end + ROUNDING]
+    if not late:
+        return None
+    named = ", ".join(late[:MAX_NAMED]) + (", ..." if len(late) > MAX_NAMED else "")
+    return (
+        f"advice: training.keep_{unit} has points after the end (training.{key} = {getattr(training, key):g}), at which nothing is kept: {named}; "
+        "train for longer, or leave them out"
+    )
+
+
+def _clock_advice(recipe: Recipe) -> str | None:
+    training = recipe.training
+    if training.clock is None or training.limit_s is not None or training.keep_s:
+        return None
+    return f'advice: training.clock = "{training.clock}" changes nothing without training.limit_s or training.keep_s: give one of them, or leave it out'
+
+
+def _best_advice(recipe: Recipe) -> str | None:
+    if recipe.evaluation.best_by is None or _keeps_artifacts(recipe):
+        return None
+    return (
+        f'advice: evaluation.best_by = "{recipe.evaluation.best_by}" compares artifacts that are kept in training, and none will be: '
+        "give training.keep_kimg, or a training.artifact_kimg that is shorter than the training, or leave it out"
+    )
+
+
+def _keeps_artifacts(recipe: Recipe) -> bool:
+    """Return whether a training keeps an artifact before its end comes, which a limit in seconds may bring earlier."""
+    training = recipe.training
+    interval_kimg = training.artifact_kimg
+    if training.artifact_iterations is not None:
+        interval_kimg = training.artifact_iterations * _update_kimg(recipe)
+    in_kimg = [*training.keep_kimg, *([] if interval_kimg is None else [interval_kimg])]
+    end_kimg, end_s = _end_kimg(recipe) + ROUNDING, math.inf if training.limit_s is None else training.limit_s + ROUNDING
+    return any(point <= end_kimg for point in in_kimg) or any(point <= end_s for point in training.keep_s)
+
+
+def _update_kimg(recipe: Recipe) -> float:
+    return recipe.training.batch * recipe.objective.critic_steps / 1000
+
+
+def _end_kimg(recipe: Recipe) -> float:
+    """Return where the last update ends, at or after the recipe's length."""
+    return math.ceil((recipe.training.kimg - ROUNDING) / _update_kimg(recipe)) * _update_kimg(recipe)

@@ -116,8 +116,13 @@ def as_dict(recipe: BaseModel) -> dict[str, Any]:
 
 
 def with_overrides(recipe: Recipe, **values: object) -> Recipe:
-    """Return a checked copy with other values for dotted keys (`training__kimg=3`); None removes a key."""
+    """Return a checked copy with other values for dotted keys (`training__kimg=3`); None removes a key.
+
+    The length of a ladder is that of its steps, so that other steps bring their own.
+    """
     tree = as_dict(recipe)
+    if recipe.grow is not None and values.get("grow"):
+        del tree["training"]["kimg"]
     for key, value in values.items():
         *tables, last = key.split("__")
         node = tree

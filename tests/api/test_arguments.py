@@ -34,7 +34,7 @@ from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.images.resize import PictureSize
 from mitlgan.networks import CompositionStages, LayerTransform
 from mitlgan.project.make import JOBS
-from mitlgan.recipe import to_toml
+from mitlgan.recipe import as_dict, to_toml
 from mitlgan.runtime.arguments import takes_arguments
 from mitlgan.training.run_directory import Run
 
@@ -105,7 +105,7 @@ REFUSED: dict[str, dict[str, list[Any]]] = {
     },
     "directions": {
         "artifact": [None, "scene"], "layer": ["sky", 3], "by": ["luck", None], "count": [0, 4, *NO_WHOLE], "stage": [1, "sky", True],
-        "samples": [1, 4097, None, *NO_WHOLE],
+        "samples": [1, 16385, *NO_WHOLE],
     },
 }  # fmt: skip
 """Values just outside what a docstring allows, or of another type, by function and argument."""
@@ -302,6 +302,23 @@ def test_settings_take_every_number_that_arguments_take(value: Any) -> None:
         training = resolve_recipe("recommended/fg-32", None, settings, None).training
         assert (training.kimg, training.keep_kimg) == (0.5, (0.5,))
         assert type(training.kimg) is float
+
+
+def test_other_steps_of_a_ladder_bring_their_own_length() -> None:
+    """The recipe's file says no length: it is that of its steps, and so it is with steps from settings."""
+    name = "classic/progressive-64"
+    before = resolve_recipe(name, None, None, None)
+    assert before.grow is not None
+    steps = [as_dict(step) | {"kimg": 0.25 * (index + 1)} for index, step in enumerate(before.grow)]
+    total = sum(step["kimg"] for step in steps)
+    for settings in ({"grow": steps}, {"grow": tuple(steps), "training.batch": 8}, {"grow": steps, "training.kimg": total}):
+        recipe = resolve_recipe(name, None, settings, None)
+        assert recipe.training.kimg == pytest.approx(total)
+        assert recipe.grow is not None
+        assert [step.kimg for step in recipe.grow] == [step["kimg"] for step in steps]
+    for settings, told in (({"grow": steps, "training.kimg": 5}, 5), ({"training.kimg": 5}, 5)):
+        with pytest.raises(UsageError, match=rf"training\.kimg is {told}, but the steps of \[\[grow\]\] have .* make it as many, or change grow$"):
+            resolve_recipe(name, None, settings, None)
 
 
 @pytest.mark.parametrize(("call", "message"), [

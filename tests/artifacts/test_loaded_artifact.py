@@ -115,7 +115,7 @@ def test_seeds_that_cannot_be(fg: LoadedArtifact, scene: LoadedArtifact) -> None
             loaded.sample([])
         with pytest.raises(UsageError, match=r"^seed -1: "):
             loaded.sample([-1])
-    with pytest.raises(UsageError, match=r"^seeds: given for fg, but the layers are fg, bg$"):
+    with pytest.raises(UsageError, match=r"^seeds: none given for bg; give some for each of fg, bg$"):
         scene.sample({"fg": [1]})
     with pytest.raises(UsageError, match="none given"):
         fg.layers([])
@@ -320,6 +320,9 @@ def test_stands_that_cannot_be(three: LoadedArtifact, scene: LoadedArtifact, fg:
     for form in ((), (1, 0), (1, 0, 0, True, 1), (1, 0, 0, "left"), ("a", 0, 0), (1, None, 0), "abc", 5, None):
         with pytest.raises(UsageError, match=r"^transforms: .* of tree is not \(scale, x, y\) or \(scale, x, y, mirrored\)"):
             three.sample([0], {"tree": form})  # type: ignore[dict-item]
+    for flips in ((0.0, 1.0), (1.0, 0.3), (-1.0, 2.0)):
+        with pytest.raises(UsageError, match=r"^transforms: the flip of tree must be 1, or -1 for a mirrored layer$"):
+            three.sample([0, 1], {"tree": LayerTransform(torch.ones(2), torch.zeros(2), torch.zeros(2), torch.tensor(flips))})
     three.sample([0], {"tree": (1, 1000, -1000)})  # far outside, and no error
     with pytest.raises(UsageError, match=r"one per image \(3\) each"):
         three.sample([0, 1, 2], {"tree": LayerTransform(*(torch.ones(2) for _ in range(4)))})
@@ -335,12 +338,24 @@ def test_layers_that_are_held_while_the_others_change(three: LoadedArtifact) -> 
     others = three.layers(three.lock_seeds([0, 1], {"sky": 3}))
     assert torch.equal(others.transforms["tree"].x, three.layers([0, 1]).transforms["tree"].x)
     assert three.lock_seeds([4, 5], {}) == [4, 5]
-    with pytest.raises(UsageError, match=r"^--lock moon=1: no such layer; this artifact has sky, hills, tree, place$"):
+    with pytest.raises(UsageError, match=r"^locks moon=1: no such layer; this artifact has sky, hills, tree, place$"):
         three.lock_seeds([0], {"moon": 1})
 
 
+@pytest.mark.parametrize(("seeds", "message"), [
+    ({"tree": [1]}, "none given for sky, hills; give some for each of sky, hills, tree"),
+    ({"sky": [1], "hills": [1]}, "none given for tree; give some for each of sky, hills, tree"),
+    ({"sky": [1], "hills": [1], "tree": [1], "moon": [1]}, "given for moon, which no layer is called; the layers are sky, hills, tree"),
+    ({"tree": [1], "place": [1]}, "none given for sky, hills; give some for each of sky, hills, tree, place"),
+])  # fmt: skip
+def test_seeds_by_layer_that_lack_one_name_it(seeds: dict[str, list[int]], message: str, three: LoadedArtifact) -> None:
+    """The placement, which follows the frontmost layer, is never said to be missing or given where it was not."""
+    with pytest.raises(UsageError, match=f"^seeds: {message}$"):
+        three.sample(seeds)
+
+
 def test_a_generator_has_nothing_to_hold(fg: LoadedArtifact) -> None:
-    with pytest.raises(UsageError, match=r"^--lock fg=1: no such layer"):
+    with pytest.raises(UsageError, match=r"^locks fg=1: no such layer"):
         fg.lock_seeds([0], {"fg": 1})
 
 

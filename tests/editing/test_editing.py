@@ -45,7 +45,7 @@ def test_an_object_brings_its_place(placed: LoadedArtifact) -> None:
 
 @pytest.mark.parametrize(("text", "message"), [
     ("x.json", "--at x.json: give a seed, such as 7, one for each layer, such as fg=7,bg=8, or a latent file"), ("", "--at : give a seed"),
-    ("-1", "--at -1: give a seed"), ("fg=1", "--at fg=1: seeds: given for fg, but the layers are fg, bg"),
+    ("-1", "--at -1: give a seed"), ("fg=1", "--at fg=1: seeds: none given for bg; give some for each of fg, bg"),
     ("fg=1,fg=2,bg=3", "--at fg=1,fg=2,bg=3: fg is given twice; give each layer one seed, such as fg=7,bg=8"),
     ("fg=1,bg=3,bg=3", "--at fg=1,bg=3,bg=3: bg is given twice"),
     ("9" * 5000, "must be a whole number from 0 to"), ("fg=x", "--at fg=x: give a seed"), ("x" * 5000, "give a seed"), ("a\0b", "give a seed"),

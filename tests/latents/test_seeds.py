@@ -101,8 +101,14 @@ def test_other_seeds_are_refused(seed: Any) -> None:
 
 
 def test_layers_must_be_those_of_the_network() -> None:
-    for given_seeds in ({"fg": [1]}, {"fg": [1], "bg": [1], "sky": [1]}, {"fg": [1], "Bg": [1]}):
-        with pytest.raises(UsageError, match=r"^seeds: given for .*, but the layers are fg, bg$"):
+    missing, unknown = "none given for {}; give some for each of fg, bg", "given for {}, which no layer is called; the layers are fg, bg"
+    for given_seeds, message in (
+        ({"fg": [1]}, missing.format("bg")),
+        ({}, missing.format("fg, bg")),
+        ({"fg": [1], "bg": [1], "sky": [1]}, unknown.format("sky")),
+        ({"fg": [1], "Bg": [1]}, unknown.format("Bg")),
+    ):
+        with pytest.raises(UsageError, match=f"^seeds: {message}$"):
             latents_from_seeds(given_seeds, {"fg": 2, "bg": 2})
     with pytest.raises(UsageError, match=r"^seeds: every layer needs as many as the others$"):
         latents_from_seeds({"fg": [1, 2], "bg": [1]}, {"fg": 2, "bg": 2})

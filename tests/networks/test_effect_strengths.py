@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -108,6 +110,17 @@ def test_an_artifact_refuses_strengths_that_it_cannot_take(compose_recipe: Recip
         loaded.layers_from_latents(z, None, EffectStrengths(ones * 1.5, ones))
     with pytest.raises(UsageError, match="strengths: those of harmonise must lie between 0 and 1, one per image"):
         loaded.layers_from_latents(z, None, EffectStrengths(ones, ones[:2]))
+    others: list[tuple[Any, str]] = [
+        (EffectStrengths(0.5, 0.5), r"strengths: 0\.5 of matte is not a tensor; give one number per image, torch\.full\(\(3,\), 0\.5\)$"),
+        (EffectStrengths(ones, [1.0] * COUNT), "strengths: .* of harmonise is not a tensor"),
+        ((ones, ones), r"strengths: tuple is no EffectStrengths; give one, of a tensor for matte and one for harmonise$"),
+        (0.5, "strengths: float is no EffectStrengths"),
+        (EffectStrengths(ones > 0, ones), "strengths: those of matte: are of the type bool; give floats$"),
+        (EffectStrengths(ones * float("nan"), ones), "strengths: those of matte must lie between 0 and 1"),
+    ]
+    for other, message in others:
+        with pytest.raises(UsageError, match=f"^{message}"):
+            loaded.layers_from_latents(z, None, other)
     bare = composer_of(fusion={"kind": "conv1x1"}, translator={"kind": "none"})
     plain = LoadedArtifact(bare, make_card(bare, compose_recipe))
     assert torch.equal(plain.layers_from_latents(z, None, EffectStrengths(ones, ones)).output, plain.layers_from_latents(z).output)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mitlgan import objectives
 from mitlgan.networks.critics.options import BatchDeviation
-from mitlgan.objectives.score_stats import score_together
+from mitlgan.objectives.score_stats import fooling_rate, score_together
 from mitlgan.recipe import RelativisticRecipe, WganGpRecipe
 from mitlgan.recipe.schema.critics import deviation_group
 
@@ -77,3 +77,16 @@ def test_losses_are_those_of_two_passes(batch: int, group: int, recipe: Any) -> 
         torch.testing.assert_close(stats["r2"], slopes[1])
     loss.backward()
     assert all(parameter.grad is None or bool(parameter.grad.isfinite().all()) for parameter in critic.parameters())
+
+
+@pytest.mark.parametrize("batch", [2, 3, 4, 7, 8, 16])
+def test_as_many_fakes_pass_as_not_where_scores_are_alike(batch: int) -> None:
+    """Of real and generated scores of one distribution half pass, whether a batch has a score in its middle or not."""
+    scores = torch.randn(2, 4000, batch, generator=torch.Generator().manual_seed(batch))
+    rates = [float(fooling_rate(real, fake)["fakes_passed"]) for real, fake in zip(*scores, strict=True)]
+    assert sum(rates) / len(rates) == pytest.approx(0.5, abs=0.02)
+
+
+def test_fakes_pass_above_the_middle_of_the_two_middle_scores() -> None:
+    real = torch.tensor([4.0, 1.0, 2.0, 8.0])
+    assert float(fooling_rate(real, torch.tensor([2.5, 2.99, 3.01, 9.0]))["fakes_passed"]) == 0.5

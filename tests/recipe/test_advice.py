@@ -49,6 +49,49 @@ def test_what_the_sources_found_well_gets_no_advice(name: str, changes: tuple[st
     assert training_advice(recipe(name, *changes), pictures) == []
 
 
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            ("evaluation.best_by=kid",),
+            'advice: evaluation.best_by = "kid" compares artifacts that are kept in training, and none will be: give training.keep_kimg, or a '
+            "training.artifact_kimg that is shorter than the training, or leave it out",
+        ),
+        (("evaluation.best_by=fd", "training.kimg=1", "training.artifact_kimg=2"), "and none will be"),
+        (("evaluation.best_by=fd", "training.kimg=1", "training.artifact_iterations=999", "training.artifact_kimg=0.1"), "and none will be"),
+        (
+            ("training.keep_kimg=[70, 0.02, 90, 60, 80]", "training.kimg=0.05"),
+            "advice: training.keep_kimg has points after the end (training.kimg = 0.05), at which nothing is kept: 60, 70, 80, ...; "
+            "train for longer, or leave them out",
+        ),
+        (("training.keep_s=[5, 10]", "training.limit_s=7", "generator_optimiser.schedule=none", "critic_optimiser.schedule=none"), "kept: 10; train"),
+        (
+            ("training.clock=cpu",),
+            'advice: training.clock = "cpu" changes nothing without training.limit_s or training.keep_s: give one of them, or leave it out',
+        ),
+    ],
+)
+def test_a_key_that_changes_nothing_is_named_and_refuses_no_run(changes: tuple[str, ...], line: str) -> None:
+    (found,) = training_advice(recipe("recommended/bg-32", *changes), MANY)
+    assert found == line if line.startswith("advice: ") else line in found
+
+
+def test_keys_that_change_nothing_are_named_each() -> None:
+    lines = training_advice(recipe("recommended/bg-32", "training.kimg=1", "training.keep_kimg=[70]", "evaluation.best_by=kid", "training.clock=cpu"))
+    assert [line.split()[1].rstrip(":") for line in lines] == ["training.keep_kimg", "training.clock", "evaluation.best_by"]
+
+
+@pytest.mark.parametrize("changes", [
+    ("evaluation.best_by=kid", "training.keep_kimg=[0]"), ("evaluation.best_by=kid", "training.artifact_kimg=1"),
+    ("evaluation.best_by=kid", "training.artifact_iterations=5"), ("evaluation.best_by=kid", "training.keep_s=[9]"),
+    ("training.keep_kimg=[0.2]", "training.kimg=0.2"), ("training.keep_kimg=[0.207]", "training.kimg=0.2"),  # the last update ends later
+    ("training.keep_s=[1e6]",), ("training.keep_s=[1]", "training.clock=cpu"), ("training.artifact_kimg=50", "training.kimg=1"),
+    ("training.artifact_kimg=1", "training.artifact_iterations=5"),
+])  # fmt: skip
+def test_keys_that_may_change_something_get_no_advice(changes: tuple[str, ...]) -> None:
+    assert training_advice(recipe("recommended/bg-32", *changes), MANY) == []
+
+
 def test_a_dense_critic_of_a_convolutional_generator_gets_the_same_advice() -> None:
     dense = recipe("recommended/bg-32").model_copy(update={"critic": MlpCriticRecipe(widths=(8,))})
     (line,) = training_advice(dense, MANY)

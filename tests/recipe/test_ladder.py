@@ -87,7 +87,10 @@ LADDERS: list[tuple[dict[str, Any], str]] = [
     ({"grow": [(8, {}), (16, {})]}, "grow: ends at 16 px, but size_px = 32 is the size of the result"),
     ({"grow": [(8, {"change": 0.2}), (32, {})]}, "grow: change is for steps that grow, and the first, 8 px, begins with [generator] and [critic]"),
     ({"grow": [(8, {"critic": "grown"}), (32, {})]}, "grow: critic is for steps that grow"),
-    ({"grow": [(8, {}), (32, {})], "training": {"kimg": 5.0}}, "training.kimg is 5, but the steps of [[grow]] have 2 in all"),
+    (
+        {"grow": [(8, {}), (32, {})], "training": {"kimg": 5.0}},
+        "training.kimg is 5, but the steps of [[grow]] have 2 in all; make it as many, or change grow",
+    ),
     ({"grow": [(8, {}), (32, {})], "evaluation": {"best_by": "kid"}}, "evaluation.best_by cannot go with [[grow]]"),
     ({"grow": [(8, {}), (32, {})], "generator": MLP}, 'generator.kind = "mlp" has no features that are images'),
     ({"grow": [(8, {}), (32, {"critic": "grown"})], "critic": {"kind": "mlp", "widths": [4]}}, 'critic.kind = "mlp" has no convolutions'),

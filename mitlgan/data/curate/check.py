@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -161,7 +162,7 @@ def summarize_set(report: SetReport) -> dict[str, Any]:
         "remark": report.remark,
         "sizes": dict(sizes.most_common(5)),
         "distinct_sizes": len(sizes),
-        "shorter_side_px": {"least": shorter[0], "median": shorter[len(shorter) // 2], "most": shorter[-1]} if shorter else None,
+        "shorter_side_px": {"least": shorter[0], "median": int(statistics.median(shorter)), "most": shorter[-1]} if shorter else None,
         "channels": dict(Counter(one.mode for one in pictures)),
         "mean_rgb": [round(float(value), 1) for value in means.mean(0)],
         "spread_rgb": [round(float(value), 1) for value in means.std(0)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import shlex
+import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -191,8 +192,8 @@ def _prepare(report: SetReport, options: str = "", *, size_px: int = 0, keep_cop
     copies = Counter(one.hash.sha256 for one in report.pictures)
     if keep_copies or min(copies.values(), default=0) >= PLACEHOLDER_COPIES:
         options = f"{options} --placeholder-copies 0".lstrip()
-    shorter = sorted(min(one.width, one.height) for one in report.pictures) or [MIN_PX]
-    size_px = size_px or 2 ** max(3, min(7, int(math.log2(shorter[len(shorter) // 2]))))
+    shorter = [min(one.width, one.height) for one in report.pictures] or [MIN_PX]
+    size_px = size_px or 2 ** max(3, min(7, int(math.log2(statistics.median(shorter)))))
     alpha = " --keep-alpha" if any(one.mode == "RGBA" for one in report.pictures) else ""
     out = shlex.quote(_sibling(report.spec, "clean"))
     return f"mitlgan data prepare {shlex.quote(_pictures(report))} --out {out} --size {size_px}{alpha}{_options(report, options)}"

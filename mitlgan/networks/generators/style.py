@@ -52,6 +52,14 @@ class StyleGenerator(Generator):
         style = self.stages[0](z)
         return self._synthesize([style] * len(self.block_sizes_px))
 
+    def features_after(self, z: Tensor, stage: int) -> Tensor:
+        """Return the styles of latents after the first stage, the features of a block after a later one, and the images after the last."""
+        style = self.stages[0](z)
+        if stage == 1:
+            return cast(Tensor, style)
+        images, features = self._synthesize([style] * len(self.block_sizes_px))
+        return [*features, images][stage - 2]
+
     def mix_styles(self, coarse: Tensor, fine: Tensor, from_px: int) -> Tensor:
         """Return images whose blocks below a size get the style of one latent, and those from it on the style of another (Karras et al. 2019, 3.1).
 

@@ -131,7 +131,8 @@ class Recipe(RecipeTable):
         require_ladder(self.grow, self.size_px)
         if self.training.kimg != total_kimg(self.grow):
             raise ValueError(
-                f"training.kimg is {self.training.kimg:g}, but the steps of [[grow]] have {total_kimg(self.grow):g} in all; remove it, or change grow"
+                f"training.kimg is {self.training.kimg:g}, but the steps of [[grow]] have {total_kimg(self.grow):.10g} in all; "
+                "make it as many, or change grow"
             )
         if self.evaluation.best_by is not None:
             raise ValueError("evaluation.best_by cannot go with [[grow]], whose steps have sizes of their own; remove one of them")

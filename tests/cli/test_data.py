@@ -97,6 +97,7 @@ def test_augment_check_and_stats(command: Command, folder: Path, tmp_path: Path)
     assert "! " in command("data", "check", place).out
     assert answer(command, "stats", place)["sets"][0]["count"] == 3
     assert "3 RGB" in command("data", "stats", place).out
+    assert "\n  sizes         1 kind, shorter side 16 to 16 px\n" in command("data", "stats", place).out
     assert "remark" not in command("data", "stats", place).out
     images.fill(place / "testA", 1, first=40)
     remark = "testA/ looks like a split, but all are one set; call the folders train/, validation/ and test/, or name one of them itself"
@@ -176,7 +177,7 @@ def test_what_is_not_taken_stands_in_the_text_and_in_json(command: Command, fold
         "1 .tga left out: not a format that is read; convert to PNG or JPEG (a.tga)",
         "1 matte left out: no picture beside it (lone.matte.png)",
     ]
-    counted = "1 other files (1 .csv), 1 hidden"
+    counted = "1 other file (1 .csv), 1 hidden"
     for arguments in (
         ("pack", "in", "--out", "a.npy", "--size", "8"), ("prepare", "in", "--out", "p", "--size", "8"), ("augment", "in", "--out", "g"),
         ("stats", "in"),

@@ -602,7 +602,7 @@ def test_senseless_settings(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--background x"):
         split.split_pictures(place, tmp_path / "out", SplitSettings(background="x"))
     split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32))
-    with pytest.raises(UsageError, match=r"was made with other settings \(gate"):
+    with pytest.raises(UsageError, match=r"was made with other settings \(--min-object-area 0\.02, now 0\.1\);"):
         split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32, matte_filter=MatteFilter(min_area=0.1)))
 
 
@@ -802,7 +802,7 @@ def test_more_than_a_twentieth_of_bad_files_is_refused_unless_allowed(tmp_path: 
 def test_other_pictures_or_settings_in_one_folder_are_named(tmp_path: Path) -> None:
     source = scenes(tmp_path / "in", 6)
     split.split_pictures(source, tmp_path / "out", SplitSettings(size_px=64))
-    with pytest.raises(UsageError, match=r"was made with other settings \(size_px = 64, now 48\); give another folder, or remove this one first"):
+    with pytest.raises(UsageError, match=r"was made with other settings \(--size 64, now 48\); give another folder, or remove this one first"):
         split.split_pictures(source, tmp_path / "out", SplitSettings(size_px=48))
     (source / "0.png").unlink()
     with pytest.raises(UsageError, match="added, removed or changed since, or are taken otherwise by this version; give another folder"):

@@ -136,7 +136,7 @@ def _open_folder(folder: Path, option: str) -> ImageSource:
         return os.path.join(top, name)  # noqa: PTH118
 
     heads = ((name, partial(read_head, full_path(name))) for name in tree.names)
-    files = FileClassifier(heads, lambda name: read_file(full_path(name)), lambda name: read_header(full_path(name)))
+    files = FileClassifier(heads, lambda name: read_file(full_path(name)), lambda name: read_header(full_path(name)), tree.link_reason)
     pairs = ((name, files.matte_of(name)) for name in files.picture_names())
     entries = tuple(file_entry(full_path(name), printable_name(name), None if matte is None else full_path(matte)) for name, matte in pairs)
     return ImageSource(top, entries, leftovers=files.leftovers(tree.leftovers, tree.hidden_count))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from mitlgan.data.decode.image_file import UnreadableImageError
 from mitlgan.data.sources.entry import ImageEntry
@@ -15,6 +16,8 @@ from mitlgan.data.sources.leftovers import MAX_NAMES
 from mitlgan.data.sources.split_folders import SPLITS, TRAIN
 
 SPLIT_MANIFEST = "split.json"
+ALPHA = "alpha"
+"""Method of a picture that is cut by its own transparency."""
 TRAINED_FOLDERS = ("fg", "bg", "scene")
 
 
@@ -75,6 +78,28 @@ def describe_added_pictures(folder: Path, names: Sequence[str]) -> str:
         return ""
     listed = ", ".join([*added[:MAX_NAMES], *(["..."] if len(added) > MAX_NAMES else [])])
     return f"added since `data split`, and used as well: {len(added):,} of {len(names):,} pictures ({listed})"
+
+
+def describe_missing_scenes(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return in sentences why pictures that are used have no scene; their numbers add up to that of these pictures.
+
+    Args:
+        records: Of the manifest.
+    """
+    bare = [record for record in records if record["decision"] == "used" and not any(map(_is_of_scene, record["files"]))]
+    cutouts = sum(record["method"] == ALPHA for record in bare)
+    long = sum(record["method"] != ALPHA and not any(map(_is_of_scene, record["pieces"])) for record in bare)
+    rest = len(bare) - cutouts - long
+    sentences = (
+        (cutouts, f"{'has its' if cutouts == 1 else 'have their'} own transparency: a foreground, and neither scene nor background"),
+        (long, f"{'object is' if long == 1 else 'objects are'} longer than a square of the picture: a foreground, and no scene"),
+        (rest, f"{'scene is' if rest == 1 else 'scenes are'} left out by --exclude, or gone from --out"),
+    )
+    return [f"{count:,} {words}" for count, words in sentences if count]
+
+
+def _is_of_scene(file: str) -> bool:
+    return file.startswith("scene/")
 
 
 def hash_trained_files(out: Path) -> str:

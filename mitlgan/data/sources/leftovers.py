@@ -95,14 +95,24 @@ def describe_leftovers(record: Mapping[str, Any], *, include_counts: bool = True
     return [to_one_line(line) for line in [*lines, *([", ".join(counts)] if counts and include_counts else [])]]
 
 
-def describe_unreadable(manifest: Mapping[str, Any]) -> list[str]:
-    """Return a line for people about the pictures of a pack's source that could not be read; none if all could.
+def divide_skipped(manifest: Mapping[str, Any]) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """Return the pictures of a pack's source that it does not hold, and the source's leftovers, each with `name` and `reason`.
 
     Args:
         manifest: That of the pack, whose `skipped` ends with its leftovers.
     """
-    leftover_count = sum(group["count"] for group in manifest.get("leftovers", {}).get("left_out", ()))
-    unreadable = manifest["skipped"][: len(manifest["skipped"]) - leftover_count]
+    skipped = list(manifest["skipped"])
+    count = len(skipped) - sum(group["count"] for group in manifest.get("leftovers", {}).get("left_out", ()))
+    return skipped[:count], skipped[count:]
+
+
+def describe_unreadable(manifest: Mapping[str, Any]) -> list[str]:
+    """Return a line for people about the pictures of a pack's source that could not be read; none if all could.
+
+    Args:
+        manifest: See `divide_skipped`.
+    """
+    unreadable, _ = divide_skipped(manifest)
     if not unreadable:
         return []
     names = [f"{entry['name']!r} ({entry['reason']})" for entry in unreadable[:MAX_NAMES]] + ["..."] * (len(unreadable) > MAX_NAMES)

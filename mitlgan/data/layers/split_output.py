@@ -11,6 +11,7 @@ from typing import Any
 
 from mitlgan.data.decode.image_file import UnreadableImageError
 from mitlgan.data.sources.entry import ImageEntry
+from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
 from mitlgan.data.sources.image_source import open_source
 from mitlgan.data.sources.leftovers import MAX_NAMES
 from mitlgan.data.sources.split_folders import SPLITS, TRAIN
@@ -99,7 +100,7 @@ def describe_missing_scenes(records: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _is_of_scene(file: str) -> bool:
-    return file.startswith("scene/")
+    return file.startswith("scene/") and not file.endswith(MATTE_SUFFIX)
 
 
 def hash_trained_files(out: Path) -> str:

@@ -32,9 +32,9 @@ def write_pack_page(out: Path, packed: ImagePack) -> Path:
     thumbnails = in_order(positions, lambda position: thumbnail(packed_picture(packed, position)))
     cells = [SheetCell(uri, names[position], crisp=packed.size_px < THUMBNAIL_PX) for position, uri in thumbnails]
     reasons = Counter(entry["reason"].split(":")[0] for entry in packed.manifest["skipped"])
-    told, kinds = reasons.most_common(MAX_REASONS), len(reasons) - MAX_REASONS
-    facts = [Fact(f"{number:,} left out: {reason}.", bad=True) for reason, number in told]
-    if rest := reasons.total() - sum(number for _, number in told):
+    common, kinds = reasons.most_common(MAX_REASONS), len(reasons) - MAX_REASONS
+    facts = [Fact(f"{number:,} left out: {reason}.", bad=True) for reason, number in common]
+    if rest := reasons.total() - sum(number for _, number in common):
         facts.append(Fact(f"{rest:,} more left out, for {kinds:,} other {'reason' if kinds == 1 else 'reasons'}: see prepared.json.", bad=True))
     sections = [SheetSection("Pictures", shown_note(len(packed)), cells)]
     headline = f"{len(packed):,} pictures of {packed.size_px} px"

@@ -24,7 +24,9 @@ Matting = Annotated[str, typer.Option("--matting", metavar="METHOD|FILE.onnx", h
 
 Exclude = Annotated[
     list[Path] | None,
-    typer.Option("--exclude", metavar="FILE", help="File of names to leave out, one per line, as contact sheets write it; repeatable."),
+    typer.Option(
+        "--exclude", metavar="FILE", help="File of names to leave out, one per line, as contact sheets write it, or an earlier split.json; repeatable."
+    ),
 ]
 
 

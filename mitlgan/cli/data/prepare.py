@@ -87,7 +87,7 @@ def prepare(
 
 def _print_prepared(packed: ImagePack, page: Path, as_json: bool) -> None:
     from mitlgan.data.build.notes import summarize_notes
-    from mitlgan.data.build.prepare import is_choice
+    from mitlgan.data.build.prepare_image import is_choice
     from mitlgan.data.curate.reference_sets import find_held_out_packs
     from mitlgan.data.sources.leftovers import divide_skipped
 

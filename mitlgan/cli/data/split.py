@@ -29,6 +29,11 @@ MinConfidence = Annotated[
 
 Blur = Annotated[float, typer.Option("--blur", metavar="PX", help="Standard deviation of a blur of backgrounds, px; 0: off.", min=0.0, max=100.0)]
 
+Keep = Annotated[
+    list[Path] | None,
+    typer.Option("--keep", metavar="FILE", help="File of names to use despite doubts, one per line, or an earlier split.json; repeatable."),
+]
+
 Background = Annotated[
     str, typer.Option("--background", metavar="KIND", help="fill (the hole that the object leaves), patch (a crop next to it), or both.")
 ]
@@ -58,9 +63,7 @@ def split(
         float, typer.Option("--max-border", metavar="X", help="Maximum share of the frame's edge that the object touches.", min=0.0, max=1.0)
     ] = 0.25,
     exclude: Exclude = None,
-    keep: Annotated[
-        list[Path] | None, typer.Option("--keep", metavar="FILE", help="File of names to use despite doubts, one per line; repeatable.")
-    ] = None,
+    keep: Keep = None,
     holdout: HoldOut = "10%",
     allow_bad: Annotated[bool, typer.Option("--allow-bad", help="Continue even if more than 5 % of the files cannot be read.")] = False,
     min_confidence: MinConfidence = None,

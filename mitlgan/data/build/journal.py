@@ -165,6 +165,11 @@ def open_journal(
         yield journal
 
 
+def read_work(folder: Path) -> dict[str, Any]:
+    """Return what a folder's journal says of the work in it: `work`, `settings` and others; empty if there is no journal."""
+    return _read_header(folder / JOURNAL_FILE) or {}
+
+
 def _read_header(path: Path) -> dict[str, Any] | None:
     """Return the header of a journal; None if none was begun."""
     try:

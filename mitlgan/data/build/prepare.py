@@ -58,7 +58,6 @@ SYNC_EVERY = 512  # pictures
 MAX_BATCH = 8  # pictures that a worker process gets at once
 MAX_BATCH_BYTES = 1 << 20
 FLUSH_INTERVAL_S = 0.1  # a kill loses at most so much work
-_CHOICES = ("excluded", "small", "elongated", "placeholder", "blank", "held out", "duplicate", "near duplicate")
 _CROP_NAMES = {"center": "centred square", "entropy": "busiest square", "face": FACE_CROP}
 
 
@@ -119,11 +118,6 @@ def prepare_pack(
         omissions = Omissions(journal.lines, settings, references).records
         _refuse_bad(source, omissions, allow_bad)
         return work.publish(omissions)
-
-
-def is_choice(reason: str) -> bool:
-    """Return whether a picture is left out by what the settings choose, by its reason; else it is no usable picture."""
-    return reason.split(": ")[0] in _CHOICES
 
 
 def _read_references(settings: PrepareSettings) -> list[ReferenceSet]:

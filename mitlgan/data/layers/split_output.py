@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,13 +27,25 @@ class SplitOutput:
     """The files that a call of `data split` wrote.
 
     Args:
-        out: Its folder.
+        out: Its folder, absolute.
+        shown_out: Its folder, as the user named it.
+        manifest: What the call recorded; an earlier version may have recorded less.
+
+    Attributes:
         source: What was split, as the user named it; empty if the manifest does not say so.
-        records: Records of its manifest.
+        settings: How pictures were cut.
+        choices: Lists of what was excluded (`exclude`) and kept (`keep`), and the minimum confidences (`cut`, `fill`).
+        holdout: What was to be held out; empty if the manifest does not say so.
+        unreadable_fraction: Share of the pictures that were no usable ones.
     """
 
-    def __init__(self, out: Path, source: str, records: list[dict[str, object]]) -> None:
-        self.out, self.source = out, source
+    def __init__(self, out: Path, shown_out: Path, manifest: Mapping[str, Any]) -> None:
+        self.out, self.shown_out, self.source = out, shown_out, str(manifest.get("source", ""))
+        self.settings: dict[str, Any] = dict(manifest["made_by"].get("settings") or {})
+        self.choices: dict[str, Any] = dict(manifest.get("choices") or {})
+        self.holdout = str((manifest.get("holdout") or {}).get("asked", ""))
+        records: list[dict[str, object]] = manifest["records"]
+        self.unreadable_fraction = sum(record.get("decision") == "unreadable" for record in records) / max(1, len(records))
         self._photographs = {
             f"{str(file).split('/')[0]}/{str(file).split('/')[-1]}": str(record["name"])
             for record in records
@@ -62,8 +75,13 @@ def find_split_output(folder: Path) -> SplitOutput | None:
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             manifest = json.loads((out / SPLIT_MANIFEST).read_text(encoding="utf-8"))
             if manifest["made_by"]["work"] == "split":
-                return SplitOutput(out, str(manifest.get("source", "")), manifest["records"])
+                return SplitOutput(out, _as_named(out, folder), manifest)
     return None
+
+
+def _as_named(out: Path, folder: Path) -> Path:
+    """Return a folder around another one, relative if that one is."""
+    return out if folder.is_absolute() else Path(os.path.relpath(out))
 
 
 def describe_added_pictures(folder: Path, names: Sequence[str]) -> str:

@@ -591,6 +591,20 @@ def test_an_unreadable_exclude_list(tmp_path: Path) -> None:
             read_names(path)
 
 
+def test_names_are_taken_from_what_an_earlier_call_recorded(tmp_path: Path) -> None:
+    record, pack, other = tmp_path / "split.json", tmp_path / "prepared.json", tmp_path / "other.json"
+    record.write_text(json.dumps({"made_by": {"work": "split", "settings": {}}, "choices": {"exclude": ["a\nb.png"], "keep": ["c.png"]}}))
+    pack.write_text(json.dumps({"made_by": {"work": "prepare", "settings": {"exclude": ["d.png"]}}}))
+    assert read_names(record, pack) == ("a\nb.png", "d.png")
+    assert read_names(record, option="--keep") == ("c.png",)
+    other.write_text("a.png\nb.png\n")
+    assert read_names(other) == ("a.png", "b.png")  # whatever it is called
+    for content in ("{}", '{"made_by": {"work": "split"}}', '{"made_by": {"work": "augment", "settings": {}}}', '{"made_by": 3}'):
+        other.write_text(content)
+        with pytest.raises(DataError, match=rf"^--exclude {other}: neither a list of names, one a line, nor a split\.json or prepared\.json"):
+            read_names(other)
+
+
 def test_nothing_usable(tmp_path: Path) -> None:
     images.fill(tmp_path / "in", 2, size=(32, 32))
     with pytest.raises(DataError, match="none of 2 pictures can be cut"):

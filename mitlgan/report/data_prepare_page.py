@@ -22,6 +22,8 @@ from mitlgan.report.contact_sheets import (
     write_sheet,
 )
 
+MAX_REASONS = 12
+
 
 def write_pack_page(out: Path, packed: ImagePack) -> Path:
     """Write the contact sheet of a pack."""
@@ -30,7 +32,10 @@ def write_pack_page(out: Path, packed: ImagePack) -> Path:
     thumbnails = in_order(positions, lambda position: thumbnail(packed_picture(packed, position)))
     cells = [SheetCell(uri, names[position], crisp=packed.size_px < THUMBNAIL_PX) for position, uri in thumbnails]
     reasons = Counter(entry["reason"].split(":")[0] for entry in packed.manifest["skipped"])
-    facts = [Fact(f"{number:,} left out: {reason}.", bad=True) for reason, number in reasons.most_common(12)]
+    common, kinds = reasons.most_common(MAX_REASONS), len(reasons) - MAX_REASONS
+    facts = [Fact(f"{number:,} left out: {reason}.", bad=True) for reason, number in common]
+    if rest := reasons.total() - sum(number for _, number in common):
+        facts.append(Fact(f"{rest:,} more left out, for {kinds:,} other {'reason' if kinds == 1 else 'reasons'}: see prepared.json.", bad=True))
     sections = [SheetSection("Pictures", shown_note(len(packed)), cells)]
     headline = f"{len(packed):,} pictures of {packed.size_px} px"
     return write_sheet(out / PAGE_FILE, SheetPage(f"prepare: {out.name}", "mitlgan data prepare", headline, facts, None, sections))

@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from mitlgan.data.layers.arrange import UNUSED_FOLDER
+from mitlgan.data.layers.split_output import describe_missing_scenes
 from mitlgan.data.sources.even_sample import evenly_spaced
 from mitlgan.data.sources.image_source import output_stem
 from mitlgan.report.contact_sheets import (
@@ -72,6 +73,8 @@ def _facts(manifest: Mapping[str, Any], doubtful: int) -> Iterator[Fact]:
         yield Fact(f"{manifest['unfilled']} have no filled background: the object's hole is larger than {limit:.0%}.")
     if manifest["fills_left_out"]:
         yield Fact(f"{manifest['fills_left_out']} have no filled background: the hole could not be filled well.")
+    for sentence in describe_missing_scenes(manifest["records"]):
+        yield Fact(f"{sentence}.")
 
 
 def _layer_section(out: Path, used: Sequence[Record], folder: str, title: str, lead: str) -> SheetSection:

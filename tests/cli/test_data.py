@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,7 @@ def test_augment_check_and_stats(command: Command, folder: Path, tmp_path: Path)
     assert "! " in command("data", "check", place).out
     assert answer(command, "stats", place)["sets"][0]["count"] == 3
     assert "3 RGB" in command("data", "stats", place).out
+    assert "\n  sizes         1 kind, shorter side 16 to 16 px\n" in command("data", "stats", place).out
     assert "remark" not in command("data", "stats", place).out
     images.fill(place / "testA", 1, first=40)
     remark = "testA/ looks like a split, but all are one set; call the folders train/, validation/ and test/, or name one of them itself"
@@ -176,7 +178,7 @@ def test_what_is_not_taken_stands_in_the_text_and_in_json(command: Command, fold
         "1 .tga left out: not a format that is read; convert to PNG or JPEG (a.tga)",
         "1 matte left out: no picture beside it (lone.matte.png)",
     ]
-    counted = "1 other files (1 .csv), 1 hidden"
+    counted = "1 other file (1 .csv), 1 hidden"
     for arguments in (
         ("pack", "in", "--out", "a.npy", "--size", "8"), ("prepare", "in", "--out", "p", "--size", "8"), ("augment", "in", "--out", "g"),
         ("stats", "in"),
@@ -250,6 +252,108 @@ def test_split_says_why_there_are_fewer_scenes_than_foregrounds(long: int, comma
     assert missing == long
     words = {0: [], 1: ["1 object is longer than a square of the picture: a foreground, and no scene"]}
     assert said == words.get(long, ["3 objects are longer than a square of the picture: a foreground, and no scene"])
+
+
+def test_the_causes_that_split_tells_add_up_to_the_missing_scenes(command: Command, folder: Path) -> None:
+    """Of a folder with every cause: long objects, cut-outs, a scene that is left out by name, and one that somebody removed."""
+    pytest.importorskip("cv2")
+    (folder / "in").mkdir()
+    for number, kind in enumerate(["square"] * 4 + ["long"] * 2 + ["cut-out"] * 3):
+        picture = images.smooth(number, (64, 160))
+        matte = Image.new("L", picture.size)
+        matte.paste(255, (10, 8, 54, 152) if kind == "long" else (18, 60, 46, 70 + 8 * number))
+        picture.paste((250, 20 * number, 20), mask=matte)
+        if kind == "cut-out":
+            picture.putalpha(matte)
+        else:
+            matte.save(folder / "in" / f"{number}.matte.png")
+        picture.save(folder / "in" / f"{number}.png")
+
+    def told_causes(*more: object) -> list[int]:
+        done = command("data", "split", "in", "--out", "out", "--size", 64, "--holdout", 0, *more)
+        assert done.code == 0, done.err
+        files = json.loads((folder / "out" / "split.json").read_text())["files"]
+        assert f"{files['fg']} foregrounds, " in done.out
+        assert f"{files['scene']} scenes" in done.out
+        told = [line for line in done.err.splitlines() if "scene" in line and "'scene/" not in line]
+        causes = [int(line.split()[0]) for line in told]
+        assert sum(causes) == files["fg"] - files["scene"]
+        assert told[0] == "3 have their own transparency: a foreground, and neither scene nor background"
+        page = (folder / "out" / "sheet.html").read_text()
+        assert all(line in page for line in told)
+        return causes
+
+    assert told_causes() == [3, 2]
+    first, second, *_ = sorted(path.name for path in (folder / "out" / "scene").glob("*.png") if ".matte." not in path.name)
+    (folder / "no.txt").write_text(f"scene/{first}\n")
+    (folder / "out" / "scene" / second).unlink()
+    (folder / "out" / "scene" / f"{second.removesuffix('.png')}.matte.png").unlink()
+    assert told_causes("--exclude", "no.txt") == [3, 2, 2]
+
+
+def spoiled(place: Path, bad: int, good: int) -> Path:
+    images.fill(place, good, size=(64, 64))
+    for number in range(bad):
+        (place / f"z{number:02d}.png").write_bytes(b"no picture")
+    return place
+
+
+@pytest.mark.parametrize("bad", [0, 3, 20, 31])
+def test_what_is_left_out_is_named_or_counted_with_where_its_names_are(bad: int, command: Command, folder: Path) -> None:
+    """By all commands that read pictures: unreadable ones first, then the others, and none passes without a word."""
+    place = spoiled(folder / "in", bad, 4)
+    for number in range(3):
+        shutil.copy(place / "0000.png", place / f"copy{number}.png")
+    (place / "a.tga").write_bytes(b"x")
+    with Image.open(place / "0001.png") as picture:
+        matte = Image.new("L", picture.size)
+        matte.paste(255, (20, 20, 44, 44))
+        picture.putalpha(matte)
+        picture.save(place / "0001.png")
+    kinds = {
+        "pack": (("--size", 8, "--allow-bad"), "a.npy", {"left out": 1}, "a.json"),
+        "prepare": (("--size", 8, "--allow-bad"), "p", {"left out": 4}, "p/prepared.json"),
+        "augment": ((), "g", {"left out": 1}, "the same command with --json names all"),
+        "split": (("--allow-bad", "--matting", "alpha"), "s", {"set aside": 3, "duplicate": 3, "left out": 1}, "s/split.json"),
+    }
+    for name, (more, out, others, where) in kinds.items():
+        expected = ["unreadable"] * bad + [word for word, count in others.items() for _ in range(count)]
+        done = command("data", name, "in", "--out", out, *more)
+        assert done.code == 0, done.err
+        assert re.findall(r"^(unreadable|left out|set aside|duplicate) '[^']+': \S", done.err, re.MULTILINE) == expected[:20], name
+        told = re.findall(r"^and (\d+) more \((.+)\): (.+)$", done.err, re.MULTILINE)
+        rest = Counter(expected[20:])
+        assert told == ([(str(rest.total()), ", ".join(f"{count} {word}" for word, count in rest.items()), where)] if rest else []), name
+    for names in ("a.json", "p/prepared.json", "s/split.json"):
+        assert all(f"z{number:02d}.png" in (folder / names).read_text() for number in range(bad))
+    assert f"a2.npy: 7 pictures of 8 px, {bad} unreadable\n" in command("data", "pack", "in", "--out", "a2.npy", "--size", 8, "--allow-bad").out
+    unused = answer(command, "split", "in", "--out", "s", "--allow-bad", "--matting", "alpha")["unused"]
+    assert Counter(one["decision"] for one in unused) == +Counter({"unreadable": bad, "set aside": 3, "duplicate": 3})
+    assert all(one["reason"] for one in unused)
+    assert len(answer(command, "augment", "in", "--out", "g")["skipped"]) == bad + 1
+
+
+def test_what_prepare_leaves_out_by_choice_is_no_unreadable_picture(command: Command, folder: Path) -> None:
+    place = spoiled(folder / "in", 2, 3)
+    images.fill(folder / "other", 1, size=(64, 64), first=40)
+    shutil.copy(folder / "other" / "0040.png", place)
+    shutil.copy(place / "0000.png", place / "again.png")
+    images.smooth(0, (64, 64)).save(place / "alike.jpg", quality=97)
+    images.smooth(7, (12, 12)).save(place / "small.png")
+    images.smooth(8, (64, 400)).save(place / "long.png")
+    Image.new("RGB", (64, 64), "red").save(place / "blank.png")
+    for number in range(5):
+        images.smooth(60, (64, 64)).save(place / f"holder{number}.png")
+    (place / "torn.png").write_bytes((place / "0001.png").read_bytes()[:60])
+    Image.new("RGB", (300, 1)).save(place / "line.png")
+    (folder / "no.txt").write_text("0002.png\n")
+    done = command("data", "prepare", "in", "--out", "p", "--size", 16, "--min-size", 32, "--max-aspect", 3, "--dedupe", "near", "--against", "other",
+                   "--exclude", "no.txt", "--allow-bad")  # fmt: skip
+    assert done.code == 0, done.err
+    assert sorted(re.findall(r"^unreadable '(.+)': ", done.err, re.MULTILINE)) == ["line.png", "torn.png", "z00.png", "z01.png"]
+    heads = {line.split("': ")[1].split(":")[0] for line in done.err.splitlines() if line.startswith("left out '")}
+    assert heads == {"excluded", "small", "elongated", "placeholder", "blank", "held out", "duplicate", "near duplicate"}
+    assert "16 left out (4 unreadable)" in done.out
 
 
 def test_check_says_what_to_do_with_the_copies(command: Command, folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mitlgan.cli import options
-from mitlgan.cli.data.data_options import OutFolder, Source, leftover_text
+from mitlgan.cli.data.data_options import LEFT_OUT, UNREADABLE, OutFolder, Source, leftover_text, log_left_out
 from mitlgan.cli.output import log, print_result, progress_bar
 
 Distortion = Annotated[float, typer.Option("--distortion", metavar="X", help="Maximum elastic shift, share of the side; 0: off.", min=0.0, max=0.2)]
@@ -36,8 +36,8 @@ def augment(
     settings = AugmentSettings(factor, seed, mirror, flip, degrees, shear, distortion)
     with progress_bar("augment") as callback:
         counts = run(source, out, settings, callback, log)
-    for entry in counts["skipped"][:20]:
-        log(f"skipped {entry['name']!r}: {entry['reason']}")
+    bad, others = counts["skipped"][: counts["unreadable"]], counts["skipped"][counts["unreadable"] :]
+    log_left_out({UNREADABLE: bad, LEFT_OUT: others}, "the same command with --json names all")
     with_mattes = f" and {counts['mattes']} mattes" if counts["mattes"] else ""
     text = f"{out}: {counts['made']} pictures{with_mattes} made of {counts['pictures']}; {counts['unreadable']} unreadable"
     text += leftover_text(counts["leftovers"])

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from mitlgan.cli.output import log
+
 MATTING_HELP = "auto, alpha, backdrop, grabcut, or a U2-Net or IS-Net model file. auto needs no weights."
+MAX_NAMED = 20
+"""Files that a command names on the console."""
+UNREADABLE, LEFT_OUT = "unreadable", "left out"
 SOURCE_HELP = "Folder, zip or tar archive, parquet file, or a .txt list of paths."
 HOLDOUT_HELP = "Photographs to hold out of training, look-alikes together; 0 for none. Splits that the source has are kept."
 
@@ -17,7 +24,9 @@ Matting = Annotated[str, typer.Option("--matting", metavar="METHOD|FILE.onnx", h
 
 Exclude = Annotated[
     list[Path] | None,
-    typer.Option("--exclude", metavar="FILE", help="File of names to leave out, one per line, as contact sheets write it; repeatable."),
+    typer.Option(
+        "--exclude", metavar="FILE", help="File of names to leave out, one per line, as contact sheets write it, or an earlier split.json; repeatable."
+    ),
 ]
 
 
@@ -35,3 +44,19 @@ def leftover_text(leftovers: dict[str, Any]) -> str:
     from mitlgan.data.sources.leftovers import describe_leftovers
 
     return "".join(f"\n  {line}" for line in describe_leftovers(leftovers))
+
+
+def log_left_out(groups: Mapping[str, Iterable[Mapping[str, str]]], all_names: str) -> None:
+    """Print which files were left out and why: the first ones, unreadable ones before others, and how many more of each kind there are.
+
+    Args:
+        groups: Records with `name` and `reason`, by what was done with them, such as `set aside`.
+        all_names: Where all of them are named, with their reasons.
+    """
+    records = [(word, record) for word, group in groups.items() for record in group]
+    records.sort(key=lambda pair: pair[0] != UNREADABLE)
+    for word, record in records[:MAX_NAMED]:
+        log(f"{word} {record['name']!r}: {record['reason']}")
+    more = Counter(word for word, _ in records[MAX_NAMED:])
+    if more:
+        log(f"and {more.total():,} more ({', '.join(f'{count:,} {word}' for word, count in more.items())}): {all_names}")

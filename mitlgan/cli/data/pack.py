@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mitlgan.cli import options
-from mitlgan.cli.data.data_options import SOURCE_HELP
+from mitlgan.cli.data.data_options import LEFT_OUT, SOURCE_HELP, UNREADABLE, log_left_out
 from mitlgan.cli.output import log, print_result, progress_bar
 from mitlgan.cli.output_files import refuse_pack
 
@@ -36,15 +36,16 @@ def pack(
 
 def print_pack(packed: ImagePack, as_json: bool) -> None:
     """Print what a pack holds, and which files were skipped or left over."""
-    from mitlgan.data.sources.leftovers import describe_leftovers
+    from mitlgan.data.sources.leftovers import describe_leftovers, divide_skipped
 
-    skipped = packed.manifest["skipped"]
-    for entry in skipped[:20]:
-        log(f"skipped {entry['name']!r}: {entry['reason']}")
+    unpacked, others = divide_skipped(packed.manifest)
+    word = UNREADABLE if packed.manifest["made_by"].get("command") == "pack" else "skipped"
+    log_left_out({word: unpacked, LEFT_OUT: others}, str(packed.path.with_suffix(".json")))
     left = packed.manifest.get("leftovers", {})
     if sentence := packed.describe_enlarged():
         log(sentence)
-    values = {"pack": str(packed.path), "count": len(packed), "enlarged": packed.enlarged_count, "skipped": skipped, "leftovers": left}
+    values = {"pack": str(packed.path), "count": len(packed), "enlarged": packed.enlarged_count}
+    values |= {"skipped": packed.manifest["skipped"], "leftovers": left}
     values["content_sha256"] = packed.content_sha256
-    text = f"{packed.path}: {len(packed)} pictures of {packed.size_px} px, {len(skipped)} skipped"
+    text = f"{packed.path}: {len(packed)} pictures of {packed.size_px} px, {len(unpacked)} {word}"
     print_result(as_json, values, "\n".join([text, *(f"  {line}" for line in describe_leftovers(left))]))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mitlgan.cli import options
-from mitlgan.cli.data.data_options import Exclude, HoldOut, OutFolder, Source, leftover_text
+from mitlgan.cli.data.data_options import LEFT_OUT, UNREADABLE, Exclude, HoldOut, OutFolder, Source, leftover_text, log_left_out
 from mitlgan.cli.output import log, print_result, progress_bar
 
 if TYPE_CHECKING:
@@ -87,11 +87,15 @@ def prepare(
 
 def _print_prepared(packed: ImagePack, page: Path, as_json: bool) -> None:
     from mitlgan.data.build.notes import summarize_notes
+    from mitlgan.data.build.prepare_image import is_choice
     from mitlgan.data.curate.reference_sets import find_held_out_packs
+    from mitlgan.data.sources.leftovers import divide_skipped
 
     skipped = packed.manifest["skipped"]
-    for entry in skipped[:20]:
-        log(f"left out {entry['name']!r}: {entry['reason']}")
+    unpacked, others = divide_skipped(packed.manifest)
+    bad = [entry for entry in unpacked if not is_choice(entry["reason"])]
+    unchosen = [entry for entry in unpacked if is_choice(entry["reason"])]
+    log_left_out({UNREADABLE: bad, LEFT_OUT: [*unchosen, *others]}, str(packed.path.with_suffix(".json")))
     held_out = {split: len(pack) for split, pack in find_held_out_packs(packed.path).items()}
     apart = ", ".join(f"{number} more held out in {packed.path.parent / split}" for split, number in held_out.items())
     remark = packed.manifest["made_by"].get("note", "")
@@ -102,5 +106,9 @@ def _print_prepared(packed: ImagePack, page: Path, as_json: bool) -> None:
     values = {"pack": str(packed.path), "page": str(page), "count": len(packed), "held_out": held_out, "skipped": skipped}
     left = packed.manifest.get("leftovers", {})
     values |= {"note": remark, "enlarged": packed.enlarged_count, "leftovers": left, "content_sha256": packed.content_sha256}
-    text = f"{packed.path}: {len(packed)} pictures of {packed.size_px} px, {apart or 'none held out'}, {len(skipped)} left out"
+    text = f"{packed.path}: {len(packed)} pictures of {packed.size_px} px, {apart or 'none held out'}, {_count_left_out(len(unpacked), len(bad))}"
     print_result(as_json, values, f"{text}{leftover_text(left)}\n{page}")
+
+
+def _count_left_out(count: int, bad: int) -> str:
+    return f"{count} left out" + (f" ({bad} unreadable)" if bad else "")

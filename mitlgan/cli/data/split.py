@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mitlgan.cli import options
-from mitlgan.cli.data.data_options import Exclude, HoldOut, Matting, OutFolder, Source, leftover_text
+from mitlgan.cli.data.data_options import LEFT_OUT, Exclude, HoldOut, Matting, OutFolder, Source, leftover_text, log_left_out
 from mitlgan.cli.output import log, print_result, progress_bar
 
 if TYPE_CHECKING:
@@ -28,6 +28,11 @@ MinConfidence = Annotated[
 ]
 
 Blur = Annotated[float, typer.Option("--blur", metavar="PX", help="Standard deviation of a blur of backgrounds, px; 0: off.", min=0.0, max=100.0)]
+
+Keep = Annotated[
+    list[Path] | None,
+    typer.Option("--keep", metavar="FILE", help="File of names to use despite doubts, one per line, or an earlier split.json; repeatable."),
+]
 
 Background = Annotated[
     str, typer.Option("--background", metavar="KIND", help="fill (the hole that the object leaves), patch (a crop next to it), or both.")
@@ -58,9 +63,7 @@ def split(
         float, typer.Option("--max-border", metavar="X", help="Maximum share of the frame's edge that the object touches.", min=0.0, max=1.0)
     ] = 0.25,
     exclude: Exclude = None,
-    keep: Annotated[
-        list[Path] | None, typer.Option("--keep", metavar="FILE", help="File of names to use despite doubts, one per line; repeatable.")
-    ] = None,
+    keep: Keep = None,
     holdout: HoldOut = "10%",
     allow_bad: Annotated[bool, typer.Option("--allow-bad", help="Continue even if more than 5 % of the files cannot be read.")] = False,
     min_confidence: MinConfidence = None,
@@ -99,18 +102,20 @@ def split(
 def _split(source: str, out: Path, settings: SplitSettings, as_json: bool) -> None:
     from mitlgan.data.build.notes import summarize_notes
     from mitlgan.data.layers.split import split_pictures as run
+    from mitlgan.data.layers.split_output import SPLIT_MANIFEST
     from mitlgan.report.data_split_page import write_split_page
 
     with progress_bar("split") as callback:
         manifest = run(source, out, settings, callback, log)
     page = write_split_page(out, manifest)
     counts, splits = manifest["counts"], manifest["splits"]
-    for record in [line for line in manifest["records"] if line["decision"] != "used"][:20]:
-        log(f"{record['decision']} {record['name']!r}: {record['reason']}")
+    unused = [{key: record[key] for key in ("name", "decision", "reason")} for record in manifest["records"] if record["decision"] != "used"]
+    groups = {decision: [record for record in unused if record["decision"] == decision] for decision in counts}
+    log_left_out(groups | {LEFT_OUT: manifest["skipped"]}, str(out / SPLIT_MANIFEST))
     for line in [*summarize_notes((record["name"], record.get("note", "")) for record in manifest["records"]), *_remarks(manifest)]:
         log(line)
     keys = ("counts", "doubtful", "methods", "files", "splits", "holdout", "unfilled", "fills_left_out", "unknown", "gone", "leftovers", "skipped")
-    values: dict[str, Any] = {"out": str(out), "page": str(page)} | {key: manifest[key] for key in keys}
+    values: dict[str, Any] = {"out": str(out), "page": str(page)} | {key: manifest[key] for key in keys} | {"unused": unused}
     files = manifest["files"]
     held_out = ", ".join(f"{number} for {name}" for name, number in splits.items() if name != "train")
     apart = f"{splits.get('train', 0)} photographs for training, {held_out}" if splits else "nothing held out"
@@ -124,20 +129,14 @@ def _split(source: str, out: Path, settings: SplitSettings, as_json: bool) -> No
     print_result(as_json, values, text)
 
 
-def _is_of_scene(piece: str) -> bool:
-    return piece.startswith("scene/")
-
-
 def _remarks(manifest: dict[str, Any]) -> Iterator[str]:
+    from mitlgan.data.layers.split_output import describe_missing_scenes
+
     if manifest["holdout"]["note"]:
         yield manifest["holdout"]["note"]
     if beside := manifest["methods"].get("matte"):
         yield f"{beside:,} are cut by the mattes beside them (NAME.matte.png)"
-    long = sum(
-        record["decision"] == "used" and record["method"] != "alpha" and not any(map(_is_of_scene, record["pieces"])) for record in manifest["records"]
-    )
-    if long:
-        yield f"{long:,} {'object is' if long == 1 else 'objects are'} longer than a square of the picture: a foreground, and no scene"
+    yield from describe_missing_scenes(manifest["records"])
     for key, words in (("unknown", "named in --exclude or --keep, and not in SRC"), ("gone", "cut earlier, and gone from --out since")):
         names = manifest[key]
         if names:

@@ -32,7 +32,8 @@ def stats(
         lines.append(f"  pictures      {values['count']:,} ({values['unreadable']:,} unreadable, {values['blank']:,} of one colour)")
         lines += [f"  not taken     {line}" for line in describe_leftovers(values["leftovers"])]
         lines += [f"  remark        {to_one_line(values['remark'])}"] if values["remark"] else []
-        lines.append(f"  sizes         {values['distinct_sizes']:,} kinds" + (f", shorter side {side['least']} to {side['most']} px" if side else ""))
+        kinds = "1 kind" if values["distinct_sizes"] == 1 else f"{values['distinct_sizes']:,} kinds"
+        lines.append(f"  sizes         {kinds}" + (f", shorter side {side['least']} to {side['most']} px" if side else ""))
         lines.append(f"  channels      {', '.join(f'{number:,} {mode}' for mode, number in values['channels'].items())}")
         lines.append(f"  mean colour   {values['mean_rgb']}, spread {values['spread_rgb']}")
         lines.append(f"  mattes        {values['with_matte']:,}" + (f", covering {cover['mean']:.1%} on average" if cover else ""))

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from mitlgan.data.build.typed_options import describe_changes
 from mitlgan.errors import UsageError
 from mitlgan.runtime.files import ensure_folder, lock_folder, translate_disk_errors, write_atomically
 from mitlgan.runtime.output_folders import require_empty_folder
@@ -25,10 +26,8 @@ def _describe_other_work(before: Mapping[str, Any], now: Mapping[str, Any]) -> s
         return f"holds what `data {before.get('work', 'some command')}` wrote"
     if before.get("version") != now.get("version"):
         return "holds work of another version of mitlgan"
-    first, second = before.get("settings", {}), now.get("settings", {})
-    settings = [f"{key} = {first.get(key)}, now {second.get(key)}" for key in sorted(first.keys() | second.keys()) if first.get(key) != second.get(key)]
-    if settings:
-        return f"was made with other settings ({'; '.join(settings[:3])})"
+    if settings := describe_changes(before.get("settings", {}), _as_read(now).get("settings", {})):
+        return f"was made with other settings ({'; '.join(settings)})"
     if before.get("listing_sha256") != now.get("listing_sha256"):
         return "was made from other pictures: some were added, removed or changed since, or are taken otherwise by this version"
     changed = ", ".join(sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)))
@@ -164,6 +163,11 @@ def open_journal(
     ensure_folder(out)
     with lock_folder(out), Journal(path, header, option, earlier) as journal:
         yield journal
+
+
+def read_work(folder: Path) -> dict[str, Any]:
+    """Return what a folder's journal says of the work in it: `work`, `settings` and others; empty if there is no journal."""
+    return _read_header(folder / JOURNAL_FILE) or {}
 
 
 def _read_header(path: Path) -> dict[str, Any] | None:

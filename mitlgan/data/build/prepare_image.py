@@ -24,6 +24,7 @@ from mitlgan.errors import translate_resource_faults
 MIN_HASH_PX = 64  # look-alikes are not found by smaller pictures
 ON_BACKDROP = "on_backdrop"
 """In the journal line of a picture whose transparency was composited on the backdrop."""
+_CHOICES = ("excluded", "small", "elongated", "placeholder", "blank", "held out", "duplicate", "near duplicate")
 JournalEntry = tuple[dict[str, Any], bytes | None]
 """A picture's journal line and, if it is used, its pixels (C, H, W)."""
 
@@ -172,3 +173,8 @@ class ImagePreparer:
         lost = {ON_BACKDROP: True} if decoded.is_on_backdrop else {}
         record = {"name": entry.name, "width": decoded.width, "height": decoded.height, **crop, **note, **lost}
         return PreparedImage(record, decoded.sha256, planes, hash_input, cutout)
+
+
+def is_choice(reason: str) -> bool:
+    """Return whether a picture is left out by what the settings choose, by its reason; else it is no usable picture."""
+    return reason.split(": ")[0] in _CHOICES

@@ -15,7 +15,7 @@ from PIL import Image
 
 from mitlgan.data.build.mattes import decode_matte
 from mitlgan.data.build.parallel import in_order
-from mitlgan.data.curate.check_advice import advise_on_duplicates, advise_on_set
+from mitlgan.data.curate.check_advice import advise
 from mitlgan.data.curate.cutout_agreement import MEASURED_PX, MIN_OPAQUE
 from mitlgan.data.curate.duplicates import DuplicatePair, find_duplicates
 from mitlgan.data.curate.perceptual_hash import PictureHash, hash_picture
@@ -128,7 +128,7 @@ def check_datasets(specs: list[str], progress: ProgressCallback = ignore_progres
     duplicates = find_duplicates(files, [one.hash for report in sets for one in report.pictures])
     pairs = list(itertools.islice(duplicates.pairs(), MAX_LISTED_PAIRS))
     verdict = [(f"{spec}: {sentence}", hurts) for spec, _, sentences in opened for sentence, hurts in sentences]
-    verdict += [sentence for report in sets for sentence in advise_on_set(report)] + advise_on_duplicates(sets, duplicates)
+    verdict += advise(sets, duplicates)
     if not any(hurts for _, hurts in verdict):
         verdict.insert(0, (f"{CheckResult(sets, pairs, verdict).headline}.", False))
     return CheckResult(sets, pairs, verdict, duplicates.count())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mitlgan.data.build.journal import JOURNAL_FILE
+from mitlgan.data.build.journal import read_work
 from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files
 from mitlgan.data.sources.mask_twins import twin_stem
 from mitlgan.errors import UsageError
@@ -118,12 +117,13 @@ def assign_splits(photographs: Sequence[Photograph], holdout: HoldoutSize) -> Sp
 
 def find_families(spec: str | Path, names: Sequence[str]) -> list[str]:
     """Return what each picture of a source has in common with those of its family: copies by `data augment`, or twins such as `0.jpg` and `0.png`."""
-    try:
-        with (Path(spec) / JOURNAL_FILE).open(encoding="utf-8") as lines:
-            is_augmented = json.loads(lines.readline())["work"] == "augment"
-    except (OSError, ValueError, KeyError, TypeError):
-        is_augmented = False
-    return [_COPY_SUFFIX.sub("", name) if is_augmented else twin_stem(name) for name in names]
+    is_augmented = read_work(Path(spec)).get("work") == "augment"
+    return [copy_family(name) if is_augmented else twin_stem(name) for name in names]
+
+
+def copy_family(name: str) -> str:
+    """Return the name of a copy that `data augment` made without the copy's number: the same for all of one picture."""
+    return _COPY_SUFFIX.sub("", name)
 
 
 def group_look_alikes(photographs: Sequence[Photograph]) -> list[list[int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ from mitlgan.data.layers.matting import MattingMethod, import_opencv, matting_me
 from mitlgan.data.layers.split_output import SPLIT_MANIFEST
 from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
-from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_output_inside, refuse_unreadable
+from mitlgan.data.sources.image_source import ImageSource, find_bad_starts, open_source, refuse_output_inside, refuse_unreadable
 from mitlgan.data.sources.split_folders import SPLITS
 from mitlgan.errors import DataError, UsageError, translate_resource_faults
 from mitlgan.runtime.arguments import require_number, require_whole
@@ -121,6 +121,8 @@ def split_pictures(
         source, _ = use_mattes(source, f"--matting {settings.matting} finds its own; --matting auto takes them")
     refuse_output_inside(source, out)
     kept = find_kept_splits(source)
+    if not settings.allow_bad and not (out / JOURNAL_FILE).exists():
+        _refuse_bad(source, find_bad_starts(source.entries), settings)
     header = {"work": "split", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": settings.cut_settings_to_json()}
     outdated = {entry.name for entry in source.entries if entry.matte is not None or entry.name.lower().endswith(_TIFF_SUFFIXES)}
 
@@ -134,19 +136,25 @@ def split_pictures(
             ensure_folder(out / folder)
         _cut_all(source, out, methods, settings, journal, progress, say)
         lines = [line for line in journal.lines if "outdated" not in line]
-        unreadable = [{"name": line["name"], "reason": line["unreadable"]} for line in lines if "unreadable" in line]
-        refuse_unreadable(
-            f"SRC {source.spec}", len(source.entries), unreadable, "" if settings.allow_bad else "remove them, or continue with --allow-bad"
-        )
+        _refuse_bad(source, _unreadable(lines), settings)
         choices = ManualChoices.read(out).updated(settings.exclude, settings.keep)
         choices.write(out)
         return _arrange(source, out, header, lines, choices, holdout, settings, kept)
 
 
+def _unreadable(lines: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    return [{"name": line["name"], "reason": line["unreadable"]} for line in lines if "unreadable" in line]
+
+
+def _refuse_bad(source: ImageSource, unreadable: Sequence[dict[str, str]], settings: SplitSettings) -> None:
+    way_out = "" if settings.allow_bad else "remove them, or continue with --allow-bad"
+    refuse_unreadable(f"SRC {source.spec}", len(source.entries), unreadable, way_out)
+
+
 def _cut_all(
     source: ImageSource, out: Path, methods: list[MattingMethod], settings: SplitSettings, journal: Journal, progress: ProgressCallback, say: Say
 ) -> None:
-    """Cut the pictures that the journal does not have yet; their pieces go to the folder of unused ones.
+    """Cut the pictures that the journal does not have yet, until too many are unreadable; their pieces go to the folder of unused ones.
 
     A picture of an outdated line is cut again, and its pieces stay where they are if they are what they were, whatever its record says.
     """
@@ -155,6 +163,7 @@ def _cut_all(
     entries = [entry for entry in source.entries if entry.name not in finished]
     total = len(source.entries)
     changed, retouched = 0, list[Path]()
+    unreadable = _unreadable(line for line in journal.lines if "outdated" not in line)
 
     def cut(entry: ImageEntry) -> CutResult:
         with translate_resource_faults(f"picture {entry.name!r}", ", or leave it out with --exclude"):
@@ -171,6 +180,8 @@ def _cut_all(
                 retouched += _replace_pieces(out, before, result)
             journal.append(result.record)
             progress(number, total)
+            unreadable += _unreadable([result.record])
+            _refuse_bad(source, unreadable, settings)  # as soon as there are too many, not when all is cut
     finally:  # the next call does not know of them
         if retouched:
             _say_kept([str(path.relative_to(out)) for path in retouched], say)

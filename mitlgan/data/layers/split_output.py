@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.sources.entry import ImageEntry
+from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
 from mitlgan.data.sources.image_source import open_source
 from mitlgan.data.sources.leftovers import MAX_NAMES
 from mitlgan.data.sources.split_folders import SPLITS, TRAIN
 from mitlgan.data.splits import find_folder_splits
 
 SPLIT_MANIFEST = "split.json"
+ALPHA = "alpha"
+"""Method of a picture that is cut by its own transparency."""
 CUT_FOLDERS = ("fg", "bg", "scene")
 
 
@@ -36,13 +40,25 @@ class SplitOutput:
     """The files that a call of `data split` wrote.
 
     Args:
-        out: Its folder.
+        out: Its folder, absolute.
+        shown_out: Its folder, as the user named it.
+        manifest: What the call recorded; an earlier version may have recorded less.
+
+    Attributes:
         source: What was split, as the user named it; empty if the manifest does not say so.
-        records: Records of its manifest.
+        settings: How pictures were cut.
+        choices: Lists of what was excluded (`exclude`) and kept (`keep`), and the minimum confidences (`cut`, `fill`).
+        holdout: What was to be held out; empty if the manifest does not say so.
+        unreadable_fraction: Share of the pictures that were no usable ones.
     """
 
-    def __init__(self, out: Path, source: str, records: list[dict[str, object]]) -> None:
-        self.out, self.source = out, source
+    def __init__(self, out: Path, shown_out: Path, manifest: Mapping[str, Any]) -> None:
+        self.out, self.shown_out, self.source = out, shown_out, str(manifest.get("source", ""))
+        self.settings: dict[str, Any] = dict(manifest["made_by"].get("settings") or {})
+        self.choices: dict[str, Any] = dict(manifest.get("choices") or {})
+        self.holdout = str((manifest.get("holdout") or {}).get("asked", ""))
+        records: list[dict[str, object]] = manifest["records"]
+        self.unreadable_fraction = sum(record.get("decision") == "unreadable" for record in records) / max(1, len(records))
         self._photographs = {
             f"{str(file).split('/')[0]}/{str(file).split('/')[-1]}": str(record["name"])
             for record in records
@@ -72,8 +88,13 @@ def find_split_output(folder: Path) -> SplitOutput | None:
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             manifest = json.loads((out / SPLIT_MANIFEST).read_text(encoding="utf-8"))
             if manifest["made_by"]["work"] == "split":
-                return SplitOutput(out, str(manifest.get("source", "")), manifest["records"])
+                return SplitOutput(out, _as_named(out, folder), manifest)
     return None
+
+
+def _as_named(out: Path, folder: Path) -> Path:
+    """Return a folder around another one, relative if that one is."""
+    return out if folder.is_absolute() else Path(os.path.relpath(out))
 
 
 def describe_added_pictures(folder: Path, names: Sequence[str]) -> str:
@@ -89,6 +110,28 @@ def describe_added_pictures(folder: Path, names: Sequence[str]) -> str:
         return ""
     listed = ", ".join([*added[:MAX_NAMES], *(["..."] if len(added) > MAX_NAMES else [])])
     return f"added since `data split`, and used as well: {len(added):,} of {len(names):,} pictures ({listed})"
+
+
+def describe_missing_scenes(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return in sentences why pictures that are used have no scene; their numbers add up to that of these pictures.
+
+    Args:
+        records: Of the manifest.
+    """
+    bare = [record for record in records if record["decision"] == "used" and not any(map(_is_of_scene, record["files"]))]
+    cutouts = sum(record["method"] == ALPHA for record in bare)
+    long = sum(record["method"] != ALPHA and not any(map(_is_of_scene, record["pieces"])) for record in bare)
+    rest = len(bare) - cutouts - long
+    sentences = (
+        (cutouts, f"{'has its' if cutouts == 1 else 'have their'} own transparency: a foreground, and neither scene nor background"),
+        (long, f"{'object is' if long == 1 else 'objects are'} longer than a square of the picture: a foreground, and no scene"),
+        (rest, f"{'scene is' if rest == 1 else 'scenes are'} left out by --exclude, or gone from --out"),
+    )
+    return [f"{count:,} {words}" for count, words in sentences if count]
+
+
+def _is_of_scene(file: str) -> bool:
+    return file.startswith("scene/") and not file.endswith(MATTE_SUFFIX)
 
 
 def hash_cuts(out: Path) -> CutHashes:

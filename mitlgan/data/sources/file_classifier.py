@@ -19,6 +19,8 @@ MATTE_SUFFIX = ".matte.png"
 """NAME.matte.png is the matte of NAME.png (or .jpg, ...) in the same folder; other endings of pictures work for mattes, too."""
 MASK_REASON = f"no picture to train on; as NAME{MATTE_SUFFIX} beside its picture, the object white (255), it is read as the picture's matte"
 NO_SUFFIX = "without an ending"
+LINKED_FILE = "linked file"
+"""Kind of the links in place of pictures and mattes, which are not followed."""
 _MATTE = ".matte"
 ReadHead = Callable[[], bytes]
 """Returns the first bytes of a file, or raises `UnreadableImageError`."""
@@ -31,10 +33,17 @@ class FileClassifier:
         files: Name, relative to the source and with slashes, and reader of the first bytes of each file.
         read: Returns the content of a file, or raises `UnreadableImageError`.
         read_header: Returns what the first bytes of a picture tell, or raises `UnreadableImageError`.
+        link_reason: Returns why a file that is a link is left out; empty for any other. Links that are no pictures by name count as other files.
     """
 
-    def __init__(self, files: Iterable[tuple[str, ReadHead]], read: Callable[[str], bytes], read_header: Callable[[str], ImageHeader]) -> None:
-        self._read, self._read_header = read, read_header
+    def __init__(
+        self,
+        files: Iterable[tuple[str, ReadHead]],
+        read: Callable[[str], bytes],
+        read_header: Callable[[str], ImageHeader],
+        link_reason: Callable[[str], str] = lambda _: "",
+    ) -> None:
+        self._read, self._read_header, self._link_reason = read, read_header, link_reason
         self._pictures: list[str] = []
         self._mattes: dict[str, str] = {}  # by the picture's name without its suffix
         self._leftovers: list[LeftoverFile] = []
@@ -49,14 +58,17 @@ class FileClassifier:
             self._hidden_count += 1
             return
         suffix = suffix_of(parts[-1])
+        stem = _stem_of_matte(name)
         if reason := unsupported_reason(suffix):
             self._leave(name, reason, suffix)
-        elif stem := _stem_of_matte(name):
+        elif is_known_suffix(suffix) and not (stem or suffix in IMAGE_SUFFIXES):
+            self._others[suffix] += 1
+        elif reason := self._link_reason(name):
+            self._leave(name, reason, LINKED_FILE)
+        elif stem:
             self._add_matte(name, stem)
         elif suffix in IMAGE_SUFFIXES:
             self._pictures.append(name)
-        elif is_known_suffix(suffix):
-            self._others[suffix] += 1
         else:
             self._add_by_content(name, suffix or NO_SUFFIX, read_head)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from pathlib import Path
 
 from mitlgan.data.sources.file_classifier import is_hidden_name, printable_name
@@ -50,6 +51,24 @@ class FolderTree:
                     self._follow(link)
         self.names = sorted(name for names in self._files.values() for name in names)
         self.hidden_count += sum(self._count_hidden(path, real) for path, real in self._hidden)
+
+    def link_reason(self, name: str) -> str:
+        """Return where a file that is a link leads, and what to do: links to files are not followed; empty for any other file."""
+        path = os.path.join(self._top, name)  # noqa: PTH118  (of many files)
+        if not os.path.islink(path):  # noqa: PTH114
+            return ""
+        target = os.path.realpath(path)
+        if not os.path.lexists(target) or os.path.islink(target):  # noqa: PTH114
+            return "leads nowhere; put the file itself there, or remove the link"
+        if target in self._real_paths:
+            return f"leads to {printable_name(os.path.relpath(target, self._roots[0]))!r}, which is in the folder already"
+        return "leads to a file elsewhere; put a copy there"
+
+    @cached_property
+    def _real_paths(self) -> frozenset[str]:
+        """The real paths of all files but hidden ones."""
+        named = ((folder, os.path.basename(name)) for folder, names in self._files.items() for name in names)  # noqa: PTH119
+        return frozenset(os.path.join(folder, name) for folder, name in named if not is_hidden_name(name))  # noqa: PTH118
 
     def _refuse(self, error: OSError) -> None:
         raise DataError(

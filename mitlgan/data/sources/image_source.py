@@ -8,11 +8,21 @@ import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from mitlgan.data.decode.image_file import HEADER_BYTES, ImageHeader, parse_header, read_file, read_head, read_header
+from mitlgan.data.decode.image_file import (
+    HEADER_BYTES,
+    ImageHeader,
+    UnreadableImageError,
+    decode_bytes,
+    parse_header,
+    read_file,
+    read_head,
+    read_header,
+)
 from mitlgan.data.sources.archives import ARCHIVE_ERRORS, ZIP_MEMBER, ArchiveMember, read_tar_members, read_zip_members
 from mitlgan.data.sources.entry import ImageEntry, file_entry, file_stamp
 from mitlgan.data.sources.file_classifier import FileClassifier, is_hidden_name, printable_name
@@ -26,6 +36,7 @@ from mitlgan.errors import DataError, UsageError, resource_fault
 PACK = ".npy"
 PACKED_SUFFIXES = (PARQUET_SUFFIX, PACK)
 """Files that may hold many pictures, and are sources of their own; archives are left out by name."""
+HEADER_CHECK_PX = 64
 MAX_UNREADABLE_FRACTION = 0.05  # more unreadable files than this are no accident
 
 
@@ -136,7 +147,7 @@ def _open_folder(folder: Path, option: str) -> ImageSource:
         return os.path.join(top, name)  # noqa: PTH118
 
     heads = ((name, partial(read_head, full_path(name))) for name in tree.names)
-    files = FileClassifier(heads, lambda name: read_file(full_path(name)), lambda name: read_header(full_path(name)))
+    files = FileClassifier(heads, lambda name: read_file(full_path(name)), lambda name: read_header(full_path(name)), tree.link_reason)
     pairs = ((name, files.matte_of(name)) for name in files.picture_names())
     entries = tuple(file_entry(full_path(name), printable_name(name), None if matte is None else full_path(matte)) for name, matte in pairs)
     return ImageSource(top, entries, leftovers=files.leftovers(tree.leftovers, tree.hidden_count))
@@ -205,6 +216,25 @@ def refuse_unreadable(label: str, total: int, unreadable: Sequence[dict[str, str
         raise DataError(
             f"{label}: {len(unreadable)} of {total} files are not usable pictures, the first {first['name']!r}: {first['reason']}; {way_out}"
         )
+
+
+def find_bad_starts(entries: Iterable[ImageEntry]) -> list[dict[str, str]]:
+    """Return `name` and `reason` of the files that are no usable pictures, as far as their first bytes tell: empty, or of another kind.
+
+    This takes little time before work that takes long. Members of archives are not looked at.
+    """
+    bad = []
+    for entry in entries:
+        if entry.file is None:
+            continue
+        with suppress(UnreadableImageError):
+            read_header(entry.file)
+            continue
+        try:
+            decode_bytes(entry.read(), keep_alpha=True, size_px=HEADER_CHECK_PX)  # some good ones have their header at the end
+        except UnreadableImageError as error:
+            bad.append({"name": entry.name, "reason": str(error)})
+    return bad
 
 
 def safe_name(name: str, max_length: int = 48) -> str:

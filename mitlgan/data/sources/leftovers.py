@@ -15,7 +15,7 @@ UNASSIGNED = "picture beside the split folders"
 """Kind of the pictures that are in no split."""
 _PLURALS = {
     UNASSIGNED: "pictures beside the split folders", "mask of another picture": "masks of other pictures", "matte": "mattes", "member": "members",
-    "line of the list": "lines of the list", "linked folder": "linked folders",
+    "line of the list": "lines of the list", "linked folder": "linked folders", "linked file": "linked files",
 }  # fmt: skip
 
 
@@ -26,7 +26,7 @@ class LeftoverFile:
     Attributes:
         name: Path relative to the source, printable.
         reason: Why, and how to include it.
-        kind: What it is counted as: its suffix, `matte`, `linked folder`, ...
+        kind: What it is counted as: its suffix, `matte`, `linked folder`, `linked file`, ...
     """
 
     name: str
@@ -89,19 +89,30 @@ def describe_leftovers(record: Mapping[str, Any], *, include_counts: bool = True
         lines.append(f"{group['count']:,} {kind} left out: {group['reason']} ({', '.join(names)})")
     lines += record.get("remarks", ())
     others, hidden = record.get("others", {}), record.get("hidden", 0)
-    counts = [f"{sum(others.values()):,} other files ({', '.join(f'{count:,} {kind}' for kind, count in others.items())})"] if others else []
+    other_count, kinds = sum(others.values()), ", ".join(f"{count:,} {kind}" for kind, count in others.items())
+    counts = [f"{other_count:,} other {'file' if other_count == 1 else 'files'} ({kinds})"] if others else []
     counts += [f"{hidden:,} hidden"] if hidden else []
     return [to_one_line(line) for line in [*lines, *([", ".join(counts)] if counts and include_counts else [])]]
+
+
+def divide_skipped(manifest: Mapping[str, Any]) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """Return the pictures of a pack's source that it does not hold, and the source's leftovers, each with `name` and `reason`.
+
+    Args:
+        manifest: That of the pack, whose `skipped` ends with its leftovers.
+    """
+    skipped = list(manifest["skipped"])
+    count = len(skipped) - sum(group["count"] for group in manifest.get("leftovers", {}).get("left_out", ()))
+    return skipped[:count], skipped[count:]
 
 
 def describe_unreadable(manifest: Mapping[str, Any]) -> list[str]:
     """Return a line for people about the pictures of a pack's source that could not be read; none if all could.
 
     Args:
-        manifest: That of the pack, whose `skipped` ends with its leftovers.
+        manifest: See `divide_skipped`.
     """
-    leftover_count = sum(group["count"] for group in manifest.get("leftovers", {}).get("left_out", ()))
-    unreadable = manifest["skipped"][: len(manifest["skipped"]) - leftover_count]
+    unreadable, _ = divide_skipped(manifest)
     if not unreadable:
         return []
     names = [f"{entry['name']!r} ({entry['reason']})" for entry in unreadable[:MAX_NAMES]] + ["..."] * (len(unreadable) > MAX_NAMES)

@@ -58,7 +58,7 @@ def test_work_of_the_version_before_goes_on_with_revised_lines(tmp_path: Path) -
     other = {"work": "test", "version": 1, "settings": {"size_px": 8}}
     with open_journal(tmp_path / "other", other):
         pass
-    made_otherwise = pytest.raises(UsageError, match=r"was made with other settings \(size_px = 8, now None\)")
+    made_otherwise = pytest.raises(UsageError, match=r"was made with other settings \(--size 8, now without it\)")
     with made_otherwise, open_journal(tmp_path / "other", {**HEADER, "version": 2}, earlier=earlier):
         pass
     with pytest.raises(UsageError, match="holds work of another version of mitlgan"), open_journal(tmp_path, {**HEADER, "version": 3}, earlier=earlier):

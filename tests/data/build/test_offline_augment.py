@@ -116,7 +116,7 @@ def test_a_folder_with_flipped_copies_is_left_as_it_is(tmp_path: Path) -> None:
     place, out = images.fill(tmp_path / "in", 2), tmp_path / "out"
     augment_pictures(place, out, AugmentSettings(flip=True))
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    refused = r"^--out .*: was made with other settings \(flip = True, now False\); give another folder, or remove"
+    refused = r"^--out .*: was made with other settings \(with --flip, now without it\); give another folder, or remove"
     with pytest.raises(UsageError, match=refused) as caught:
         augment_pictures(place, out, AugmentSettings())
     assert "\n" not in str(caught.value)
@@ -131,7 +131,7 @@ def test_bad_files_and_other_work(tmp_path: Path) -> None:
     counts = augment_pictures(place, tmp_path / "out", AugmentSettings(factor=2))
     assert counts.items() >= {"pictures": 1, "made": 2, "mattes": 0, "unreadable": 1}.items()
     assert counts["skipped"] == [{"name": "bad.png", "reason": "empty file"}]
-    with pytest.raises(UsageError, match=r"was made with other settings \(factor = 2, now 3\)"):
+    with pytest.raises(UsageError, match=r"was made with other settings \(--factor 2, now 3\)"):
         augment_pictures(place, tmp_path / "out", AugmentSettings(factor=3))
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "a.png").write_bytes(b"no")

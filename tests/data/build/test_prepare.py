@@ -198,7 +198,7 @@ def test_bad_files_beyond_five_percent(tmp_path: Path) -> None:
 
 def test_other_work_in_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
     prepare_pack(folder, tmp_path / "out", PrepareSettings(size_px=8))
-    with pytest.raises(UsageError, match=r"was made with other settings \(size_px = 8, now 16\); give another folder, or remove this one first"):
+    with pytest.raises(UsageError, match=r"was made with other settings \(--size 8, now 16\); give another folder, or remove this one first"):
         prepare_pack(folder, tmp_path / "out", PrepareSettings(size_px=16))
     images.fill(folder, 1)
     with pytest.raises(UsageError, match="was made from other pictures: some were added, removed or changed since"):

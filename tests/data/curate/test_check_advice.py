@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import images
@@ -100,10 +102,11 @@ def test_every_command_that_is_advised_runs(tmp_path: Path, monkeypatch: pytest.
     advised = commands(check_datasets(specs).verdict)
     assert {words[2] for words in advised} >= {"augment", "prepare", "split"}
     assert any("near" in words for words in advised)
-    for number, words in enumerate(advised):
+    outs = [words[words.index("--out") + 1] for words in advised]
+    assert len(set(outs)) == len(outs)  # none is in the way of another
+    for words in advised:  # one after the other, as a user does
         assert PICTURES not in words
-        shutil.copytree(tmp_path / "here", tmp_path / str(number))
-        monkeypatch.chdir(tmp_path / str(number))
+        assert not Path(words[words.index("--out") + 1]).exists()
         monkeypatch.setattr("sys.argv", words)
         with pytest.raises(SystemExit) as ended:
             main()
@@ -152,6 +155,7 @@ def test_copies_in_two_splits_of_one_set_are_counted_together(tmp_path: Path, mo
             images.smooth(99, (64, 64)).save(Path("set") / place / f"copy{number}.png")
     (text,) = [text for text, _ in check_datasets(["set"]).verdict if "leak" in text]
     assert "6 equal pairs leak" in text
+    (text,) = [text for text, _ in check_datasets(["set"]).verdict if "data prepare" in text]
     assert text.endswith("--dedupe near --placeholder-copies 0")
     run(text)
     names = {Path(line["name"]).stem for place in ("", "test") for line in ImagePack.open(Path("set-clean") / place / PREPARED_PACK).sources()}
@@ -165,9 +169,12 @@ def test_advice_on_equal_files_alone_leaves_one(tmp_path: Path, monkeypatch: pyt
     Path("set").mkdir()
     for number in range(6):
         images.smooth(1, (size, 3 * size)).save(Path("set") / f"{number}.png")
-    advised = [text for text, _ in check_datasets(["set"]).verdict if "data prepare" in text]
-    assert len(advised) == 3
-    assert all("--placeholder-copies 0" in text for text in advised)
+    verdict = [text for text, _ in check_datasets(["set"]).verdict]
+    assert len([text for text in verdict if "smaller than" in text or "long as wide" in text]) == 2
+    (advised,) = [text for text in verdict if "data prepare" in text]  # to leave out all that are small or long would leave none
+    assert advised.endswith("--dedupe near --placeholder-copies 0")
+    run(advised)
+    assert len(ImagePack.open(Path("set-clean") / PREPARED_PACK)) == 1
 
 
 def test_only_files_that_are_left_out_have_their_names_told(tmp_path: Path) -> None:
@@ -180,3 +187,138 @@ def test_only_files_that_are_left_out_have_their_names_told(tmp_path: Path) -> N
     (twins,) = [line for line in lines if "several pictures in one folder" in line]
     assert left_out.endswith(f"; the names of all: mitlgan data stats {place} --json")
     assert twins.endswith("move masks or copies among them to another folder")
+
+
+def photographs(place: Path, count: int = 24) -> Path:
+    """Objects of many sizes, some at the border, some small, some large; and too many files that are none."""
+    images.write_varied_objects(place, count)
+    for number, box in enumerate([(0, 10, 60, 120), (40, 50, 52, 62), (4, 4, 124, 124)]):
+        picture = images.smooth(900 + number, (128, 128)).point(lambda value: value // 2)
+        matte = Image.new("L", picture.size)
+        matte.paste(255, box)
+        picture.paste((240, 200, 60 + 40 * number), mask=matte)
+        picture.save(place / f"extra{number}.png")
+        matte.save(place / f"extra{number}.matte.png")
+    for number in range(3):
+        (place / f"bad{number}.jpg").write_bytes(b"<html>")
+    return place
+
+
+SPLITS: dict[str, tuple[str, ...]] = {
+    "sizes": ("--size", "48", "--holdout", "4", "--min-confidence", "0", "--min-fill-confidence", "0.2"),
+    "looks": ("--size", "64", "--centre", "--backdrop", "#102030", "--background", "patch", "--blur", "0.5", "--holdout", "0",
+              "--min-confidence", "0.1"),
+    "cuts": ("--size", "64", "--matting", "grabcut", "--max-hole", "0.5", "--holdout", "25%", "--min-object-area", "0.001", "--max-object-area", "0.95",
+             "--max-border", "0.9", "--min-confidence", "0"),
+}  # fmt: skip
+
+
+def read_split(out: Path) -> dict[str, Any]:
+    record = json.loads((out / "split.json").read_text())
+    assert isinstance(record, dict)
+    return record
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+@pytest.mark.parametrize("kind", SPLITS)
+def test_a_split_that_is_advised_is_the_earlier_one_but_for_what_was_found(
+    kind: str, is_old: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cv2")
+    monkeypatch.chdir(tmp_path)
+    photographs(Path("my photos"))
+    Path("no.txt").write_text("extra1.png\nwith\\nbreak.png\n")
+    Path("yes.txt").write_text("extra2.png\n")
+    given = [*SPLITS[kind], "--exclude", "no.txt", "--keep", "yes.txt", "--allow-bad"]
+    app(["data", "split", "my photos", "--out", "layers", *given, "--json"], standalone_mode=False)
+    before = read_split(Path("layers"))
+    if is_old:  # which recorded neither the lists as options, nor what else this version does
+        assert "exclude" not in before["made_by"]["settings"]
+        before.pop("skipped")
+        Path("layers/split.json").write_text(json.dumps(before))
+    Path("my photos-layers").mkdir()  # of something else
+    verdict = [text for text, _ in check_datasets(["layers/fg", "layers/scene"]).verdict]
+    (text,) = [text for text in verdict if "mitlgan data split" in text]
+    again = [text for text in verdict if text.endswith("to set them aside: the command with --out 'my photos-layers-2'")]
+    words = shlex.split(text[text.index("mitlgan data") :])
+    assert again
+    assert words[words.index("--out") + 1] == "my photos-layers-2"
+    limits = {"--max-border": ("max_border", 0.02), "--min-object-area": ("min_area", 0.03), "--max-object-area": ("max_area", 0.8)}
+    asked = {option for option, (_, limit) in limits.items() if option in words and words[words.index(option) + 1] == f"{limit:g}"}
+    assert asked
+    assert all(words.count(option) <= 1 for option in limits)
+    run(text)
+    after = read_split(Path("my photos-layers-2"))
+    expected = before["made_by"]["settings"]
+    expected["gate"] |= {limits[option][0]: limits[option][1] for option in asked}
+    assert after["made_by"]["settings"] == expected
+    assert (after["choices"], after["holdout"]["asked"]) == (before["choices"], before["holdout"]["asked"])
+    decisions = {record["name"]: record["decision"] for record in after["records"]}
+    assert decisions["extra1.png"] == "excluded"
+    assert after["counts"]["unreadable"] == 3
+    assert after["choices"]["exclude"] == ["extra1.png", "with\nbreak.png"]
+    held_out = [{record["name"] for record in one["records"] if record.get("split") == "test"} for one in (before, after)]
+    assert held_out[1] <= held_out[0] or kind == "sizes"  # a number is filled up by others
+
+
+def test_a_limit_that_was_as_strict_is_not_advised_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("cv2")
+    monkeypatch.chdir(tmp_path)
+    photographs(Path("photos"), 4)
+    more = ("--max-border", "0.01", "--keep", "yes.txt", "--allow-bad", "--min-object-area", "0.2", "--max-object-area", "0.5")
+    Path("yes.txt").write_text("extra0.png\nextra1.png\nextra2.png\n")
+    app(["data", "split", "photos", "--out", "layers", "--size", "64", *more, "--json"], standalone_mode=False)
+    verdict = [text for text, _ in check_datasets(["layers/fg"]).verdict]
+    assert not [text for text in verdict if "data split" in text]
+    for option in ("--max-border", "--min-object-area", "--max-object-area"):
+        assert sum(text.endswith(f", though {option} was given; leave those out by --exclude that you do not want") for text in verdict) == 1
+
+
+def test_nothing_is_advised_that_undoes_the_copies_that_were_advised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies look like each other and like their originals, and are made of the originals alone."""
+    monkeypatch.chdir(tmp_path)
+    place = Path("layers/fg/train")
+    place.mkdir(parents=True)
+    for number in range(4):
+        picture = Image.new("RGBA", (64, 64))
+        picture.paste(images.smooth(number, (40, 40)).convert("RGBA"), (0, 10 + number))
+        picture.save(place / f"{number}.png")
+    monkeypatch.setattr("mitlgan.data.curate.check_advice.MIN_PICTURES", 8)
+    (text,) = [text for text, _ in check_datasets(["layers/fg/train"]).verdict if "data augment" in text]
+    run(f"{text} --degrees 1 --shear 0 --distortion 0 --no-mirror")
+    Path("layers/split.json").write_text(json.dumps({"made_by": {"work": "split"}, "source": "photos", "records": []}))
+    out = shlex.split(text)[-3]
+    assert Path(out) == Path("layers/fg/train-more")
+    Path("layers/fg/train-more").rename("layers/fg-more")
+    monkeypatch.setattr("mitlgan.data.curate.check_advice.MIN_PICTURES", 100)
+    verdict = [text for text, _ in check_datasets(["layers/fg/train", "layers/fg-more"]).verdict]
+    of_copies = [text for text in verdict if "fg-more" in text]
+    assert not [text for text in of_copies if "look-alike" in text or "equal" in text or "data split" in text]
+    (count,) = [text for text in of_copies if "are few" in text]
+    assert "8 pictures are few; a generator may memorise fewer than 100, and these are copies of 4. Add 92, or make 25 of each original" in count
+    command = f"mitlgan data augment {PICTURES} --out layers/fg-more-2 --factor 25 --no-mirror --degrees 1 --shear 0 --distortion 0"
+    assert count.endswith(command)
+    assert any(text.endswith("as their originals do: set these aside, and make the copies of the others") for text in of_copies)
+    shutil.copy("layers/fg/train/1.png", "layers/fg/other.png")
+    Path("layers/fg/test").mkdir()
+    shutil.move("layers/fg/other.png", "layers/fg/test/other.png")
+    leaks = [text for text, _ in check_datasets(["layers/fg/test", "layers/fg-more"]).verdict if "in both sets" in text]
+    assert len(leaks) == 1  # a held-out picture that the copies were made of, too
+
+
+def test_a_pack_is_made_again_with_its_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    images.fill(Path("in"), 6, size=(64, 64))
+    images.fill(Path("seen"), 1, size=(64, 64), first=40)
+    images.smooth(0, (64, 64)).save(Path("in") / "alike.jpg", quality=97)
+    for number in range(3):
+        (Path("in") / f"bad{number}.jpg").write_bytes(b"<html>")
+    Path("no.txt").write_text("0001.png\n")
+    more = ["--size", "48", "--crop", "entropy", "--blur", "0.5", "--exclude", "no.txt", "--against", "seen", "--holdout", "2", "--allow-bad"]
+    app(["data", "prepare", "in", "--out", "pack", *more, "--json"], standalone_mode=False)
+    texts = [text for text, _ in check_datasets(["pack"]).verdict if "data prepare" in text]
+    (text,) = texts
+    assert PICTURES in text
+    run(text.replace(PICTURES, "in"))
+    before, after = (ImagePack.open(Path(name) / PREPARED_PACK).manifest["made_by"]["settings"] for name in ("pack", "pack-clean"))
+    assert after == {**before, "dedupe": "near", "exclude": ["0001.png"]}

@@ -24,6 +24,7 @@ from mitlgan.data.layers.cut import center_object, estimate_object_colors
 from mitlgan.data.layers.matte_filter import MatteFilter
 from mitlgan.data.layers.split import SplitSettings
 from mitlgan.data.open import open_data
+from mitlgan.data.sources.image_source import find_bad_starts, open_source
 from mitlgan.errors import DataError, UsageError
 from mitlgan.report.data_split_page import write_split_page
 from mitlgan.stages.compose import compose
@@ -590,6 +591,20 @@ def test_an_unreadable_exclude_list(tmp_path: Path) -> None:
             read_names(path)
 
 
+def test_names_are_taken_from_what_an_earlier_call_recorded(tmp_path: Path) -> None:
+    record, pack, other = tmp_path / "split.json", tmp_path / "prepared.json", tmp_path / "other.json"
+    record.write_text(json.dumps({"made_by": {"work": "split", "settings": {}}, "choices": {"exclude": ["a\nb.png"], "keep": ["c.png"]}}))
+    pack.write_text(json.dumps({"made_by": {"work": "prepare", "settings": {"exclude": ["d.png"]}}}))
+    assert read_names(record, pack) == ("a\nb.png", "d.png")
+    assert read_names(record, option="--keep") == ("c.png",)
+    other.write_text("a.png\nb.png\n")
+    assert read_names(other) == ("a.png", "b.png")  # whatever it is called
+    for content in ("{}", '{"made_by": {"work": "split"}}', '{"made_by": {"work": "augment", "settings": {}}}', '{"made_by": 3}'):
+        other.write_text(content)
+        with pytest.raises(DataError, match=rf"^--exclude {other}: neither a list of names, one a line, nor a split\.json or prepared\.json"):
+            read_names(other)
+
+
 def test_nothing_usable(tmp_path: Path) -> None:
     images.fill(tmp_path / "in", 2, size=(32, 32))
     with pytest.raises(DataError, match="none of 2 pictures can be cut"):
@@ -602,7 +617,7 @@ def test_senseless_settings(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--background x"):
         split.split_pictures(place, tmp_path / "out", SplitSettings(background="x"))
     split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32))
-    with pytest.raises(UsageError, match=r"was made with other settings \(gate"):
+    with pytest.raises(UsageError, match=r"was made with other settings \(--min-object-area 0\.02, now 0\.1\);"):
         split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32, matte_filter=MatteFilter(min_area=0.1)))
 
 
@@ -799,10 +814,64 @@ def test_more_than_a_twentieth_of_bad_files_is_refused_unless_allowed(tmp_path: 
     assert manifest["counts"]["used"] > 0
 
 
+@pytest.mark.parametrize("is_resumed", [False, True])
+@pytest.mark.parametrize("form", ["folder", "zip"])
+@pytest.mark.parametrize("kind", ["another kind", "torn"])
+def test_too_many_bad_files_are_refused_before_all_is_cut(
+    kind: str, form: str, is_resumed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By their first bytes before anything is cut or written; torn ones and those of archives as soon as there are more than a twentieth."""
+    place = scenes(tmp_path / "in", 6)
+    whole = (place / "5.png").read_bytes()
+    for number in range(3):
+        (place / f"1-{number}.png").write_bytes(b"<html>" if kind == "another kind" else whole[: len(whole) // 2])
+    if form == "zip":
+        shutil.make_archive(str(tmp_path / "in"), "zip", place)
+    cut: list[str] = []
+    original = split.cut_picture
+
+    def cut_and_note(entry: Any, *arguments: Any) -> Any:
+        cut.append(entry.name)
+        return original(entry, *arguments)
+
+    def stop(*_: int) -> None:
+        raise Killed
+
+    monkeypatch.setattr(split, "cut_picture", cut_and_note)
+    monkeypatch.setattr(split, "in_order", lambda entries, work: ((entry, work(entry)) for entry in entries))
+    source, out, settings = place if form == "folder" else tmp_path / "in.zip", tmp_path / "out", SplitSettings(size_px=32, holdout="0")
+    if is_resumed:
+        with pytest.raises(Killed):
+            split.split_pictures(source, out, SplitSettings(size_px=32, holdout="0", allow_bad=True), stop)
+    is_known = kind == "another kind" and form == "folder" and not is_resumed
+    counted = 3 if is_known else 1
+    with pytest.raises(DataError, match=rf"^SRC .*: {counted} of 9 files are not usable pictures, the first '1-0.png': .*--allow-bad$"):
+        split.split_pictures(source, out, settings)
+    assert cut == ([] if is_known else ["0.png", "1-0.png"])
+    assert out.exists() != is_known
+    manifest = split.split_pictures(source, out, SplitSettings(size_px=32, holdout="0", allow_bad=True))
+    assert (manifest["counts"]["unreadable"], manifest["counts"]["used"]) == (3, 6)
+    assert len(cut) == 9
+
+
+def test_good_pictures_whose_header_is_at_the_end_are_no_bad_ones(tmp_path: Path) -> None:
+    place = tmp_path / "in"
+    place.mkdir()
+    for number, image in enumerate((images.smooth(1, (400, 400)), images.smooth(2, (300, 500)))):
+        image.save(place / f"{number}.tif", compression=None)
+    content = bytearray((place / "0.tif").read_bytes())
+    start = int.from_bytes(content[4:8], "little")
+    end = content[start : start + 2 + 12 * int.from_bytes(content[start : start + 2], "little") + 4]
+    (place / "0.tif").write_bytes(bytes(content[:4]) + len(content).to_bytes(4, "little") + bytes(content[8:]) + bytes(end))
+    Image.open(place / "0.tif").load()
+    (place / "z.png").write_bytes(b"<html>")
+    assert find_bad_starts(open_source(place).entries) == [{"name": "z.png", "reason": "HTML, not a picture"}]
+
+
 def test_other_pictures_or_settings_in_one_folder_are_named(tmp_path: Path) -> None:
     source = scenes(tmp_path / "in", 6)
     split.split_pictures(source, tmp_path / "out", SplitSettings(size_px=64))
-    with pytest.raises(UsageError, match=r"was made with other settings \(size_px = 64, now 48\); give another folder, or remove this one first"):
+    with pytest.raises(UsageError, match=r"was made with other settings \(--size 64, now 48\); give another folder, or remove this one first"):
         split.split_pictures(source, tmp_path / "out", SplitSettings(size_px=48))
     (source / "0.png").unlink()
     with pytest.raises(UsageError, match="added, removed or changed since, or are taken otherwise by this version; give another folder"):

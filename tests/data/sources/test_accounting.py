@@ -191,14 +191,56 @@ def test_trees_with_links_end_and_take_every_file_once(tmp_path: Path, seed: int
     taken_links = total - accounted(source)
     assert 0 <= taken_links <= into_hidden
     assert len(unfollowed) + taken_links <= links
-    assert "linked.png" in [entry.name for entry in source.entries]  # is refused when it is read, by name
-    assert {"pipe"} <= {left.name for left in source.leftovers.named}
+    reasons = {left.name: left.reason for left in source.leftovers.named}
+    printed = os.fsencode(some).decode("utf-8", "backslashreplace")
+    assert reasons["linked.png"] == f"leads to {printed!r}, which is in the folder already"
+    assert "pipe" in reasons
 
 
 def _fate(place: Path, link: Path) -> str:
     """Whether a linked folder leads where nothing else does: into a hidden folder of the tree."""
     inside = Path(os.path.relpath(os.path.realpath(link), os.path.realpath(place))).parts
     return "followed" if ".." not in inside and any(part != "." and is_hidden_name(part) for part in inside) else "left"
+
+
+LINKS = {
+    "a.png": ("sure.png", "leads to 'sure.png', which is in the folder already"),
+    "b/B.JPG": ("../sure.png", "leads to 'sure.png', which is in the folder already"),
+    "c.png": ("../outside/0000.png", "leads to a file elsewhere; put a copy there"),
+    "chain.png": ("c.png", "leads to a file elsewhere; put a copy there"),
+    "no-ending": ("../outside/0000.png", "leads to a file elsewhere; put a copy there"),
+    "hidden.png": (".cache/0005.png", "leads to a file elsewhere; put a copy there"),
+    "hidden2.png": (".0000.png", "leads to a file elsewhere; put a copy there"),
+    "sure.matte.png": ("../outside/0000.png", "leads to a file elsewhere; put a copy there"),
+    "gone.png": ("nowhere.png", "leads nowhere; put the file itself there, or remove the link"),
+    "loop.png": ("loop.png", "leads nowhere; put the file itself there, or remove the link"),
+    "notes.txt": ("../outside/0000.png", ""),
+    ".link.png": ("sure.png", ""),
+}
+"""Where links lead, and why they are left out; those without a reason are counted."""
+
+
+def test_links_to_files_are_left_out_as_links_to_folders_are_and_are_no_unreadable_pictures(tmp_path: Path) -> None:
+    images.fill(tmp_path / "outside", 1)
+    place = images.fill(tmp_path / "in", 1)
+    (place / "0000.png").rename(place / "sure.png")
+    images.fill(place / ".cache", 1, first=5)
+    (place / "b").mkdir()
+    for name in (".0000.png",):
+        images.smooth(9).save(place / name)
+    for name, (target, _) in LINKS.items():
+        (place / name).symlink_to(target)
+    source = open_source(place)
+    assert [(entry.name, entry.matte) for entry in source.entries] == [("sure.png", None)]
+    left = {one.name: (one.kind, one.reason) for one in source.leftovers.named}
+    assert left == {name: ("linked file", reason) for name, (_, reason) in LINKS.items() if reason}
+    assert (source.leftovers.others, source.leftovers.hidden) == ({".txt": 1}, 3)
+    packed = pack_folder(place, tmp_path / "a.npy", size_px=8)  # no more than 5 % are unreadable
+    assert len(packed) == 1
+    assert packed.manifest["skipped"] == source.leftovers.skipped()
+    lines = source.leftovers.describe()
+    assert "2 linked files left out: leads to 'sure.png', which is in the folder already (a.png, b/B.JPG)" in lines
+    assert summarize_set(check_datasets([str(place)]).sets[0])["unreadable"] == 0
 
 
 class TestLinkedFolders:

@@ -23,7 +23,7 @@ OBJECTS = 60
 
 
 def real_object(index: int) -> Image.Image:
-    return archive.read_pool(archive.FOREGROUNDS, OBJECTS)[index][2].convert("RGBA")
+    return archive.read_pool(archive.FOREGROUNDS, OBJECTS, 128)[index][2].convert("RGBA")
 
 
 def photograph(*size: int) -> Callable[[int], Image.Image]:
@@ -48,7 +48,7 @@ SETS: dict[str, Callable[[int], Image.Image]] = {
     "real objects": real_object,
     "square photographs": photograph(96, 96),
     "wide photographs": photograph(150, 96),
-    "tall photographs": photograph(80, 128),
+    "tall photographs": photograph(88, 128),
 }
 sets = pytest.mark.parametrize("made", SETS.values(), ids=SETS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from mitlgan.artifacts.known_artifacts import PLAN_FILE as PLAN_FILE
 from mitlgan.data.layers.cut import DEFAULT_MATTING
 from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT, HoldoutSize
 from mitlgan.data.layers.split import SplitSettings
+from mitlgan.data.sources.split_folders import list_names
 from mitlgan.errors import UsageError
 from mitlgan.project.recipe_families import FAMILIES, SIZES_PX, RecipeFamily
+from mitlgan.recipe.messages import short
 from mitlgan.recipe.schema.recipe import MAX_LICENCE_LENGTH, MAX_SEED
 from mitlgan.runtime.files import write_json
 from mitlgan.runtime.json_files import read_json
@@ -135,6 +137,8 @@ def read_plan(out: Path) -> ProjectPlan | None:
     if not (out / PLAN_FILE).is_file():
         return None
     values = read_json(out / PLAN_FILE)
+    if newer := _find_newer(values):
+        raise UsageError(f"{out / PLAN_FILE}: written by a newer version of mitlgan ({newer}); use that one to go on, or give another --out")
     try:
         if values.pop("schema_version") != SCHEMA_VERSION:
             raise ValueError
@@ -145,6 +149,18 @@ def read_plan(out: Path) -> ProjectPlan | None:
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError, UsageError):
         raise UsageError(f"{out / PLAN_FILE}: not a plan that this version reads; give another --out, or remove the folder to begin again") from None
     return plan
+
+
+def _find_newer(values: Mapping[str, Any]) -> str:
+    """Return by what a newer version's plan is told from one that this version wrote; empty if by nothing."""
+    version, request = values.get("schema_version"), values.get("request")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        return f"schema_version {version}, this one reads {SCHEMA_VERSION}"
+    if version != SCHEMA_VERSION or not isinstance(request, Mapping):
+        return ""
+    known = {"schema_version", *(field.name for field in fields(ProjectPlan))}, {field.name for field in fields(ProjectRequest)}
+    unknown = [short(key) for names, part in zip(known, (values, request), strict=True) for key in part if key not in names]
+    return f"this one does not know {list_names(unknown)}" if unknown else ""
 
 
 def require_same_request(plan: ProjectPlan, request: ProjectRequest, listing_sha256: str, count: int, out: Path) -> ProjectPlan:

@@ -665,6 +665,30 @@ def test_other_photographs_are_refused_with_their_numbers(photographs: Path, tmp
         _make(source, tmp_path / "out")
 
 
+NEWER = "written by a newer version of mitlgan ({}); use that one to go on, or give another --out"
+
+
+@pytest.mark.parametrize(
+    ("changes", "of_request", "about"),
+    [
+        ({"schema_version": 3, "request": 7}, {}, "schema_version 3, this one reads 2"),
+        ({"later_sha256": ""}, {}, "this one does not know 'later_sha256'"),
+        ({}, {"colour": 1}, "this one does not know 'colour'"),
+        ({"later_sha256": ""}, {"colour": 1}, "this one does not know 'later_sha256', 'colour'"),
+    ],
+)
+def test_a_plan_of_a_newer_version_is_refused_without_the_advice_to_remove_it(
+    changes: dict[str, Any], of_request: dict[str, Any], about: str, tmp_path: Path
+) -> None:
+    ProjectPlan(ProjectRequest("in"), "0" * 64, 10, "few", 32, {}).write(tmp_path)
+    values = json.loads((tmp_path / PLAN_FILE).read_text())
+    values["request"] |= of_request
+    (tmp_path / PLAN_FILE).write_text(json.dumps(values | changes))
+    with pytest.raises(UsageError) as refused:
+        plan.read_plan(tmp_path)
+    assert str(refused.value) == f"{tmp_path / PLAN_FILE}: {NEWER.format(about)}"
+
+
 @pytest.mark.parametrize("content", ["{}", "[", '{"schema_version": 2}', '{"schema_version": 1, "request": {"photographs": "x", "colour": 1}}'])
 def test_a_damaged_plan_is_refused(photographs: Path, tmp_path: Path, content: str) -> None:
     (tmp_path / "out").mkdir()

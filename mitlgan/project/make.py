@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mitlgan.artifacts.card import read_weights_hash
+from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.project_pictures import LAYERS
 from mitlgan.artifacts.sample_files import stages_sheet_png
@@ -44,8 +44,8 @@ from mitlgan.project.recipe_families import MIN_PHOTOGRAPHS, choose_family, choo
 from mitlgan.project.steps import RUNS, TrainingStep, composition_step, layer_step
 from mitlgan.report.data_check_page import write_check_page
 from mitlgan.report.data_split_page import write_split_page
-from mitlgan.report.html import report_paths
-from mitlgan.report.run_report import REPORT_JSON, write_run_report
+from mitlgan.report.run_figures import are_of_pictures_now
+from mitlgan.report.run_report import write_run_report
 from mitlgan.runtime.arguments import require_whole
 from mitlgan.runtime.command_line import command_line
 from mitlgan.runtime.files import ensure_folder, lock_folder, write_atomically
@@ -159,7 +159,9 @@ class Project:
         if not are_same and before.trained not in ("", now.trained):
             self._set_aside()
         elif not are_same and before.held_out not in ("", now.held_out):
-            self._drop_figures()
+            (self.out / CHECK_PAGE).unlink(missing_ok=True)
+            stays = ": what is trained stays" if _is_there(self.runs) else ""
+            self.say(f"the held-out cuts have changed{stays}")  # figures that are of others are measured again where they are shown
         if before != now:
             self.plan = replace(self.plan, cuts_sha256=now.trained, held_out_sha256=now.held_out)
             self.plan.write(self.out)
@@ -167,23 +169,13 @@ class Project:
     def _set_aside(self) -> None:
         """Rename what was made from cuts that have changed."""
         (self.out / CHECK_PAGE).unlink(missing_ok=True)
-        old = [path for path in (self.runs, self.out / SHEET) if path.is_file() or any(path.glob("[!.]*"))]
+        old = [path for path in (self.runs, self.out / SHEET) if _is_there(path)]
         number = next(number for number in itertools.count(1) if not any(_numbered(path, number).exists() for path in old))
         for path in old:
             path.rename(_numbered(path, number))
         again = ": all is trained again" if self.runs in old else ""
         kept = f"; what was made before is now {' and '.join(str(_numbered(path, number)) for path in old)}" if old else ""
         self.say(f"the cuts have changed{again}{kept}")
-
-    def _drop_figures(self) -> None:
-        """Remove what was measured against held-out photographs that have changed, so that it is measured again; what is trained stays."""
-        (self.out / CHECK_PAGE).unlink(missing_ok=True)
-        self.say("the held-out cuts have changed: what is trained stays, and is measured again")
-        for run in list_runs(self.runs, "compose"):
-            for page in report_paths(run.path, REPORT_JSON):
-                page.unlink(missing_ok=True)
-            if run.artifact_file is not None:
-                record_evaluation(run.artifact_file, {}, read_weights_hash(run.artifact_file))
 
     def _check(self) -> None:
         """Say what will hurt training."""
@@ -211,8 +203,12 @@ class Project:
             write_atomically(sheet, stages_sheet_png(load_artifact(artifact).layers(range(SHEET_SAMPLES))))
         measuring = ["evaluate", str(artifact), "-n", str(EVALUATED_SAMPLES), "--write-card"]
         self._announce("measure it against held-out photographs, and report", [measuring, ["report", str(run.path)]])
-        figures = read_json(artifact.with_name("card.json")).get("metrics") or {}
-        if "frechet" not in figures:
+        card = read_card(artifact)
+        figures = card.metrics
+        if not are_of_pictures_now(figures, run.load_recipe(), card):
+            if "frechet" in figures:
+                self.say("its figures are of other pictures than those that are held out now: it is measured again")
+                write_run_report(run.path)  # says so as well, should the measurement be interrupted
             measured = evaluate_artifact(artifact, samples=EVALUATED_SAMPLES, say=self.say)
             figures = measured.figures
             record_evaluation(artifact, figures, measured.tensors_sha256, self.say)
@@ -229,6 +225,11 @@ class Project:
 def _hash_records(records: object) -> str:
     """Return the hash of the cuts as plans of earlier versions have it; it changes with the words of a manifest."""
     return hashlib.sha256(json.dumps(records, sort_keys=True).encode()).hexdigest()
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a path is a file, or a folder that holds more than hidden files."""
+    return path.is_file() or any(path.glob("[!.]*"))
 
 
 def _numbered(path: Path, number: int) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,9 +11,12 @@ from mitlgan.artifacts.card import Card, read_weights_hash
 from mitlgan.data.sources.split_folders import with_correct_splits
 from mitlgan.errors import ArtifactError
 from mitlgan.metrics.protocol import flat_metrics
+from mitlgan.recipe import Recipe
 from mitlgan.runtime.command_line import command_line
 from mitlgan.runtime.files import write_json
 from mitlgan.runtime.json_files import read_json
+from mitlgan.runtime.progress import ignore_message
+from mitlgan.stages.evaluate import open_real_pictures
 from mitlgan.training.run_directory import Run
 
 FIGURES_FILE = "metrics.json"
@@ -71,6 +75,23 @@ def read_run_figures(run: Run, card: Card | None) -> RunFigures:
     if figures is None:
         raise ArtifactError(f"{file}: damaged; measure again with `{measure}`, or remove it")
     return RunFigures(figures, {}, remark)
+
+
+def are_of_pictures_now(figures: Mapping[str, Any], recipe: Recipe, card: Card, split: str | None = None) -> bool:
+    """Whether figures are of the real pictures that an evaluation of a network would take now; these may have changed since.
+
+    Args:
+        figures: As `metrics.protocol.evaluate_each` returns them; may be empty.
+        recipe: Of the network; says which pictures.
+        card: Of the network.
+        split: The split of the pictures; None takes that of an evaluation whose user names none.
+
+    Raises:
+        DataError: There are no such pictures, or they cannot be used.
+    """
+    real, name = open_real_pictures(recipe, card, split, recipe.evaluation.split, ignore_message)
+    measured = figures.get("frechet")
+    return isinstance(measured, Mapping) and (measured.get("data_sha256"), measured.get("split")) == (real.content_sha256, name)
 
 
 def _remark(file: Path, recorded: dict[str, Any], artifact: Path, measure: str) -> tuple[bool | None, list[str]]:

@@ -26,7 +26,7 @@ from mitlgan.report.diagnosis import Diagnosis, diagnose
 from mitlgan.report.formatting import BELOW_ZERO, with_spread
 from mitlgan.report.html import ReportPaths, write_report
 from mitlgan.report.nearest_pictures import NEAREST_SAMPLES, describe_memorization, find_nearest, pictures_of_pairs
-from mitlgan.report.run_figures import read_run_figures
+from mitlgan.report.run_figures import are_of_pictures_now, read_run_figures
 from mitlgan.report.run_files import run_layers
 from mitlgan.report.sample_pictures import PICTURES, evenly_chosen, stage_pictures
 from mitlgan.report.schema import ArmResult, Comparison, Cost, Picture, Pixels, StageCost
@@ -42,8 +42,6 @@ from mitlgan.training.progress_animation import encode_progress
 from mitlgan.training.run_directory import Run
 from mitlgan.version import __version__
 
-REPORT_JSON = "report.json"
-"""The report in a run's folder; metrics.json is a comparison's."""
 MAX_SMALL_SET = 2000
 """Training pictures up to which a report looks which of them are copied."""
 
@@ -80,7 +78,8 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
     neighbours, memorised = _nearest_pictures(artifact, card, recipe)
     arm = replace(arm, neighbours=neighbours, memorised=memorised)
     diagnosis = diagnose(stats, evaluations)
-    quality = [*_quality_sentences(figures), *_other_sentences(others), *remarks, *_network_sentences(run, card)]
+    quality = [*_quality_sentences(figures), *_other_sentences(others, figures), *_picture_sentences(run, recipe, card, figures)]
+    quality += [*remarks, *_network_sentences(run, card)]
     findings = [*quality, *diagnosis.sentences(), *_step_sentences(run, diagnosis), *_split_sentences(figures, evaluations)]
     measured = figures.get("frechet", {})
     protocol = {
@@ -95,7 +94,7 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
     )  # fmt: skip
     if artifact is not None:
         require_same_weights(artifact, weights)  # all that the page shows is of one network
-    return write_report(run.path, comparison, json_name=REPORT_JSON), findings
+    return write_report(run.path, comparison, json_name="report.json"), findings  # metrics.json is a comparison's
 
 
 def _notes(run: Run, card: Card | None) -> list[str]:
@@ -144,10 +143,27 @@ def _quality_sentences(figures: dict[str, Any]) -> list[str]:
     return [sentence if measured["real"] >= MIN_PICTURES else f"{sentence} With fewer than {MIN_PICTURES}, only large differences mean something."]
 
 
-def _other_sentences(others: dict[str, Any]) -> list[str]:
-    """Return what a comparison measured of the same network, whose card has figures of its own."""
+def _other_sentences(others: dict[str, Any], figures: dict[str, Any]) -> list[str]:
+    """Return what a comparison measured of the same network, whose card has figures of its own, perhaps of other pictures."""
     statement = _kid_statement(others)
-    return [f"These are the figures of its card; a comparison measured it, too: {statement}."] if statement else []
+    if not statement:
+        return []
+    theirs, own = others["frechet"].get("data_sha256"), figures["frechet"].get("data_sha256")
+    is_known = theirs is not None and own is not None
+    which = "" if theirs == own else ", but against other pictures" if is_known else ", perhaps against other pictures"
+    return [f"These are the figures of its card; a comparison measured it, too{which}: {statement}."]
+
+
+def _picture_sentences(run: Run, recipe: Recipe, card: Card | None, figures: dict[str, Any]) -> list[str]:
+    """Return that figures are of other held-out pictures than those that are there now; nothing where these are not available."""
+    split = figures.get("frechet", {}).get("split")
+    if card is None or not isinstance(split, str) or split == TRAIN:
+        return []
+    with suppress(MitlganError):
+        if not are_of_pictures_now(figures, recipe, card, split):
+            measure = command_line(["evaluate", run.path, "--write-card"])
+            return [f"The figures are of other {split} pictures than those that its recipe names now; `{measure}` measures against these."]
+    return []
 
 
 def _kid_statement(figures: dict[str, Any]) -> str:

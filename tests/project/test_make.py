@@ -32,13 +32,14 @@ from mitlgan.project.make import ProjectResult, make_project
 from mitlgan.project.plan import PLAN_FILE, ProjectPlan, ProjectRequest
 from mitlgan.project.recipe_families import FEW, MANY, LayerStep, RecipeFamily, choose_family, choose_size
 from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, load_recipe, shipped_folder, to_toml, with_overrides
+from mitlgan.report.run_figures import write_run_figures
 from mitlgan.runtime.files import lock_folder
 from mitlgan.runtime.signals import TerminationInterrupt
 from mitlgan.stages import training_speed
 from mitlgan.stages.evaluate import evaluate_artifact
 from mitlgan.stages.resume import resume
 from mitlgan.stages.training_speed import TrainingSpeed, measure_training_speed
-from mitlgan.training.run_directory import list_runs
+from mitlgan.training.run_directory import Run, list_runs
 
 pytest.importorskip("cv2")
 
@@ -263,36 +264,96 @@ def test_after_other_cuts_only_what_was_there_is_named(there: tuple[str, ...], s
     assert plan.read_plan(tmp_path) == project.plan == replace(begun, cuts_sha256="c" * 64, held_out_sha256="d" * 64)
 
 
-def test_after_other_held_out_cuts_all_stays_and_is_measured_again(
+@pytest.mark.parametrize(
+    ("there", "sentence"),
+    [
+        ((), "the held-out cuts have changed"),
+        (("runs/.lock",), "the held-out cuts have changed"),
+        (("runs/a",), "the held-out cuts have changed: what is trained stays"),
+    ],
+)
+def test_after_other_held_out_cuts_nothing_is_told_of_trainings_that_are_not_there(there: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
+    for name in (*there, "check.html", "scenes.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    begun = ProjectPlan(ProjectRequest("in"), "0" * 64, 10, "few", 32, {}, cuts_sha256="a" * 64, held_out_sha256="b" * 64)
+    context = tiny_runs.run_context(tmp_path / "unused")
+    make.Project(tmp_path, begun, context, 1, lambda label, done, total: None)._note_cuts(CutHashes("a" * 64, "d" * 64))
+    assert tiny_runs.said(context).splitlines() == [sentence]
+    assert plan.read_plan(tmp_path) == replace(begun, held_out_sha256="d" * 64)
+    assert not (tmp_path / "check.html").exists()
+    assert all((tmp_path / name).read_text() == name for name in (*there, "scenes.png"))
+
+
+AGAIN = "its figures are of other pictures than those that are held out now: it is measured again"
+
+
+def test_after_other_held_out_cuts_the_projects_own_composition_alone_is_measured_again(
     project: tuple[ProjectResult, str], photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = Path(shutil.copytree(project[0].out, tmp_path / "out"))
     artifact = out / project[0].artifact.relative_to(project[0].out)
+    mine, broken = (Path(shutil.copytree(artifact.parent, artifact.parent.with_name(name))) for name in ("mine-001", "broken-001"))
+    (broken / artifact.name).write_bytes(artifact.read_bytes()[:-100])
     recovery = {"value": 0.5}
-    record_metrics(artifact, {**read_card(artifact).metrics, "recovery": recovery}, read_weights_hash(artifact))
-    kept = {path: read_weights_hash(path) for path in out.rglob("*.safetensors") if "checkpoints" not in path.parts}
-    before = read_card(artifact).metrics
+    before = {**read_card(artifact).metrics, "recovery": recovery}
+    record_metrics(artifact, before, read_weights_hash(artifact))
+    others = {path: path.read_bytes() for folder in (mine, broken) for path in folder.rglob("*") if path.is_file()}
+    kept = {path: read_weights_hash(path) for path in out.rglob("*.safetensors") if "checkpoints" not in path.parts and broken not in path.parents}
+    write_run_figures(Run(artifact.parent), before, read_weights_hash(artifact))
     for path in sorted((out / "layers" / "scene" / "test").glob("*.png"))[:2]:  # a picture and its matte
         path.unlink()
     (out / "check.html").write_text("of other pictures")
-    (artifact.parent / "report.html").write_text("of other pictures")
-    with monkeypatch.context() as patch:  # killed before it is measured
-        patch.setattr(make, "evaluate_artifact", _raise_killed)
-        with pytest.raises(Killed):
-            _make(photographs, out)
-    assert read_card(artifact).metrics == {"recovery": recovery}
-    assert not (artifact.parent / "report.html").exists()
+    (artifact.parent / "report.html").write_text("not said")
+    for _ in range(2):  # killed before it is measured
+        with monkeypatch.context() as patch:
+            patch.setattr(make, "evaluate_artifact", _raise_killed)
+            with pytest.raises(Killed):
+                _make(photographs, out)
+        assert read_card(artifact).metrics == before
+        assert "The figures are of other test pictures than those that its recipe names now; " in (artifact.parent / "report.html").read_text()
     context = tiny_runs.run_context(tmp_path / "unused")
     result = make_project(ProjectRequest(str(photographs)), out, context, jobs=1)
     assert result is not None
     assert result.artifact == artifact
+    assert AGAIN in tiny_runs.said(context).splitlines()
     assert result.real == project[0].real - 1 == read_card(artifact).metrics["frechet"]["real"]
     assert read_card(artifact).metrics["recovery"] == recovery
     assert read_card(artifact).metrics["frechet"]["data_sha256"] != before["frechet"]["data_sha256"]
     assert {path: read_weights_hash(path) for path in kept} == kept
-    assert "of other pictures" not in (out / "check.html").read_text() + result.report.read_text()
+    assert {path: path.read_bytes() for path in others} == others
+    page = result.report.read_text()
+    assert "The figures are of other test pictures" not in page
+    assert f"a comparison measured it, too, but against other pictures: KID {before['kid']['value']:.3f}" in page
+    assert "of other pictures" not in (out / "check.html").read_text()
     assert not list(out.glob("*-1*"))
     assert "have changed" not in tiny_runs.said(context), "once"
+
+
+@pytest.mark.parametrize(
+    ("change", "is_again"),
+    [
+        ({}, False),
+        ({"value": 7.0}, False),
+        ({"split": "train"}, True),
+        ({"data_sha256": "0" * 64}, True),
+        ({"data_sha256": None}, True),
+    ],
+)
+def test_figures_that_are_of_the_held_out_pictures_are_not_measured_again(
+    change: dict[str, Any], is_again: bool, project: tuple[ProjectResult, str], photographs: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(project[0].out, tmp_path / "out"))
+    artifact = out / project[0].artifact.relative_to(project[0].out)
+    measured = read_card(artifact).metrics
+    changed = {**measured, "frechet": {**measured["frechet"], **change}}
+    record_metrics(artifact, changed, read_weights_hash(artifact))
+    context = tiny_runs.run_context(tmp_path / "unused")
+    result = make_project(ProjectRequest(str(photographs)), out, context, jobs=1)
+    assert result is not None
+    assert (AGAIN in tiny_runs.said(context).splitlines()) is is_again
+    assert read_card(artifact).metrics == (measured if is_again else changed)
+    assert result.real == measured["frechet"]["real"]
 
 
 def _edit(change: Callable[[Image.Image], Image.Image]) -> Callable[[Path], None]:

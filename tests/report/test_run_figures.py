@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import tiny_runs
+from helpers import images, tiny_runs
 
 from mitlgan.artifacts.card import read_card, read_weights_hash
 from mitlgan.artifacts.load_save import record_metrics
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.markdown_card import markdown_card
+from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import ArtifactError
+from mitlgan.recipe import to_toml, with_data_source
 from mitlgan.report import run_report
-from mitlgan.report.run_figures import FIGURES_FILE, read_run_figures, write_run_figures
+from mitlgan.report.run_figures import FIGURES_FILE, are_of_pictures_now, read_run_figures, write_run_figures
 from mitlgan.report.run_report import write_run_report
+from mitlgan.runtime.command_line import command_line
 from mitlgan.stages.resume import resume
 from mitlgan.training.run_directory import Run
 
@@ -104,6 +107,53 @@ def test_figures_count_only_for_the_network_that_they_are_of(kind: str, kid: flo
     others = [finding for finding in findings if "0.605" in finding or "metrics.json" in finding]
     too = "These are the figures of its card; a comparison measured it, too: KID 0.605 ± 0.100: 30 generated pictures against 30 held-out ones."
     assert others == ([too] if kind == "of this network" else [])
+
+
+@pytest.mark.parametrize(
+    ("theirs", "own", "which"),
+    [
+        ("0" * 64, "0" * 64, "too"),
+        ("1" * 64, "0" * 64, "too, but against other pictures"),
+        (None, "0" * 64, "too, perhaps against other pictures"),
+        ("1" * 64, None, "too, perhaps against other pictures"),
+        (None, None, "too"),
+    ],
+)
+def test_figures_of_a_comparison_against_other_pictures_are_told_as_such(theirs: str | None, own: str | None, which: str, run: Run) -> None:
+    def of_pictures(kid: float, data_sha256: str | None) -> dict[str, Any]:
+        measured = figures(kid)
+        return measured | {key: {**measured[key], "data_sha256": data_sha256} for key in ("frechet", "kid")}
+
+    write_run_figures(run, of_pictures(OF_COMPARISON, theirs), read_weights_hash(network(run)))
+    record(run, of_pictures(OF_CARD, own))
+    statement = "KID 0.605 ± 0.100: 30 generated pictures against 30 held-out ones."
+    told = [finding for finding in page_and_findings(run)[1] if "a comparison" in finding]
+    assert told == [f"These are the figures of its card; a comparison measured it, {which}: {statement}"]
+
+
+@pytest.mark.parametrize("change", ["nothing", "a picture more", "a picture less", "none left"])
+@pytest.mark.parametrize("split", ["test", "train"])
+def test_figures_of_held_out_pictures_that_have_changed_are_told_as_such(change: str, split: str, run: Run, tmp_path: Path) -> None:
+    recipe, card = run.load_recipe(), read_card(network(run))
+    images.fill(tmp_path / "pictures" / "train", 4, size=(recipe.size_px, recipe.size_px))
+    held_out = tmp_path / "pictures" / "test"
+    images.fill(held_out, 3, size=(recipe.size_px, recipe.size_px), first=10)
+    recipe = with_data_source(recipe, str(tmp_path / "pictures"))
+    run.recipe_file.write_text(to_toml(recipe))
+    about = {"split": split, "data_sha256": open_recipe_data(recipe, split).content_sha256}
+    measured = figures(OF_CARD)
+    record(run, measured | {key: {**measured[key], **about} for key in ("frechet", "kid")})
+    if change == "a picture more":
+        images.fill(held_out, 1, size=(recipe.size_px, recipe.size_px), first=20)
+    for path in sorted(held_out.iterdir())[: {"a picture less": 1, "none left": 3}.get(change, 0)]:
+        path.unlink()
+    way_out = f"`{command_line(['evaluate', run.path, '--write-card'])}` measures against these."
+    is_told = split == "test" and change.startswith("a picture")
+    told = [finding for finding in page_and_findings(run)[1] if finding.startswith("The figures are of other")]
+    assert told == ([f"The figures are of other test pictures than those that its recipe names now; {way_out}"] if is_told else [])
+    if change != "none left":
+        assert are_of_pictures_now(read_card(network(run)).metrics, recipe, card, split) is not is_told
+        assert are_of_pictures_now({}, recipe, card, split) is False
 
 
 def test_distances_by_two_extractors_are_told_with_their_names(run: Run) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from mitlgan.data.build.prepare_image import PrepareSettings
+from mitlgan.data.build.prepare_image import BLANK, PrepareSettings
 from mitlgan.data.curate.perceptual_hash import PictureHash, are_blank, find_near_pairs, hash_from_json
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ class Omissions:
 
     def _omit_worthless(self, hashes: dict[int, PictureHash], settings: PrepareSettings) -> None:
         copies = Counter(value.sha256 for value in hashes.values())
-        for (position, value), is_blank in zip(hashes.items(), are_blank(list(hashes.values())), strict=True):
+        for (position, value), has_one_color in zip(hashes.items(), are_blank(list(hashes.values())), strict=True):
             if settings.placeholder_copies and copies[value.sha256] >= settings.placeholder_copies:
                 self._omit(position, f"placeholder: the same file comes {copies[value.sha256]} times")
-            elif is_blank and not settings.keep_blank:
+            elif (has_one_color or BLANK in self._lines[position]) and not settings.keep_blank:
                 self._omit(position, "blank: one colour")
 
     def _omit_known(self, hashes: dict[int, PictureHash], reference: ReferenceSet, near: bool) -> None:

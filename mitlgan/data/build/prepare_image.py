@@ -14,7 +14,7 @@ from mitlgan.data.build.crops import SquareCrop
 from mitlgan.data.build.mattes import decode_matte
 from mitlgan.data.build.resize import RESIZE_FILTERS, to_planes
 from mitlgan.data.curate.cutout_agreement import reduce_cutout
-from mitlgan.data.curate.perceptual_hash import PictureHash, hash_thumbnails, thumbnail
+from mitlgan.data.curate.perceptual_hash import PictureHash, hash_thumbnails, is_blank, thumbnail
 from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode_bytes
 from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT
 from mitlgan.data.pack.kept_square import KEPT_PX
@@ -24,6 +24,10 @@ from mitlgan.errors import translate_resource_faults
 MIN_HASH_PX = 64  # look-alikes are not found by smaller pictures
 ON_BACKDROP = "on_backdrop"
 """In the journal line of a picture whose transparency was composited on the backdrop."""
+CUTOUT_VERSION = 9
+"""Of `prepare`: earlier ones recorded the hash of such a picture on its backdrop, not that of the cut-out."""
+BLANK = "blank"
+"""In the journal line of such a picture that has one colour on it, as white on white."""
 _CHOICES = ("excluded", "small", "elongated", "placeholder", "blank", "held out", "duplicate", "near duplicate")
 JournalEntry = tuple[dict[str, Any], bytes | None]
 """A picture's journal line and, if it is used, its pixels (C, H, W)."""
@@ -154,11 +158,15 @@ class ImagePreparer:
     def _crop_and_resize(self, entry: ImageEntry, decoded: DecodedImage) -> PreparedImage:
         size_px, resample = self._settings.size_px, RESIZE_FILTERS[self._settings.resize]
         box = self._crop(decoded.picture)
-        whole = decoded.picture.convert("RGBa") if decoded.picture.mode == "RGBA" else decoded.picture
+        whole = _premultiply(decoded.picture)
         picture = whole.resize((size_px, size_px), resample, box=box)
-        hashed = picture if size_px >= MIN_HASH_PX else whole.resize((MIN_HASH_PX, MIN_HASH_PX), Image.Resampling.BOX, box=box)
-        hash_input = thumbnail(hashed)  # now, not for a whole batch: the pixels are still in the processor's cache
-        cutout = reduce_cutout(hashed if decoded.transparent is None else decoded.transparent.convert("RGBa").resize(hashed.size, resample, box=box))
+        lost = {}
+        if decoded.transparent is not None:  # of a cut-out on a backdrop, the hash is that of the cut-out
+            lost = {ON_BACKDROP: True} | ({BLANK: True} if is_blank(picture) else {})
+            hashed = self._resize_to_hash(_premultiply(decoded.transparent), box)
+        else:
+            hashed = picture if size_px >= MIN_HASH_PX else self._resize_to_hash(whole, box)
+        hash_input, cutout = thumbnail(hashed), reduce_cutout(hashed)  # now, not for a whole batch: the pixels are still in the processor's cache
         if self._settings.blur_px:
             picture = picture.filter(ImageFilter.GaussianBlur(self._settings.blur_px))
         planes = to_planes(picture)
@@ -170,9 +178,19 @@ class ImagePreparer:
         note = {"note": decoded.note} if decoded.note else {}
         kept_px, whole_px = box[2] - box[0], min(whole.size)
         crop = {KEPT_PX: round(kept_px * min(decoded.width, decoded.height) / whole_px)} if kept_px < whole_px else {}
-        lost = {ON_BACKDROP: True} if decoded.is_on_backdrop else {}
         record = {"name": entry.name, "width": decoded.width, "height": decoded.height, **crop, **note, **lost}
         return PreparedImage(record, decoded.sha256, planes, hash_input, cutout)
+
+    def _resize_to_hash(self, whole: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
+        """Return the square that the hash is computed from: that of the pack, unless it is too small."""
+        size_px = self._settings.size_px
+        if size_px < MIN_HASH_PX:
+            return whole.resize((MIN_HASH_PX, MIN_HASH_PX), Image.Resampling.BOX, box=box)
+        return whole.resize((size_px, size_px), RESIZE_FILTERS[self._settings.resize], box=box)
+
+
+def _premultiply(picture: Image.Image) -> Image.Image:
+    return picture.convert("RGBa") if picture.mode == "RGBA" else picture
 
 
 def is_choice(reason: str) -> bool:

@@ -110,6 +110,11 @@ def thumbnail(picture: Image.Image) -> bytes:
     return _reduce(flatten_on(rgba, (0, 0, 0)))
 
 
+def is_blank(picture: Image.Image) -> bool:
+    """Return whether a picture of any mode has one color."""
+    return _spread(thumbnail(picture)) < MAX_BLANK_SPREAD
+
+
 def _spread(small: bytes) -> float:
     """Return the standard deviation of the colors of one picture; see `are_blank`."""
     tiles = np.frombuffer(small, np.uint8).reshape(COLOR_SIDE, _TILE, COLOR_SIDE, _TILE, 3).mean((1, 3))

@@ -13,7 +13,7 @@ from typing import Any
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.build.prepare_image import CUTOUT_VERSION, ON_BACKDROP
 from mitlgan.data.curate.cutout_agreement import reduce_cutout
-from mitlgan.data.curate.perceptual_hash import PictureHash, hash_from_json, hash_picture
+from mitlgan.data.curate.perceptual_hash import PictureHash, hash_from_json, hash_picture, hashes_from_json
 from mitlgan.data.decode.image_file import UnreadableImageError
 from mitlgan.data.layers.holdout import HELD_OUT
 from mitlgan.data.newer_pictures import find_newer_pictures
@@ -32,7 +32,7 @@ class ReferenceSet:
     Attributes:
         spec: The set as the user named it.
         sha256: Tells whether the set is still the same.
-        pictures: Name and hash of every readable picture.
+        pictures: Name and hash of every readable picture, and of the whole of those of which a square was kept.
         remarks: What of the set is not compared, in sentences.
     """
 
@@ -42,12 +42,12 @@ class ReferenceSet:
     remarks: list[str] = field(default_factory=list)
 
 
-def read_reference_set(spec: str | Path, hash_entry: Callable[[ImageEntry], PictureHash]) -> ReferenceSet:
+def read_reference_set(spec: str | Path, hash_entry: Callable[[ImageEntry], list[PictureHash]]) -> ReferenceSet:
     """Hash every picture of a set; the set of a folder that `data prepare` made includes what was held out.
 
     Args:
         spec: See `open_source`, or a pack.
-        hash_entry: Returns the hash of a picture that is in no pack, or raises `UnreadableImageError`.
+        hash_entry: Returns the hashes of a picture that is in no pack, or raises `UnreadableImageError`.
 
     Raises:
         DataError: There is no such set.
@@ -57,7 +57,9 @@ def read_reference_set(spec: str | Path, hash_entry: Callable[[ImageEntry], Pict
     if pack is not None:
         packs = [pack] if path.is_file() else [pack, *find_held_out_packs(pack.path).values()]
         digest = pack.content_sha256 if len(packs) == 1 else hashlib.sha256("".join(one.content_sha256 for one in packs).encode()).hexdigest()
-        pictures = [(str(line["name"]), hash_packed_picture(one, index, line)) for one in packs for index, line in enumerate(one.sources())]
+        packed = [(one, index, line) for one in packs for index, line in enumerate(one.sources())]
+        hashes_of = [(str(line["name"]), [hash_packed_picture(one, index, line), *hashes_from_json(line)[1:]]) for one, index, line in packed]
+        pictures = [(name, value) for name, values in hashes_of for value in values]
         remarks = [*find_newer_pictures(path).describe(), *describe_unknown_cutouts(packs)]
         return ReferenceSet(spec, digest, pictures, [f"--against {spec}: {remark}" for remark in remarks])
     source = open_source(spec, "--against")
@@ -66,11 +68,11 @@ def read_reference_set(spec: str | Path, hash_entry: Callable[[ImageEntry], Pict
     remarks = source.leftovers.describe(include_counts=False)
     if unreadable:
         remarks.append(f"{len(unreadable):,} of {len(hashes):,} files cannot be read, and are not recognised among others; the first, {unreadable[0]}")
-    readable = [(entry.name, value) for entry, value in hashes if isinstance(value, PictureHash)]
+    readable = [(entry.name, value) for entry, values in hashes if isinstance(values, list) for value in values]
     return ReferenceSet(spec, source.listing_sha256(), readable, [f"--against {spec}: {remark}" for remark in remarks])
 
 
-def _hash_or_error(hash_entry: Callable[[ImageEntry], PictureHash], entry: ImageEntry) -> PictureHash | UnreadableImageError:
+def _hash_or_error(hash_entry: Callable[[ImageEntry], list[PictureHash]], entry: ImageEntry) -> list[PictureHash] | UnreadableImageError:
     try:
         return hash_entry(entry)
     except UnreadableImageError as error:

@@ -117,6 +117,35 @@ def test_garments_stay_at_every_size_and_on_a_backdrop(tmp_path: Path, keep_alph
     assert check_datasets([str(tmp_path / "out")]).pair_count == 0
 
 
+@pytest.mark.parametrize("size", [(150, 96), (88, 128)], ids=["wide", "tall"])
+@pytest.mark.parametrize("place", ["folder", "pack"])
+def test_what_is_counted_of_cropped_photographs_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, size: tuple[int, int]) -> None:
+    """Of which the whole picture may be alike, and the square in its middle not, for it lies elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    made = photograph(*size)
+    cut = {"left": (4, 0, *size), "top": (0, 4, *size)}
+    copies = {f"{seed:02d}-{name}": made(seed).crop(box) for seed in range(12) for name, box in cut.items()}
+    fill(Path("set"), copies | {f"{seed:02d}": made(seed) for seed in range(20, 26)})
+    fill(Path("held-out"), {f"{seed:02d}": made(seed) for seed in range(12)})
+    result = check_datasets(["set", "held-out"])
+    counted = {pair.first for pair in result.pairs if pair.first_set != pair.second_set}
+    if place == "pack":
+        prepare_pack("held-out", Path("pack"), PrepareSettings(size_px=64, holdout="0"))
+        counted |= {pair.first for pair in check_datasets(["set", "pack"]).pairs if pair.first_set == "set" and pair.second_set == "pack"}
+    against = {"folder": "held-out", "pack": "pack"}[place]
+    pack = prepare_pack("set", Path("out"), PrepareSettings(size_px=64, holdout="0", dedupe="near", against=(against,)))
+    names = {line["name"] for line in pack.sources()}
+    assert len(counted) >= 8
+    assert not names & counted
+    assert names >= {f"{seed}.png" for seed in range(20, 26)}
+    squares = [line for line in pack.manifest["skipped"] if line["name"] in counted]
+    assert len(squares) == len(counted)
+    within = {frozenset((pair.first, pair.second)) for pair in check_datasets(["set"]).pairs}
+    near = {line["name"] for line in prepare_pack("set", Path("near"), PrepareSettings(size_px=64, holdout="0", dedupe="near")).manifest["skipped"]}
+    assert within
+    assert all(len(pair & near) >= 1 for pair in within)
+
+
 MODES = {"kept": PrepareSettings(keep_alpha=True), "white": PrepareSettings(), "black": PrepareSettings(backdrop=(0, 0, 0))}
 """What becomes of transparency."""
 

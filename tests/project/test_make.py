@@ -392,6 +392,8 @@ def cut_once(tmp_path_factory: pytest.TempPathFactory) -> make.Project:
     for index in range(12):
         picture, matte = images.smooth(index, (80, 80)), Image.new("L", (80, 80))
         ImageDraw.Draw(matte).ellipse((20 + index, 20, 46 + index, 54), fill=255)
+        if index % 2:
+            picture.putalpha(240)
         picture.save(place / f"{index:02d}.png")
         matte.save(place / f"{index:02d}.matte.png")
     (place / "bad.tif").write_bytes(b"II*\0 junk")
@@ -447,6 +449,19 @@ def _of_second_version_before(project: make.Project) -> None:
     earlier = hashlib.sha256(json.dumps(manifest["records"], sort_keys=True).encode()).hexdigest()
     project.plan = replace(project.plan, cuts_sha256=earlier, held_out_sha256="")
     _write_earlier_plan(project)
+
+
+def test_after_cuts_of_the_version_before_that_are_made_again_what_is_trained_stays(cut_project: make.Project) -> None:
+    """Of pictures with transparency, whose hash is another since."""
+    journal = cut_project.layers / JOURNAL_FILE
+    header, *lines = map(json.loads, journal.read_text().splitlines())
+    assert sum("cutout" in line for line in lines) == 6
+    lines = [{key: value for key, value in line.items() if key != "cutout"} for line in lines]
+    journal.write_text("".join(f"{json.dumps(line)}\n" for line in ({**header, "version": 8}, *lines)))
+    cut_project._split()
+    assert "as this version may judge them otherwise: 6; 0 of them have other files now" in tiny_runs.said(cut_project.context)
+    assert _are_kept(cut_project)
+    assert sum("cutout" in json.loads(line) for line in journal.read_text().splitlines()) == 6
 
 
 @pytest.mark.parametrize(("change", "is_kept", "_"), CHANGES.values(), ids=CHANGES)

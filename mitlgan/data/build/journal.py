@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,21 +54,22 @@ class Journal:
         path: The file; created with `header` if absent.
         header: Describes the work; a different one in the file means other work.
         option: How an error names the folder.
-        earlier: Work that goes on as this: the file is written again, with revised lines.
+        earlier: Works of earlier versions that go on as this: the file is written again, with revised lines.
 
     Raises:
         UsageError: The file belongs to other work.
         ResourceError: The file cannot be written.
     """
 
-    def __init__(self, path: Path, header: Mapping[str, Any], option: str = "--out", earlier: EarlierWork | None = None) -> None:
+    def __init__(self, path: Path, header: Mapping[str, Any], option: str = "--out", earlier: Iterable[EarlierWork] = ()) -> None:
         self.path = path
         self.lines: list[dict[str, Any]] = []
         with translate_disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            if earlier is not None and (_read_header(path) or {}).get("version") == earlier.header["version"]:
-                self._read(earlier.header, option)
-                write_atomically(path, b"".join(map(_to_line, [header, *map(earlier.revise, self.lines)])))
+            version = (_read_header(path) or {}).get("version")
+            for before in [one for one in earlier if one.header["version"] == version]:
+                self._read(before.header, option)
+                write_atomically(path, b"".join(map(_to_line, [header, *map(before.revise, self.lines)])))
                 self.lines = []
             end = self._read(header, option)
             self._file: IO[bytes] = path.open("r+b" if end else "w+b")
@@ -142,7 +143,7 @@ def open_journal(
     header: Mapping[str, Any],
     option: str = "--out",
     check_new: Callable[[Path, str], None] = require_empty_folder,
-    earlier: EarlierWork | None = None,
+    earlier: Iterable[EarlierWork] = (),
 ) -> Iterator[Journal]:
     """Lock a folder, and open its journal; work begins in a new or empty folder only.
 

@@ -132,7 +132,7 @@ def augment_pictures(
         say(part)
     header = {"work": "augment", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": asdict(settings)}
     is_as_before = settings.is_by_degrees or settings.factor == 1
-    earlier = EarlierWork({**header, "version": EARLIER_VERSION}, lambda line: line) if is_as_before else None
+    earlier = [EarlierWork({**header, "version": EARLIER_VERSION}, lambda line: line)] if is_as_before else []
     with open_journal(out, header, earlier=earlier) as journal:
         done = len(journal.lines)
         _restore_missing(source, out, settings, journal.lines, say)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from mitlgan.data.build.prepare_image import PrepareSettings
-from mitlgan.data.curate.perceptual_hash import PictureHash, are_blank, find_near_pairs, hash_from_json
+from mitlgan.data.build.prepare_image import BLANK, PrepareSettings
+from mitlgan.data.curate.perceptual_hash import PictureHash, are_blank, find_near_pairs, hash_from_json, hashes_from_json
 
 if TYPE_CHECKING:
     from mitlgan.data.curate.reference_sets import ReferenceSet
@@ -41,10 +42,10 @@ class Omissions:
 
     def _omit_worthless(self, hashes: dict[int, PictureHash], settings: PrepareSettings) -> None:
         copies = Counter(value.sha256 for value in hashes.values())
-        for (position, value), is_blank in zip(hashes.items(), are_blank(list(hashes.values())), strict=True):
+        for (position, value), has_one_color in zip(hashes.items(), are_blank(list(hashes.values())), strict=True):
             if settings.placeholder_copies and copies[value.sha256] >= settings.placeholder_copies:
                 self._omit(position, f"placeholder: the same file comes {copies[value.sha256]} times")
-            elif is_blank and not settings.keep_blank:
+            elif (has_one_color or BLANK in self._lines[position]) and not settings.keep_blank:
                 self._omit(position, "blank: one colour")
 
     def _omit_known(self, hashes: dict[int, PictureHash], reference: ReferenceSet, near: bool) -> None:
@@ -53,10 +54,14 @@ class Omissions:
             if value.sha256 in names:
                 self._omit(position, f"held out: the same file as {names[value.sha256]!r} in {reference.spec}")
         if near:
-            count, positions = len(reference.pictures), list(hashes)
-            for one, other in find_near_pairs([value for _, value in reference.pictures] + list(hashes.values())):
+            count, looks = len(reference.pictures), self._looks(hashes)
+            for one, other in find_near_pairs([value for _, value in (*reference.pictures, *looks)]):
                 if one < count <= other:
-                    self._omit(positions[other - count], f"held out: looks like {reference.pictures[one][0]!r} in {reference.spec}")
+                    self._omit(looks[other - count][0], f"held out: looks like {reference.pictures[one][0]!r} in {reference.spec}")
+
+    def _looks(self, positions: Iterable[int]) -> list[tuple[int, PictureHash]]:
+        """Return each hash of some pictures, with the position of its picture."""
+        return [(position, value) for position in positions for value in hashes_from_json(self._lines[position])]
 
     def _omit_duplicates(self, hashes: dict[int, PictureHash]) -> None:
         first: dict[str, int] = {}
@@ -65,7 +70,8 @@ class Omissions:
                 self._omit(position, f"duplicate: the same file as {self._lines[first[value.sha256]]['name']!r}")
 
     def _omit_look_alikes(self, hashes: dict[int, PictureHash]) -> None:
-        positions = [position for position in hashes if position not in self.records]
-        for one, other in find_near_pairs([hashes[position] for position in positions]):
-            if positions[one] not in self.records:
-                self._omit(positions[other], f"near duplicate: looks like {self._lines[positions[one]]['name']!r}")
+        looks = self._looks(position for position in hashes if position not in self.records)
+        for one, other in find_near_pairs([value for _, value in looks]):
+            first, second = looks[one][0], looks[other][0]
+            if first != second and first not in self.records:
+                self._omit(second, f"near duplicate: looks like {self._lines[first]['name']!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from mitlgan.data.build.crops import SquareCrop
 from mitlgan.data.build.mattes import decode_matte
 from mitlgan.data.build.resize import RESIZE_FILTERS, to_planes
 from mitlgan.data.curate.cutout_agreement import reduce_cutout
-from mitlgan.data.curate.perceptual_hash import PictureHash, hash_thumbnails, thumbnail
+from mitlgan.data.curate.perceptual_hash import WHOLE, PictureHash, hash_thumbnails, is_blank, thumbnail
 from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode_bytes
 from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT
 from mitlgan.data.pack.kept_square import KEPT_PX
@@ -24,6 +24,10 @@ from mitlgan.errors import translate_resource_faults
 MIN_HASH_PX = 64  # look-alikes are not found by smaller pictures
 ON_BACKDROP = "on_backdrop"
 """In the journal line of a picture whose transparency was composited on the backdrop."""
+CUTOUT_VERSION = 9
+"""Of `prepare`: earlier ones recorded the hash of such a picture on its backdrop, not that of the cut-out."""
+BLANK = "blank"
+"""In the journal line of such a picture that has one colour on it, as white on white."""
 _CHOICES = ("excluded", "small", "elongated", "placeholder", "blank", "held out", "duplicate", "near duplicate")
 JournalEntry = tuple[dict[str, Any], bytes | None]
 """A picture's journal line and, if it is used, its pixels (C, H, W)."""
@@ -74,15 +78,20 @@ class PreparedImage:
         record: Its journal line, without the hash.
         sha256: Hash of its file.
         planes: (C, H, W) uint8.
-        thumbnail: What its perceptual hash is computed from.
-        cutout: See `reduce_cutout`.
+        looks: What its perceptual hash is computed from, `thumbnail` and `reduce_cutout`; then the same of the whole picture, if its square is not all.
     """
 
     record: dict[str, Any]
     sha256: str
     planes: NDArray[np.uint8]
-    thumbnail: bytes
-    cutout: bytes
+    looks: list[tuple[bytes, bytes]]
+
+    def finish_record(self, hashes: Sequence[PictureHash]) -> dict[str, Any]:
+        """Return its journal line, with the hash of each of its looks."""
+        line = {"name": self.record["name"], **hashes[0].to_json()} | self.record
+        for one in hashes[1:]:
+            line[WHOLE] = {key: value for key, value in one.to_json().items() if key != "sha256"}
+        return line
 
 
 class ImagePreparer:
@@ -105,13 +114,9 @@ class ImagePreparer:
         """Return the journal line and the pixels of each file."""
         results = [self.prepare(entry) for entry in entries]
         images = [result for result in results if isinstance(result, PreparedImage)]
-        looks = ([image.thumbnail for image in images], [image.sha256 for image in images], [image.cutout for image in images])
-        hashes = iter(hash_thumbnails(*looks))
+        hashes = iter(_hash_looks(images))
         return [
-            ({"name": result.record["name"], **next(hashes).to_json()} | result.record, result.planes.tobytes())
-            if isinstance(result, PreparedImage)
-            else (result, None)
-            for result in results
+            (result.finish_record(next(hashes)), result.planes.tobytes()) if isinstance(result, PreparedImage) else (result, None) for result in results
         ]
 
     def prepare(self, entry: ImageEntry) -> PreparedImage | dict[str, Any]:
@@ -128,14 +133,14 @@ class ImagePreparer:
             except UnreadableImageError as error:
                 return record | {"reason": str(error), "bad": True}
 
-    def hash(self, entry: ImageEntry) -> PictureHash:
-        """Return the hash of a picture of another set, as its journal line would have it: of two copies both hashes are of the same square.
+    def hash(self, entry: ImageEntry) -> list[PictureHash]:
+        """Return the hashes of a picture of another set, as its journal line would have them: of two copies both are of the same square.
 
         Raises:
             UnreadableImageError: The file is no usable picture.
         """
         image = self._crop_and_resize(replace(entry, matte=None), self._decode(entry))
-        return hash_thumbnails([image.thumbnail], [image.sha256], [image.cutout])[0]
+        return _hash_looks([image])[0]
 
     def _decode(self, entry: ImageEntry) -> DecodedImage:
         settings = self._settings
@@ -154,11 +159,15 @@ class ImagePreparer:
     def _crop_and_resize(self, entry: ImageEntry, decoded: DecodedImage) -> PreparedImage:
         size_px, resample = self._settings.size_px, RESIZE_FILTERS[self._settings.resize]
         box = self._crop(decoded.picture)
-        whole = decoded.picture.convert("RGBa") if decoded.picture.mode == "RGBA" else decoded.picture
+        whole = _premultiply(decoded.picture)
         picture = whole.resize((size_px, size_px), resample, box=box)
-        hashed = picture if size_px >= MIN_HASH_PX else whole.resize((MIN_HASH_PX, MIN_HASH_PX), Image.Resampling.BOX, box=box)
-        hash_input = thumbnail(hashed)  # now, not for a whole batch: the pixels are still in the processor's cache
-        cutout = reduce_cutout(hashed if decoded.transparent is None else decoded.transparent.convert("RGBa").resize(hashed.size, resample, box=box))
+        lost = {}
+        if decoded.transparent is not None:  # of a cut-out on a backdrop, the hash is that of the cut-out
+            lost = {ON_BACKDROP: True} | ({BLANK: True} if is_blank(picture) else {})
+            whole = _premultiply(decoded.transparent)
+        hashed = picture if decoded.transparent is None and size_px >= MIN_HASH_PX else self._resize_to_hash(whole, box)
+        pictures = [hashed] if box == (0, 0, *whole.size) else [hashed, whole]
+        looks = [(thumbnail(one), reduce_cutout(one)) for one in pictures]  # now, not for a whole batch: the pixels are still in the processor's cache
         if self._settings.blur_px:
             picture = picture.filter(ImageFilter.GaussianBlur(self._settings.blur_px))
         planes = to_planes(picture)
@@ -170,9 +179,26 @@ class ImagePreparer:
         note = {"note": decoded.note} if decoded.note else {}
         kept_px, whole_px = box[2] - box[0], min(whole.size)
         crop = {KEPT_PX: round(kept_px * min(decoded.width, decoded.height) / whole_px)} if kept_px < whole_px else {}
-        lost = {ON_BACKDROP: True} if decoded.is_on_backdrop else {}
         record = {"name": entry.name, "width": decoded.width, "height": decoded.height, **crop, **note, **lost}
-        return PreparedImage(record, decoded.sha256, planes, hash_input, cutout)
+        return PreparedImage(record, decoded.sha256, planes, looks)
+
+    def _resize_to_hash(self, whole: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
+        """Return the square that the hash is computed from: that of the pack, unless it is too small."""
+        size_px = self._settings.size_px
+        if size_px < MIN_HASH_PX:
+            return whole.resize((MIN_HASH_PX, MIN_HASH_PX), Image.Resampling.BOX, box=box)
+        return whole.resize((size_px, size_px), RESIZE_FILTERS[self._settings.resize], box=box)
+
+
+def _hash_looks(images: Sequence[PreparedImage]) -> list[list[PictureHash]]:
+    """Return the hash of each look of each picture."""
+    looks = [(*look, image.sha256) for image in images for look in image.looks]
+    hashes = iter(hash_thumbnails([one for one, _, _ in looks], [sha256 for _, _, sha256 in looks], [cutout for _, cutout, _ in looks]))
+    return [[next(hashes) for _ in image.looks] for image in images]
+
+
+def _premultiply(picture: Image.Image) -> Image.Image:
+    return picture.convert("RGBa") if picture.mode == "RGBA" else picture
 
 
 def is_choice(reason: str) -> bool:

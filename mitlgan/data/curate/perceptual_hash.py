@@ -21,6 +21,8 @@ MAX_NEAR_BITS = 8  # of 64
 MAX_NEAR_COLOR = 12.0  # mean difference of the 8 x 8 colors (0 to 255)
 MAX_NEAR_PEAK = 64  # maximum difference of any of them: a small object in one picture only exceeds it
 MAX_BLANK_SPREAD = 3.0  # standard deviation of the colors (0 to 255)
+WHOLE = "whole"
+"""In a line of a journal or manifest: hashes of the whole picture, where that of the line is of a square of it. Cropped copies are told by either."""
 _BLOCK = 1024
 _COLUMNS = 16384  # compared with a block at once: 134 MB
 _PAIRS = 65536  # of which the colors are compared at once: 25 MB
@@ -68,6 +70,13 @@ def hash_from_json(values: dict[str, Any]) -> PictureHash | None:
         return None
 
 
+def hashes_from_json(values: dict[str, Any]) -> list[PictureHash]:
+    """Return the hashes in a line of a manifest or journal: that of the square that was kept, and that of the whole picture if it is another."""
+    whole = values.get(WHOLE)
+    lines = [values, *([{"sha256": values.get("sha256"), **whole}] if isinstance(whole, dict) else [])]
+    return [value for line in lines if (value := hash_from_json(line))]
+
+
 def hash_picture(picture: Image.Image, sha256: str) -> PictureHash:
     """Return the hash of a picture of any mode; transparency is composited on grey."""
     return hash_thumbnails([thumbnail(picture)], [sha256], [reduce_cutout(picture)])[0]
@@ -108,6 +117,11 @@ def thumbnail(picture: Image.Image) -> bytes:
     if _spread(on_grey) >= MAX_BLANK_SPREAD or _spread(_reduce(rgba.getchannel("A"))) < MAX_BLANK_SPREAD:
         return on_grey
     return _reduce(flatten_on(rgba, (0, 0, 0)))
+
+
+def is_blank(picture: Image.Image) -> bool:
+    """Return whether a picture of any mode has one color."""
+    return _spread(thumbnail(picture)) < MAX_BLANK_SPREAD
 
 
 def _spread(small: bytes) -> float:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mitlgan.data.build.parallel import in_order
+from mitlgan.data.build.prepare_image import CUTOUT_VERSION, ON_BACKDROP
 from mitlgan.data.curate.cutout_agreement import reduce_cutout
-from mitlgan.data.curate.perceptual_hash import PictureHash, hash_from_json, hash_picture
+from mitlgan.data.curate.perceptual_hash import PictureHash, hash_from_json, hash_picture, hashes_from_json
 from mitlgan.data.decode.image_file import UnreadableImageError
 from mitlgan.data.layers.holdout import HELD_OUT
 from mitlgan.data.newer_pictures import find_newer_pictures
@@ -31,7 +32,7 @@ class ReferenceSet:
     Attributes:
         spec: The set as the user named it.
         sha256: Tells whether the set is still the same.
-        pictures: Name and hash of every readable picture.
+        pictures: Name and hash of every readable picture, and of the whole of those of which a square was kept.
         remarks: What of the set is not compared, in sentences.
     """
 
@@ -41,12 +42,12 @@ class ReferenceSet:
     remarks: list[str] = field(default_factory=list)
 
 
-def read_reference_set(spec: str | Path, hash_entry: Callable[[ImageEntry], PictureHash]) -> ReferenceSet:
+def read_reference_set(spec: str | Path, hash_entry: Callable[[ImageEntry], list[PictureHash]]) -> ReferenceSet:
     """Hash every picture of a set; the set of a folder that `data prepare` made includes what was held out.
 
     Args:
         spec: See `open_source`, or a pack.
-        hash_entry: Returns the hash of a picture that is in no pack, or raises `UnreadableImageError`.
+        hash_entry: Returns the hashes of a picture that is in no pack, or raises `UnreadableImageError`.
 
     Raises:
         DataError: There is no such set.
@@ -56,19 +57,22 @@ def read_reference_set(spec: str | Path, hash_entry: Callable[[ImageEntry], Pict
     if pack is not None:
         packs = [pack] if path.is_file() else [pack, *find_held_out_packs(pack.path).values()]
         digest = pack.content_sha256 if len(packs) == 1 else hashlib.sha256("".join(one.content_sha256 for one in packs).encode()).hexdigest()
-        pictures = [(str(line["name"]), hash_packed_picture(one, index, line)) for one in packs for index, line in enumerate(one.sources())]
-        return ReferenceSet(spec, digest, pictures, [f"--against {spec}: {line}" for line in find_newer_pictures(path).describe()])
+        packed = [(one, index, line) for one in packs for index, line in enumerate(one.sources())]
+        hashes_of = [(str(line["name"]), [hash_packed_picture(one, index, line), *hashes_from_json(line)[1:]]) for one, index, line in packed]
+        pictures = [(name, value) for name, values in hashes_of for value in values]
+        remarks = [*find_newer_pictures(path).describe(), *describe_unknown_cutouts(packs)]
+        return ReferenceSet(spec, digest, pictures, [f"--against {spec}: {remark}" for remark in remarks])
     source = open_source(spec, "--against")
     hashes = list(in_order(source.entries, partial(_hash_or_error, hash_entry)))
     unreadable = [f"{entry.name!r}: {error}" for entry, error in hashes if isinstance(error, UnreadableImageError)]
     remarks = source.leftovers.describe(include_counts=False)
     if unreadable:
         remarks.append(f"{len(unreadable):,} of {len(hashes):,} files cannot be read, and are not recognised among others; the first, {unreadable[0]}")
-    readable = [(entry.name, value) for entry, value in hashes if isinstance(value, PictureHash)]
+    readable = [(entry.name, value) for entry, values in hashes if isinstance(values, list) for value in values]
     return ReferenceSet(spec, source.listing_sha256(), readable, [f"--against {spec}: {remark}" for remark in remarks])
 
 
-def _hash_or_error(hash_entry: Callable[[ImageEntry], PictureHash], entry: ImageEntry) -> PictureHash | UnreadableImageError:
+def _hash_or_error(hash_entry: Callable[[ImageEntry], list[PictureHash]], entry: ImageEntry) -> list[PictureHash] | UnreadableImageError:
     try:
         return hash_entry(entry)
     except UnreadableImageError as error:
@@ -102,7 +106,7 @@ def open_named_sets(spec: str, option: str) -> tuple[list[NamedSet], list[tuple[
     packs = {} if path.is_file() and path.suffix != ".npy" else _open_packs(path)
     sets = [NamedSet(str(pack.path.parent) if len(packs) > 1 else spec, split, pack) for split, pack in packs.items()]
     if packs:
-        return sets, []
+        return sets, [(f"{line}.", False) for line in describe_unknown_cutouts(packs.values())]
     source = open_source(spec, option)
     sources, layout = split_source(source, option)
     if not layout.folders:
@@ -153,6 +157,20 @@ def find_pack(path: Path) -> ImagePack | None:
 def find_held_out_packs(training: Path) -> dict[str, ImagePack]:
     """Open the held-out packs that `data prepare` made with a training pack, by split."""
     return {split: ImagePack.open(path) for split in HELD_OUT if (path := training.parent / split / PREPARED_PACK).is_file()}
+
+
+def describe_unknown_cutouts(packs: Iterable[ImagePack]) -> list[str]:
+    """Return in one line that some cut-outs in packs have the hash of what they look like on a backdrop, if the manifest tells; else none.
+
+    Those are of `data prepare` before it recorded the hash of the cut-out itself, and of `data pack`, which records none.
+    """
+    for pack in packs:
+        made_by = pack.manifest["made_by"]
+        is_earlier = made_by.get("work") == "prepare" and made_by.get("version", 0) < CUTOUT_VERSION
+        if (is_earlier and any(ON_BACKDROP in line for line in pack.sources())) or pack.manifest.get("composited_on"):
+            way_out = "`mitlgan data prepare`, into a new folder, makes a pack that tells them"
+            return [f"copies of its cut-outs that were laid on a backdrop are not recognised; {way_out}"]
+    return []
 
 
 def hash_packed_picture(pack: ImagePack, index: int, line: dict[str, Any]) -> PictureHash:

@@ -101,6 +101,12 @@ class ImageHeader:
     size: tuple[int, int]
     bytes_per_pixel: float
 
+    @property
+    def may_be_transparent(self) -> bool:
+        """Whether it has an alpha channel, or a transparent colour."""
+        _, mode, *more = self.form.split()
+        return mode in _ALPHA_MODES or "transparent" in more
+
 
 def decode(
     path: Path, *, keep_alpha: bool, size_px: int = 0, backdrop: tuple[int, int, int] = (255, 255, 255), ignore_profile: bool = False

@@ -51,7 +51,7 @@ def test_work_of_the_version_before_goes_on_with_revised_lines(tmp_path: Path) -
     begin(tmp_path)
     earlier = EarlierWork(HEADER, lambda line: line | {"old": line["name"] == "1"})
     for _ in range(2):  # the second time it is of this version
-        with open_journal(tmp_path, {"work": "test", "version": (2,)}, earlier=earlier) as journal:
+        with open_journal(tmp_path, {"work": "test", "version": (2,)}, earlier=[earlier]) as journal:
             assert journal.lines == [{"name": "0", "old": False}, {"name": "1", "old": True}]
     with pytest.raises(UsageError, match="holds work of another version of mitlgan"):
         begin(tmp_path)
@@ -59,7 +59,10 @@ def test_work_of_the_version_before_goes_on_with_revised_lines(tmp_path: Path) -
     with open_journal(tmp_path / "other", other):
         pass
     made_otherwise = pytest.raises(UsageError, match=r"was made with other settings \(--size 8, now without it\)")
-    with made_otherwise, open_journal(tmp_path / "other", {**HEADER, "version": 2}, earlier=earlier):
+    with made_otherwise, open_journal(tmp_path / "other", {**HEADER, "version": 2}, earlier=[earlier]):
         pass
-    with pytest.raises(UsageError, match="holds work of another version of mitlgan"), open_journal(tmp_path, {**HEADER, "version": 3}, earlier=earlier):
+    with (
+        pytest.raises(UsageError, match="holds work of another version of mitlgan"),
+        open_journal(tmp_path, {**HEADER, "version": 3}, earlier=[earlier]),
+    ):
         pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from helpers import images
 from PIL import Image
 
 from mitlgan.cli.main import app
+from mitlgan.data.build.pack_folder import pack_folder
 from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.curate.check import CheckResult, check_datasets
@@ -113,6 +115,98 @@ def test_garments_stay_at_every_size_and_on_a_backdrop(tmp_path: Path, keep_alph
     prepare_pack(tmp_path / "set", tmp_path / "out", PrepareSettings(size_px=size, keep_alpha=keep_alpha, dedupe="near", holdout="0"))
     assert left_out(tmp_path / "out") == {"copy.png": "03.png"}
     assert check_datasets([str(tmp_path / "out")]).pair_count == 0
+
+
+@pytest.mark.parametrize("size", [(150, 96), (88, 128)], ids=["wide", "tall"])
+@pytest.mark.parametrize("place", ["folder", "pack"])
+def test_what_is_counted_of_cropped_photographs_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, size: tuple[int, int]) -> None:
+    """Of which the whole picture may be alike, and the square in its middle not, for it lies elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    made = photograph(*size)
+    cut = {"left": (4, 0, *size), "top": (0, 4, *size)}
+    copies = {f"{seed:02d}-{name}": made(seed).crop(box) for seed in range(12) for name, box in cut.items()}
+    fill(Path("set"), copies | {f"{seed:02d}": made(seed) for seed in range(20, 26)})
+    fill(Path("held-out"), {f"{seed:02d}": made(seed) for seed in range(12)})
+    result = check_datasets(["set", "held-out"])
+    counted = {pair.first for pair in result.pairs if pair.first_set != pair.second_set}
+    if place == "pack":
+        prepare_pack("held-out", Path("pack"), PrepareSettings(size_px=64, holdout="0"))
+        counted |= {pair.first for pair in check_datasets(["set", "pack"]).pairs if pair.first_set == "set" and pair.second_set == "pack"}
+    against = {"folder": "held-out", "pack": "pack"}[place]
+    pack = prepare_pack("set", Path("out"), PrepareSettings(size_px=64, holdout="0", dedupe="near", against=(against,)))
+    names = {line["name"] for line in pack.sources()}
+    assert len(counted) >= 8
+    assert not names & counted
+    assert names >= {f"{seed}.png" for seed in range(20, 26)}
+    squares = [line for line in pack.manifest["skipped"] if line["name"] in counted]
+    assert len(squares) == len(counted)
+    within = {frozenset((pair.first, pair.second)) for pair in check_datasets(["set"]).pairs}
+    near = {line["name"] for line in prepare_pack("set", Path("near"), PrepareSettings(size_px=64, holdout="0", dedupe="near")).manifest["skipped"]}
+    assert within
+    assert all(len(pair & near) >= 1 for pair in within)
+
+
+MODES = {"kept": PrepareSettings(keep_alpha=True), "white": PrepareSettings(), "black": PrepareSettings(backdrop=(0, 0, 0))}
+"""What becomes of transparency."""
+
+
+@pytest.mark.parametrize("size", [32, 64, 100])
+@pytest.mark.parametrize("own", MODES)
+@pytest.mark.parametrize("other", MODES)
+def test_leaks_are_found_whatever_became_of_transparency(tmp_path: Path, own: str, other: str, size: int) -> None:
+    """In what is packed, and in the pack that must not have it; by the files of either, too."""
+    held_out = {f"{seed:02d}": images.garment(seed) for seed in range(10)}
+    leaks = {f"leak{seed}": smaller(images.garment(seed)) for seed in (3, 5, 7)}
+    fill(tmp_path / "held-out", held_out)
+    fill(tmp_path / "set", {f"{seed:02d}": images.garment(seed) for seed in range(20, 30)} | leaks)
+    how = {"size_px": size, "dedupe": "near", "holdout": "0"}
+    prepare_pack(tmp_path / "held-out", tmp_path / "pack", replace(MODES[other], **how))
+    prepare_pack(tmp_path / "set", tmp_path / "leaking", replace(MODES[own], **how))
+    expected = {f"leak{seed}.png": f"{seed:02d}.png" for seed in (3, 5, 7)}
+    for one in ("set", "leaking"):
+        for another in ("held-out", "pack"):
+            pairs = check_datasets([str(tmp_path / one), str(tmp_path / another)]).pairs
+            assert {pair.first: pair.second for pair in pairs if pair.first_set != pair.second_set} == expected
+    for against in ("held-out", "pack"):
+        out = tmp_path / f"without-{against}"
+        pack = prepare_pack(tmp_path / "set", out, replace(MODES[own], **how, against=(str(tmp_path / against),)))
+        assert left_out(out) == expected
+        assert not any("not recognised" in line for line in pack.manifest["leftovers"]["remarks"])
+
+
+def test_an_object_of_the_colour_of_its_backdrop_is_blank_on_it_alone(tmp_path: Path) -> None:
+    picture = images.garment(1)
+    picture.paste((255, 255, 255), (0, 0), Image.new("L", picture.size, 255))
+    picture.putalpha(images.garment(1).getchannel("A"))
+    fill(tmp_path / "set", {"white": picture, "other": images.garment(2)})
+    for name, settings in MODES.items():
+        pack = prepare_pack(tmp_path / "set", tmp_path / name, replace(settings, size_px=64, holdout="0"))
+        skipped = {"name": "white.png", "reason": "blank: one colour"}
+        assert pack.manifest["skipped"] == ([skipped] if name == "white" else [])
+    assert len(prepare_pack(tmp_path / "set", tmp_path / "all", PrepareSettings(size_px=64, holdout="0", keep_blank=True))) == 2
+
+
+@pytest.mark.parametrize("made_by_pack", [False, True])
+def test_it_is_said_that_a_pack_has_no_hashes_of_its_cutouts(tmp_path: Path, made_by_pack: bool) -> None:
+    """That of an earlier version, and that of `data pack`, if transparency was laid on a backdrop."""
+    fill(tmp_path / "cutouts", {f"{seed:02d}": images.garment(seed) for seed in range(4)})
+    fill(tmp_path / "photographs", {f"{seed:02d}": images.smooth(seed) for seed in range(4)})
+    fill(tmp_path / "set", {f"{seed:02d}": images.smooth(seed) for seed in range(10, 14)})
+    for kind in ("cutouts", "photographs"):
+        path = tmp_path / f"{kind}-pack" / PREPARED_PACK
+        if made_by_pack:
+            path.parent.mkdir()
+            pack_folder(tmp_path / kind, path, size_px=64)
+        else:
+            prepare_pack(tmp_path / kind, path.parent, PrepareSettings(size_px=64, holdout="0"))
+            manifest = path.with_suffix(".json")
+            manifest.write_text(manifest.read_text().replace('"version": 9', '"version": 8', 1))
+        settings = PrepareSettings(size_px=64, holdout="0", dedupe="near", against=(str(path.parent),))
+        pack = prepare_pack(tmp_path / "set", tmp_path / f"{kind}-out", settings)
+        said = [line for line in pack.manifest["leftovers"]["remarks"] if "not recognised" in line]
+        assert len(said) == (kind == "cutouts")
+        verdict = [text for text, _ in check_datasets([str(path.parent)]).verdict if "not recognised" in text]
+        assert len(verdict) == (kind == "cutouts")
 
 
 def test_garments_are_held_out_and_copies_with_their_originals(tmp_path: Path) -> None:

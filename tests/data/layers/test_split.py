@@ -9,6 +9,7 @@ import shutil
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -569,6 +570,63 @@ def test_a_piece_that_was_retouched_is_kept_and_named_where_its_picture_is_cut_a
     written = (out / JOURNAL_FILE).stat().st_mtime_ns
     split.split_pictures(place, out, settings, say=said.append)
     assert (said, (out / JOURNAL_FILE).stat().st_mtime_ns) == ([], written)
+
+
+def without_cutouts(out: Path, version: int) -> None:
+    """Turn work into that of an earlier version, which recorded no cut-outs, and decided and wrote as it did then."""
+    journal = out / JOURNAL_FILE
+    header, *lines = map(json.loads, journal.read_text().splitlines())
+    lines = [{key: value for key, value in line.items() if key != "cutout"} for line in lines]
+    journal.write_text("".join(f"{json.dumps(line)}\n" for line in ({**header, "version": version}, *lines)))
+
+
+@pytest.mark.parametrize("version", [7, 8])
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_cutouts_of_the_versions_before_are_told_from_each_other(
+    version: int, is_killed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what may be transparent is cut again; what was made then becomes what is made now, and no piece is written again."""
+    place, out, settings = scenes(tmp_path / "in", 4), tmp_path / "out", SplitSettings(size_px=32, holdout="4")
+    for seed in range(3, 13):
+        images.garment(seed).save(place / f"garment{seed:02d}.png")
+    images.garment(3).resize((96, 96)).save(place / "garment03-copy.webp", lossless=True)
+    images.garment(21).quantize().save(place / "palette.png")
+    images.smooth(90).convert("RGBA").save(place / "opaque.png")
+    expected = split.split_pictures(place, tmp_path / "fresh", settings)
+    assert expected["counts"]["used"] >= 14
+    with monkeypatch.context() as before:
+        original = split.cut_picture
+
+        def cut_without(*arguments: Any) -> Any:
+            result = original(*arguments)
+            return replace(result, record={key: value for key, value in result.record.items() if key != "cutout"})
+
+        before.setattr(split, "cut_picture", cut_without)
+        then = split.split_pictures(place, out, settings)
+    others = [record["reason"] for record in then["records"] if record["name"] == "garment10.png"]
+    assert others == ["the same picture as 'garment09.png'"]  # which it is not
+    without_cutouts(out, version)
+    retouched = next((out / "fg").rglob("garment05-*.png"))
+    retouched.write_bytes(b"retouched")
+    os.utime(retouched, (time.time() + 5,) * 2)
+    times = sorted((path.name, path.stat().st_mtime_ns) for path in out.rglob("*.png"))
+    said: list[str] = []
+
+    def stop(*_: int) -> None:
+        raise Killed
+
+    if is_killed:
+        with pytest.raises(Killed):
+            split.split_pictures(place, out, settings, stop)
+    assert split.split_pictures(place, out, settings, say=said.append) == expected
+    fresh = {path: b"retouched" if Path(path).match(f"fg/*/{retouched.name}") else content for path, content in files_of(tmp_path / "fresh").items()}
+    assert files_of(out) == fresh
+    assert sorted((path.name, path.stat().st_mtime_ns) for path in out.rglob("*.png")) == times
+    counts = "pictures of an earlier version's work that are cut again, as this version may judge them otherwise"
+    assert said == [f"{counts}: {13 - is_killed}; 0 of them have other files now"]
+    said.clear()
+    split.split_pictures(place, out, settings, say=said.append)
+    assert not said
 
 
 def test_excluded_names(tmp_path: Path) -> None:

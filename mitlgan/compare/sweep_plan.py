@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe, load_recipe, read_recipe_text, shipped_recipe_names, with_overrides, with_total_kimg
+from mitlgan.recipe import Recipe, load_recipe, read_recipe_text, shipped_recipe_names, with_data_source, with_overrides, with_total_kimg
 from mitlgan.training.schedule import count_generator_updates
 
 MAX_NAME = 64
@@ -106,9 +106,7 @@ def plan_recipes(plan: SweepPlan) -> list[Recipe]:
             recipe = load_recipe(name, [*settings, *_stretched_lists(name, settings)], "RECIPE")
             if recipe.generator is None:
                 raise UsageError(f"{name}: is for `{recipe.command}`; a sweep trains recipes with a [generator]")
-            source = data.value_for(recipe.name)
-            if source is not None:
-                recipe = with_overrides(recipe, data__source=source if source == "demo" else str(Path(source).resolve()))
+            recipe = with_data_source(recipe, data.value_for(recipe.name))
             factor = scale.value_for(recipe.name)
             recipe = scale_length(recipe, _parse_factor(factor)) if factor is not None else recipe
             rows.append(_Row(name, recipe, variation))

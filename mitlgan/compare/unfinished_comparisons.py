@@ -99,7 +99,7 @@ def find_unfinished(plan: ComparisonPlan, request: ComparisonPlan, context: RunC
     """
     record, earlier = (PlanRecord.of_plan(one, context.root) for one in (plan, request))
     unfinished = list(_list_unfinished(context.root, context.reporter.say))
-    same = [one for one in unfinished if one.record.is_same(record) or (not one.record.places and one.record.values == earlier.values)]
+    same = [one for one in unfinished if one.record.is_same(record) or (not one.record.places and one.record.is_same(earlier))]
     if same:
         return min(same, key=lambda one: one.is_in_work).run
     for one in unfinished:

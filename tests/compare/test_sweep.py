@@ -155,7 +155,7 @@ def test_keys_may_vary_together() -> None:
     assert pairs == [((8, 16), (32, 16), 1), ((8, 16), (32, 16), 2), ((8, 16, 32), (64, 32, 16), 1), ((8, 16, 32), (64, 32, 16), 2)]
     assert max(len(recipe.name) for recipe in recipes) <= 64
     quoted = plan_recipes(SweepPlan(["classic/dogs"], vary=['data.source="a,b","c;d=e" ; seed = 1,2']))
-    assert [(recipe.data.source, recipe.seed) for recipe in quoted] == [("a,b", 1), ("c;d=e", 2)]
+    assert [(recipe.data.source, recipe.seed) for recipe in quoted] == [(str(Path("a,b").resolve()), 1), (str(Path("c;d=e").resolve()), 2)]
     long = plan_recipes(SweepPlan(["classic/dogs"], vary=["critic.widths=[100,200,300,400],[100,200,300,401]", "generator.widths=[999,998,997,996]"]))
     assert len({recipe.name for recipe in long}) == 2
 
@@ -176,7 +176,7 @@ def test_each_value_has_a_name_of_its_own(values: list[str], spelt: dict[str, st
     names: dict[str, set[str]] = {value: set() for value in values}
     for order in (values, values[::-1]):
         recipes = plan_recipes(SweepPlan(["classic/akel-01"], vary=[f"data.source={','.join(order)}"]))
-        assert [recipe.data.source for recipe in recipes] == order
+        assert [recipe.data.source for recipe in recipes] == [str(Path(value).resolve()) for value in order]
         for value, recipe in zip(order, recipes, strict=True):
             names[value].add(recipe.name)
     assert all(len(own) == 1 for own in names.values())
@@ -191,7 +191,7 @@ def test_combinations_of_values_with_one_name_have_names_of_their_own() -> None:
     plan = SweepPlan(["classic/akel-01", "classic/akel-02"], vary=["data.source=a.b,a_b;evaluation.samples=10,20", "seed=1,2"])
     recipes = plan_recipes(plan)
     assert len({recipe.name for recipe in recipes}) == len(recipes) == 8
-    assert [recipe.name for recipe in recipes if recipe.data.source == "a_b"] == [
+    assert [recipe.name for recipe in recipes if Path(recipe.data.source).name == "a_b"] == [
         f"akel-0{number}-source-a_b-samples-20-seed-{seed}" for number in (1, 2) for seed in (1, 2)
     ]
     same = plan_recipes(SweepPlan(["classic/akel-01"], vary=["data.source=a.b,a_b", "seed=1"]))

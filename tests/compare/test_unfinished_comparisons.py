@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import shlex
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import tiny_runs
+from helpers import images, tiny_runs
 from helpers.comparisons import change_tensors, finish, newer_foreground, opened
 from helpers.mutations import counts, mutated_tree
 from typer.main import get_command
@@ -25,6 +26,7 @@ from mitlgan.compare.dry_run import estimate_comparison
 from mitlgan.compare.finished_runs import extract_layers
 from mitlgan.compare.plan import ComparisonPlan, DomainSpec
 from mitlgan.compare.plan_record import PLACES_KEY
+from mitlgan.compare.reproduce import comparison_command
 from mitlgan.errors import ResourceError
 from mitlgan.recipe import shipped_folder
 from mitlgan.runtime.files import lock_folder
@@ -222,6 +224,56 @@ def test_the_same_words_for_another_composition_begin_another(composed: Run, fol
     assert opened(plan, folder / "runs") == (begun, [])  # a copy
     change_tensors(Path("runs/compose/tiny-001"), 5)
     assert opened(plan, folder / "runs")[0] != begun
+
+
+def pictures(folder: Path) -> str:
+    """Two folders of pictures of one name, A/pics and B/pics; return that name."""
+    for name, seed in (("A", 0), ("B", 100)):
+        (folder / name / "pics").mkdir(parents=True)
+        for number in range(4):
+            images.smooth(seed + number, (8, 8)).save(folder / name / "pics" / f"{number}.png")
+    return "pics"
+
+
+SOURCES: dict[str, Callable[[str], ComparisonPlan]] = {
+    "--data": lambda source: replace(REQUEST, data=source),
+    "--set": lambda source: replace(REQUEST, settings=(f"data.source={source}",)),
+    "a table": lambda source: replace(REQUEST, settings=(f'data={{source="{source}"}}', "seed=1")),
+}
+
+
+@pytest.mark.parametrize("option", SOURCES)
+def test_the_same_words_for_other_pictures_begin_another(option: str, composed: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the pictures are named; and other words for the same pictures go on."""
+    finish(RUNS, 1, composed)
+    name, plan = pictures(folder), SOURCES[option]
+    monkeypatch.chdir(folder / "A")
+    begun, _ = opened(plan(name), folder / "runs")
+    monkeypatch.chdir(folder / "B")
+    other, lines = opened(plan(name), folder / "runs")
+    assert (other != begun, lines) == (True, [])
+    for place in (folder, folder / "A", folder.parent):
+        monkeypatch.chdir(place)
+        for source in (os.path.relpath(folder / "A" / name), str(folder / "A" / name)):
+            assert opened(plan(source), folder / "runs") == (begun, [])
+    monkeypatch.chdir(folder)
+    finish(RUNS, 2, composed)
+    lines = opened(plan(f"A/{name}"), folder / "runs")[1]
+    (line,) = lines
+    assert str(begun) in line
+    assert opened(*plan_of_command(named_command(line), monkeypatch)) == (begun, [])
+
+
+def test_the_command_of_a_comparison_names_the_pictures_that_were_set_in_full(composed: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish(RUNS, 1, composed)
+    pictures(folder)
+    monkeypatch.chdir(folder / "A")
+    named = resolve_plan(replace(REQUEST, settings=("data.source=pics",)), folder / "runs")
+    monkeypatch.chdir("/")
+    words = shlex.split(comparison_command(named, tiny_runs.run_context(folder / "runs")))[1:]
+    plan, _ = plan_of_command(words, monkeypatch)
+    assert plan.settings == (f"data.source={folder / 'A' / 'pics'}",)
+    assert resolve_domains(plan, folder / "runs")[0].recipe.data.source == str(folder / "A" / "pics")
 
 
 # Gone, in work, done

@@ -121,6 +121,7 @@ def _name_rows(rows: Sequence[_Row]) -> list[Recipe]:
     Raises:
         UsageError: Two rows are one, or are recipes of one name.
     """
+    _refuse_equal_variations(rows)
     namesakes = defaultdict[str, list[_Row]](list)
     for row in rows:
         for other in namesakes[row.name]:
@@ -135,6 +136,18 @@ def _name_rows(rows: Sequence[_Row]) -> list[Recipe]:
         name = row.name if has_own else f"{row.name}-{_digest(';'.join(row.variation.settings))}"
         recipes.append(with_overrides(row.recipe, name=_short_name(name)))
     return recipes
+
+
+def _refuse_equal_variations(rows: Sequence[_Row]) -> None:
+    """Refuse values that are written in two ways, such as 0 and 0.0, or that an option such as --data replaces: one training would be ranked twice."""
+    earlier = defaultdict[str, list[_Row]](list)
+    for row in rows:
+        for other in earlier[row.path]:
+            pairs = [pair for pair in zip(other.variation.settings, row.variation.settings, strict=True) if len(set(pair)) > 1]
+            if pairs and other.recipe == row.recipe:
+                first, second = (";".join(settings) for settings in zip(*pairs, strict=True))
+                raise UsageError(f"--vary: {first} and {second} make the same recipe of {row.path}; leave one of them out")
+        earlier[row.path].append(row)
 
 
 def scale_length(recipe: Recipe, factor: float) -> Recipe:

@@ -200,6 +200,35 @@ def test_combinations_of_values_with_one_name_have_names_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(
+    ("vary", "first", "second"),
+    [
+        (["objective.label_noise=0,0.0"], "objective.label_noise=0", "objective.label_noise=0.0"),
+        (["objective.label_noise=0.2,0.0,0.1,-0.0"], "objective.label_noise=0.0", "objective.label_noise=-0.0"),
+        (["data.source=./photos,photos"], "data.source=./photos", "data.source=photos"),
+        (["data.source=x,../{}/x"], "data.source=x", "data.source=../{}/x"),
+        (["data.source=photos,./photos", "seed=1,2"], "data.source=photos", "data.source=./photos"),
+        (["seed=1,2", "data.source=photos,photos/"], "data.source=photos", "data.source=photos/"),
+        (["seed=1,1;data.source=photos,photos/"], "data.source=photos", "data.source=photos/"),
+        (["objective.label_noise=0,0.0;data.source=a,./a"], "objective.label_noise=0;data.source=a", "objective.label_noise=0.0;data.source=./a"),
+    ],
+)
+def test_values_that_make_one_recipe_are_refused(vary: list[str], first: str, second: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However they are written: one training would be ranked as two rows."""
+    monkeypatch.chdir(tmp_path)
+    vary, second = [text.format(tmp_path.name) for text in vary], second.format(tmp_path.name)
+    for recipes in (["classic/akel-01"], ["classic/akel-01", "classic/akel-02"]):
+        with pytest.raises(UsageError) as refusal:
+            plan_recipes(SweepPlan(recipes, vary=vary))
+        assert str(refusal.value) == f"--vary: {first} and {second} make the same recipe of classic/akel-01; leave one of them out"
+
+
+def test_values_that_an_option_replaces_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"^--vary: data\.source=a and data\.source=b make the same recipe of classic/akel-01; leave one"):
+        plan_recipes(SweepPlan(["classic/akel-01"], vary=["data.source=a,b"], data=["demo"]))
+    assert len(plan_recipes(SweepPlan(["classic/akel-0[12]"], vary=["data.source=demo"], data=["demo"]))) == 2
+
+
+@pytest.mark.parametrize(
     ("plan", "start"),
     [
         (SweepPlan(["classic/dogs"], vary=["seed=1,2,1"]), "--vary seed=1,2,1: gives seed=1 twice; give it once"),

@@ -52,6 +52,13 @@ class Place:
         """Return whether both hold the same tensors or, if one of them is no artifact, are at the same place: here, or seen from the runs."""
         if self.tensors_sha256 is not None and other.tensors_sha256 is not None:
             return self.tensors_sha256 == other.tensors_sha256
+        return self._is_there(other)
+
+    def was_changed(self, now: Place) -> bool:
+        """Return whether an artifact was replaced at its place, such as by training it on."""
+        return self._is_there(now) and None not in (self.tensors_sha256, now.tensors_sha256) and self.tensors_sha256 != now.tensors_sha256
+
+    def _is_there(self, other: Place) -> bool:
         return self.path == other.path or self.from_runs == other.from_runs
 
 
@@ -94,6 +101,12 @@ class PlanRecord:
         return self.values.keys() == other.values.keys() and all(
             self._is_same_value(self.values[key], value, other, is_path=key in PATH_KEYS) for key, value in other.values.items()
         )
+
+    def changed_artifacts(self, other: PlanRecord) -> list[str]:
+        """Return the artifacts, as this record names them, that were replaced since, if it asks for the same as one of now but for their tensors."""
+        now = {text: next((one for one in other.places.values() if place.was_changed(one)), None) for text, place in self.places.items()}
+        changed = {text: place for text, place in now.items() if place is not None}
+        return list(changed) if changed and replace(self, places={**self.places, **changed}).is_same(other) else []
 
     def _is_same_value(self, value: Any, now: Any, other: PlanRecord, *, is_path: bool) -> bool:
         """Compare along the value of now, as the other may be of any form and depth."""

@@ -56,6 +56,8 @@ def resolve_recipe(name: StrPath, data: StrPath | None, settings: Settings | Non
     recipe = with_data_source(load_recipe(str(name), option="recipe"), None if data is None else str(data))
     if settings:
         recipe = with_overrides(recipe, **{key.replace(".", "__"): _setting(key, value) for key, value in settings.items()})
+    if "data.source" in dotted_keys(settings):
+        recipe = with_data_source(recipe, recipe.data.source)
     return recipe if seed is None else with_overrides(recipe, seed=seed)
 
 

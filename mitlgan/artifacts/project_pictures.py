@@ -14,7 +14,7 @@ from mitlgan.artifacts.picture_sets import PictureSet
 from mitlgan.data.pack.reduced import reduced_pack
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import ArtifactError, DataError, ResourceError
-from mitlgan.recipe import Recipe, ladder_steps, with_overrides
+from mitlgan.recipe import Recipe, full_source, ladder_steps, with_overrides
 from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.progress import Say, ignore_message
 
@@ -82,6 +82,28 @@ def with_own_pictures(recipe: Recipe, path: Path, read_sets: Callable[[], Sequen
     else:
         say(f"warning: {path} was trained on other pictures than those of {source} and of {own}; those of {own} are taken, of its project")
     return moved
+
+
+def is_named_by(source: str, recipe: Recipe, path: Path, read_sets: Callable[[], Sequence[PictureSet]]) -> bool:
+    """Return whether a relative path in a run's recipe means the pictures that a recipe names by their full path.
+
+    It was seen from the folder in which the training was begun. That is the working folder and the one around the runs, or it is unknown: then the hash
+    of what the run was trained on decides.
+
+    Args:
+        source: As the run's recipe names the pictures.
+        recipe: Of now.
+        path: The run.
+        read_sets: As of `with_own_pictures`.
+
+    Raises:
+        ResourceError: Pictures cannot be read for a fault of the machine.
+    """
+    if source in ("demo", "") or Path(source).is_absolute():
+        return False
+    meanings = {full_source(source, folder) for folder in (Path(), path.resolve().parent.parent.parent)}
+    sets = _read(read_sets) if len(meanings) > 1 and recipe.data.source in meanings else ()
+    return recipe.data.source in meanings and (not sets or _has_pictures(recipe, sets[-1]))
 
 
 def _project_around(path: Path) -> tuple[Path, _Plan] | tuple[None, None]:

@@ -27,6 +27,8 @@ from mitlgan.recipe import (
     load_layer_recipe,
     load_recipe,
     setting_keys,
+    with_data_source,
+    with_full_source,
     with_overrides,
     with_parent_recipes,
 )
@@ -113,8 +115,7 @@ def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message)
     if plan.baseline_run is not None:
         raise UsageError("--baseline-run: here every arm is trained from scratch for the same budgets; leave it out")
     recipe = _compose_recipe(plan) if plan.recipe or run is None else _recipe_of_run(run, plan, say)
-    if plan.data is not None:
-        recipe = with_overrides(recipe, data__source=_data_source(plan.data))
+    recipe = with_data_source(recipe, plan.data)
     layers = {name: artifact_path(path) for name, path in plan.layers.items()}
     if run is not None and run.artifact_file is not None and lacks_layers(plan.layers):
         layers = {**extract_layers(run.artifact_file), **layers}
@@ -126,6 +127,8 @@ def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message)
 def resolve_plan(plan: ComparisonPlan, root: Path, say: Say = ignore_message) -> ComparisonPlan:
     """Return a plan that names the composition or the layers that it takes, so that those of later trainings do not change it.
 
+    The pictures that a setting names are named by their full path, so that another working folder does not change them.
+
     Args:
         plan: The request.
         root: Where finished runs are looked up.
@@ -135,6 +138,7 @@ def resolve_plan(plan: ComparisonPlan, root: Path, say: Say = ignore_message) ->
         UsageError: There is no such recipe.
         ArtifactError: A layer is missing, and there is none to take.
     """
+    plan = replace(plan, settings=tuple(with_full_source(setting) for setting in plan.settings))
     if plan.domains or plan.composed is not None:
         return plan
     if plan.recipe is None and lacks_layers(plan.layers) and (run := _newest_composition(root, say)) is not None:
@@ -220,7 +224,7 @@ def _compose_recipe(plan: ComparisonPlan) -> Recipe:
 
 
 def _domain_setup(plan: ComparisonPlan, domain: DomainSpec) -> DomainSetup:
-    recipe = with_overrides(_compose_recipe(plan), data__source=_data_source(domain.scene))
+    recipe = with_data_source(_compose_recipe(plan), domain.scene)
     assert recipe.composer is not None
     layers: dict[str, Path] = {}
     pretrainings: dict[str, LayerChain] = {}
@@ -232,7 +236,7 @@ def _domain_setup(plan: ComparisonPlan, domain: DomainSpec) -> DomainSetup:
             continue
         requested = plan.bg_recipe if layer_role(name) == "bg" else plan.fg_recipe
         pretraining = load_layer_recipe(name, recipe, plan.recipe or DEFAULT_COMPOSITION_RECIPE, requested, plan.settings)
-        pretraining = with_overrides(pretraining, data__source=_data_source(source))
+        pretraining = with_data_source(pretraining, source)
         if pretraining.size_px != recipe.size_px and recipe.composer.resample is None:
             sizes = f"{source} would be trained at {pretraining.size_px} px, the scenes at {recipe.size_px}"
             raise UsageError(f"--domain {domain.name}: {sizes}; give artifacts, or another --{layer_role(name)}-recipe")
@@ -293,7 +297,3 @@ def check_pictures(setups: Sequence[DomainSetup], say: Say) -> None:
 def lacks_layers(layers: Collection[str]) -> bool:
     """Return whether `fg`, `bg` or both are missing and no other layers are named."""
     return set(layers) < set(LAYER_ROLES)
-
-
-def _data_source(text: str) -> str:
-    return text if text == "demo" else str(Path(text).resolve())

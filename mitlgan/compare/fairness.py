@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,9 @@ from mitlgan.compare.finished_runs import read_finished_card
 from mitlgan.compare.plan import RESOURCE_UNITS, ComparisonPlan
 from mitlgan.compare.trained_arms import DomainRun, TrainedArm
 from mitlgan.data.recipe_data import open_recipe_data
-from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe, diff_recipes, parse_recipe
+from mitlgan.errors import ArtifactError, DataError, UsageError
+from mitlgan.recipe import Recipe, diff_recipes, parse_recipe, with_data_source
+from mitlgan.stages.existing_runs import data_change_of_run
 
 COMPARED_SETTINGS = (
     "critic.",
@@ -38,11 +40,13 @@ class Fairness:
     Attributes:
         equal: What all arms share, one clause each.
         unequal: What differs, one clause each.
+        other_pictures: Which arms were trained on other pictures than those that are measured, one sentence each.
         lengths_match: Whether every arm has the length that it should have; an arm that was trained elsewhere may not.
     """
 
     equal: list[str]
     unequal: list[str]
+    other_pictures: list[str]
     lengths_match: bool
 
 
@@ -59,7 +63,8 @@ def describe_fairness(plan: ComparisonPlan, domain: DomainRun, validation_split:
     scenes = [clause for trained in baselines for clause in _different_scenes(trained, domain)]
     lengths = [clause for trained in baselines for clause in _different_length(trained, domain, plan)]
     recipe = domain.setup.recipe
-    equal = [] if scenes else [f"the {len(open_recipe_data(recipe)):,} training scenes"]
+    others = [sentence for trained in domain.arms for sentence in _other_pictures(trained, domain)]
+    equal = [] if scenes or others else [f"the {len(open_recipe_data(recipe)):,} training scenes"]
     if not lengths:
         equal += _equal_lengths(domain)
     if domain.budgets:
@@ -70,7 +75,7 @@ def describe_fairness(plan: ComparisonPlan, domain: DomainRun, validation_split:
         objective = f"objective ({recipe.objective.kind}, {recipe.objective.critic_steps} critic steps)"
         equal.append(f"critic, {objective}, optimizers, batch {recipe.training.batch}, weight averaging")
     equal.append("the measurement: extractors, number of samples, seeds, resizing")
-    return Fairness(equal, [*_inherent_differences(domain, validation_split), *settings, *scenes, *lengths], not lengths)
+    return Fairness(equal, [*_inherent_differences(domain, validation_split), *settings, *scenes, *lengths], others, not lengths)
 
 
 def _equal_lengths(domain: DomainRun) -> Iterator[str]:
@@ -115,6 +120,16 @@ def _different_settings(trained: TrainedArm, domain: DomainRun) -> Iterator[str]
 def _different_scenes(trained: TrainedArm, domain: DomainRun) -> Iterator[str]:
     if trained.snapshots and _pictures(trained) != _pictures(domain.arms[0]):
         yield f"{trained.arm.label}: trained on different pictures than the composition"
+
+
+def _other_pictures(trained: TrainedArm, domain: DomainRun) -> Iterator[str]:
+    """Yield a sentence if an arm was trained on other pictures than the domain's are now, all along or for a part of its length."""
+    source = domain.setup.recipe.data.source
+    for run in trained.runs:
+        with suppress(ArtifactError, DataError, UsageError):  # nothing says it
+            if change := data_change_of_run(run, with_data_source(run.recorded_recipe(), source)):
+                yield f"{trained.arm.label}: it was trained on other pictures than those that are measured ({change})."
+                return
 
 
 def _different_length(trained: TrainedArm, domain: DomainRun, plan: ComparisonPlan) -> Iterator[str]:

@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,10 +19,11 @@ from mitlgan.artifacts.known_artifacts import with_shipped
 from mitlgan.artifacts.loaded_artifact import is_artifact_reference
 from mitlgan.compare.plan import BUILT_IN_BASELINES, ComparisonPlan
 from mitlgan.errors import MitlganError
+from mitlgan.recipe import SOURCE_SETTING, with_full_source
 from mitlgan.training.run_directory import Run
 
 PLACES_KEY = "places"
-PATH_KEYS = ("composed", "layers", "data", "weights", "recipe", "fg_recipe", "bg_recipe", "baselines", "triples")
+PATH_KEYS = ("composed", "layers", "data", "settings", "weights", "recipe", "fg_recipe", "bg_recipe", "baselines", "triples")
 """Keys of a plan whose texts may name files and folders."""
 
 
@@ -51,6 +52,13 @@ class Place:
         """Return whether both hold the same tensors or, if one of them is no artifact, are at the same place: here, or seen from the runs."""
         if self.tensors_sha256 is not None and other.tensors_sha256 is not None:
             return self.tensors_sha256 == other.tensors_sha256
+        return self._is_there(other)
+
+    def was_changed(self, now: Place) -> bool:
+        """Return whether an artifact was replaced at its place, such as by training it on."""
+        return self._is_there(now) and None not in (self.tensors_sha256, now.tensors_sha256) and self.tensors_sha256 != now.tensors_sha256
+
+    def _is_there(self, other: Place) -> bool:
         return self.path == other.path or self.from_runs == other.from_runs
 
 
@@ -59,7 +67,7 @@ class PlanRecord:
     """The content of a `plan.json`.
 
     Attributes:
-        values: The plan, as `ComparisonPlan.to_json` returns it; of a file that was damaged, anything.
+        values: The plan, as `ComparisonPlan.to_json` returns it, with the full path of pictures that a setting names; of a damaged file, anything.
         places: Place of each text in it that names a file or folder; empty in those of earlier versions.
         root: Folder of the runs.
     """
@@ -71,7 +79,8 @@ class PlanRecord:
     @classmethod
     def of_plan(cls, plan: ComparisonPlan, root: Path) -> Self:
         """Return the record of a plan."""
-        places = {text: place for text in _path_texts(plan) if (place := find_place(text, root)) is not None}
+        plan = replace(plan, settings=tuple(with_full_source(setting) for setting in plan.settings))
+        places = {text: place for text in _path_texts(plan) if (place := find_place(text.removeprefix(SOURCE_SETTING), root)) is not None}
         return cls(json.loads(json.dumps(plan.to_json())), places, root)
 
     @classmethod
@@ -93,6 +102,12 @@ class PlanRecord:
             self._is_same_value(self.values[key], value, other, is_path=key in PATH_KEYS) for key, value in other.values.items()
         )
 
+    def changed_artifacts(self, other: PlanRecord) -> list[str]:
+        """Return the artifacts, as this record names them, that were replaced since, if it asks for the same as one of now but for their tensors."""
+        now = {text: next((one for one in other.places.values() if place.was_changed(one)), None) for text, place in self.places.items()}
+        changed = {text: place for text, place in now.items() if place is not None}
+        return list(changed) if changed and replace(self, places={**self.places, **changed}).is_same(other) else []
+
     def _is_same_value(self, value: Any, now: Any, other: PlanRecord, *, is_path: bool) -> bool:
         """Compare along the value of now, as the other may be of any form and depth."""
         if isinstance(now, dict):
@@ -111,14 +126,21 @@ class PlanRecord:
         place = self.places.get(text)
         if place_now is None or place is None:
             of_earlier_version = place is None and place_now is not None and any(one.path == place_now.path for one in self.possible_places(text))
-            return (text == now and place is None) or of_earlier_version
+            return (place is None and now in (text, *self._full_settings(text))) or of_earlier_version
         return place.is_same(place_now)
 
     def possible_places(self, text: str) -> Iterator[Place]:
         """Yield the places that a path of an earlier version may have meant: seen from here, and from the folder around the runs."""
-        for base in (Path(), self.root.parent):
+        for base in self._possible_bases():
             if (place := find_place(base / text, self.root)) is not None:
                 yield place
+
+    def _full_settings(self, setting: str) -> list[str]:
+        """Return what a setting of an earlier version may have meant, which named its pictures as they were typed."""
+        return [with_full_source(setting, base) for base in self._possible_bases()]
+
+    def _possible_bases(self) -> tuple[Path, Path]:
+        return Path(), self.root.parent
 
 
 def find_place(path: str | Path, root: Path) -> Place | None:
@@ -148,8 +170,9 @@ def _hash_or_none(value: Any) -> str | None:
 
 
 def _path_texts(plan: ComparisonPlan) -> list[str]:
-    """Return the texts of a plan that name files or folders, if there are such."""
+    """Return the texts of a plan that name files or folders, if there are such; of settings, those that name nothing but pictures."""
     sources = [plan.data, *(source for spec in plan.domains for source in (*spec.sources.values(), spec.scene))]
     recipes = [plan.recipe, plan.fg_recipe, plan.bg_recipe, *(name for name in plan.baselines if name not in BUILT_IN_BASELINES)]
     names = [plan.composed, plan.weights, *plan.layers.values(), *(one for one in sources if one != "demo"), *recipes]
-    return [str(name) for name in names if name and not is_artifact_reference(name)]
+    settings = [setting for setting in plan.settings if setting.startswith(SOURCE_SETTING) and setting != f"{SOURCE_SETTING}demo"]
+    return [*(str(name) for name in names if name and not is_artifact_reference(name)), *settings]

@@ -55,7 +55,10 @@ def build_comparison(plan: ComparisonPlan, domain: DomainRun, evaluator: CachedE
         equal=fairness.equal, unequal=fairness.unequal, environment=environment_facts(), protocol=protocol,
         real=evenly_chosen(evaluator.real), domains=[domain_pictures(domain)],
         shipped=[*shipped_samples(recipe.size_px), *large_scenes(arms[0], recipe.size_px)],
-        trust=[*_short_training(arms), *_enlarged(evaluator.real), *evaluator.optimism_warnings(chooses_snapshots=bool(domain.budgets))],
+        trust=[
+            *fairness.other_pictures, *_short_training(arms), *_enlarged(evaluator.real),
+            *evaluator.optimism_warnings(chooses_snapshots=bool(domain.budgets)),
+        ],
         commands=[comparison_command(plan, context)], made_by=f"mitlgan {__version__}",
         budget_unit=RESOURCE_UNITS[domain.resource] if domain.budgets else "", lead_sentences=lead_sentences(arms, evaluator.validation_split),
     )  # fmt: skip

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe, load_recipe, read_recipe_text, shipped_recipe_names, with_overrides, with_total_kimg
+from mitlgan.recipe import Recipe, load_recipe, read_recipe_text, shipped_recipe_names, with_data_source, with_overrides, with_total_kimg
 from mitlgan.training.schedule import count_generator_updates
 
 MAX_NAME = 64
@@ -106,9 +106,7 @@ def plan_recipes(plan: SweepPlan) -> list[Recipe]:
             recipe = load_recipe(name, [*settings, *_stretched_lists(name, settings)], "RECIPE")
             if recipe.generator is None:
                 raise UsageError(f"{name}: is for `{recipe.command}`; a sweep trains recipes with a [generator]")
-            source = data.value_for(recipe.name)
-            if source is not None:
-                recipe = with_overrides(recipe, data__source=source if source == "demo" else str(Path(source).resolve()))
+            recipe = with_data_source(recipe, data.value_for(recipe.name))
             factor = scale.value_for(recipe.name)
             recipe = scale_length(recipe, _parse_factor(factor)) if factor is not None else recipe
             rows.append(_Row(name, recipe, variation))
@@ -123,6 +121,7 @@ def _name_rows(rows: Sequence[_Row]) -> list[Recipe]:
     Raises:
         UsageError: Two rows are one, or are recipes of one name.
     """
+    _refuse_equal_variations(rows)
     namesakes = defaultdict[str, list[_Row]](list)
     for row in rows:
         for other in namesakes[row.name]:
@@ -137,6 +136,18 @@ def _name_rows(rows: Sequence[_Row]) -> list[Recipe]:
         name = row.name if has_own else f"{row.name}-{_digest(';'.join(row.variation.settings))}"
         recipes.append(with_overrides(row.recipe, name=_short_name(name)))
     return recipes
+
+
+def _refuse_equal_variations(rows: Sequence[_Row]) -> None:
+    """Refuse values that are written in two ways, such as 0 and 0.0, or that an option such as --data replaces: one training would be ranked twice."""
+    earlier = defaultdict[str, list[_Row]](list)
+    for row in rows:
+        for other in earlier[row.path]:
+            pairs = [pair for pair in zip(other.variation.settings, row.variation.settings, strict=True) if len(set(pair)) > 1]
+            if pairs and other.recipe == row.recipe:
+                first, second = (";".join(settings) for settings in zip(*pairs, strict=True))
+                raise UsageError(f"--vary: {first} and {second} make the same recipe of {row.path}; leave one of them out")
+        earlier[row.path].append(row)
 
 
 def scale_length(recipe: Recipe, factor: float) -> Recipe:

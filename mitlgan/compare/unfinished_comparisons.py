@@ -57,14 +57,28 @@ class UnfinishedComparison:
         texts = {name: text for name, text in named.items() if text is not None}
         paths = {name: self._find_artifact(text, "compose" if name == COMPOSED_OPTION else "pretrain") for name, text in texts.items()}
         if self.is_in_work:
-            used = ", ".join(f"{name} {paths[name] or text}" for name, text in texts.items())
-            return to_one_line(f"{self.run.path}: is being worked on by another process, with {used}; this is a comparison of its own")
+            return self._describe_in_work(", ".join(f"{name} {paths[name] or text}" for name, text in texts.items()))
         if lost := ", ".join(f"{name} {text}" for name, text in texts.items() if paths[name] is None):
-            removal = f"; `{command_line(['runs', 'rm', self.run.path])}` removes it" if self.run.is_comparison else ""
-            return to_one_line(f"unfinished: {self.run.path}; nothing goes on with it, as these are gone or were changed: {lost}{removal}")
+            return self._describe_left(f"are gone or were changed: {lost}")
         layers = {name: path for name, path in paths.items() if path is not None}
         plan = replace(request, composed=layers.pop(COMPOSED_OPTION, None), layers=layers)
         return f"unfinished: {self.run.path}; to go on with it: `{comparison_command(plan, context)}`"
+
+    def describe_changed(self, now: PlanRecord) -> str:
+        """Return one line for a user whose plan it is but for artifacts that were trained on or replaced since; empty if it is not."""
+        changed = self.record.changed_artifacts(now)
+        if not changed:
+            return ""
+        layers = {path: name for name, path in self.record.values["layers"].items()}
+        options = {self.record.values["composed"]: COMPOSED_OPTION, **layers}
+        names = ", ".join(f"{options[text]} {text}" if text in options else text for text in changed)
+        return self._describe_in_work(f"{names} as it was before") if self.is_in_work else self._describe_left(f"were changed: {names}")
+
+    def _describe_in_work(self, used: str) -> str:
+        return to_one_line(f"{self.run.path}: is being worked on by another process, with {used}; this is a comparison of its own")
+
+    def _describe_left(self, reason: str) -> str:
+        return to_one_line(f"unfinished: {self.run.path}; nothing goes on with it, as these {reason}{_removal(self.run)}")
 
     def _find_artifact(self, text: str, command: str) -> Path | None:
         """Return the composition or layer that its plan names, where that is now; None if it is nowhere, or another one by now."""
@@ -92,6 +106,8 @@ class UnfinishedComparison:
 def find_unfinished(plan: ComparisonPlan, request: ComparisonPlan, context: RunContext) -> Run | None:
     """Return the unfinished comparison of the same plan; if there is none, say which ones the same request began with other networks.
 
+    So are those that the same plan began with others at the same place, which were trained on or replaced since.
+
     Args:
         plan: As `resolve_plan` returned it.
         request: Before that: what earlier versions wrote, whose comparisons are continued, too.
@@ -99,21 +115,32 @@ def find_unfinished(plan: ComparisonPlan, request: ComparisonPlan, context: RunC
     """
     record, earlier = (PlanRecord.of_plan(one, context.root) for one in (plan, request))
     unfinished = list(_list_unfinished(context.root, context.reporter.say))
-    same = [one for one in unfinished if one.record.is_same(record) or (not one.record.places and one.record.values == earlier.values)]
+    same = [one for one in unfinished if one.record.is_same(record) or (not one.record.places and one.record.is_same(earlier))]
     if same:
         return min(same, key=lambda one: one.is_in_work).run
     for one in unfinished:
         if one.asks_for(request):
             context.reporter.say(one.describe(request, context))
+        elif line := one.describe_changed(record):
+            context.reporter.say(line)
     return None
 
 
 def _list_unfinished(root: Path, say: Say) -> Iterator[UnfinishedComparison]:
-    """Yield the unfinished comparisons; one whose plan.json or status is not a file of its own folder, such as a link, is skipped with a warning."""
+    """Yield the unfinished comparisons; one whose plan.json is damaged, or with a file that is not its folder's own, is skipped with a warning."""
     for path in sorted((root / "compare").glob("[!.]*/plan.json")):
         try:
             content, is_in_work = read_json(path), is_locked(path.parent)
-            if read_json(path.with_name("status.json")).get("state") != "done":  # read after the lock, which a process that ends gives up last
+            if read_json(path.with_name("status.json")).get("state") == "done":  # read after the lock, which a process that ends gives up last
+                continue
+            if content:
                 yield UnfinishedComparison(Run(path.parent), PlanRecord.of_json(content, root), is_in_work)
+            elif path.exists():  # nobody removed it meanwhile
+                say(to_one_line(f"warning: {path}: is empty or damaged; this comparison is not continued{_removal(Run(path.parent))}"))
         except ResourceError as error:
             say(f"warning: {error}; this comparison is not continued")
+
+
+def _removal(run: Run) -> str:
+    """Return the end of a line about a comparison that nothing goes on with; empty if it is none that a command removes."""
+    return f"; `{command_line(['runs', 'rm', run.path])}` removes it" if run.is_comparison else ""

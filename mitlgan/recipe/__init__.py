@@ -28,9 +28,11 @@ from mitlgan.recipe.layer_recipes import (
     with_parent_recipes,
 )
 from mitlgan.recipe.load import (
+    SOURCE_SETTING,
     as_dict,
     diff_recipes,
     find_recipe,
+    full_source,
     inner_keys,
     is_within_table,
     load_recipe,
@@ -39,6 +41,7 @@ from mitlgan.recipe.load import (
     setting_keys,
     to_toml,
     with_data_source,
+    with_full_source,
     with_overrides,
 )
 from mitlgan.recipe.schema.augment import AugmentRecipe
@@ -84,6 +87,7 @@ from mitlgan.runtime.shipped_files import shipped_folder, shipped_recipe_names
 __all__ = [
     "REACHABLE_PX",
     "SCHEMA_VERSION",
+    "SOURCE_SETTING",
     "AdamRecipe",
     "AnyCritic",
     "AnyGenerator",
@@ -139,6 +143,7 @@ __all__ = [
     "display_name_of",
     "doublings",
     "find_recipe",
+    "full_source",
     "generator_settings",
     "grown_to",
     "inner_keys",
@@ -160,6 +165,7 @@ __all__ = [
     "with_data_source",
     "with_equal_length",
     "with_first_step",
+    "with_full_source",
     "with_more_kimg",
     "with_overrides",
     "with_parent_recipes",

@@ -25,6 +25,8 @@ from mitlgan.runtime.text_files import read_text
 MAX_BYTES = 1_000_000
 RENAMED_FOLDERS = {"modern": "recommended", "demo": "thesis-32"}
 """Earlier names of the shipped recipes' folders, which keep working."""
+SOURCE_SETTING = "data.source="
+"""How a setting that names the pictures begins, as `with_full_source` writes it."""
 UNREADABLE = (ValueError, RecursionError, OverflowError)  # raised by tomllib; a number of 5,000 digits gives a plain ValueError
 
 
@@ -77,7 +79,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = (), option: str = "
 
     Args:
         name: As of `find_recipe`.
-        overrides: `a.b=v` settings; v is read as TOML, else as a string.
+        overrides: `a.b=v` settings; v is read as TOML, else as a string. Pictures that they name get their full path.
         option: As of `find_recipe`.
         root: Folder that must contain the file; see `mitlgan.runtime.files.open_regular`.
 
@@ -86,6 +88,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = (), option: str = "
     """
     path = find_recipe(str(name), option)
     text = read_text(path, str(path), UsageError, MAX_BYTES, root=root)
+    overrides = [with_full_source(setting) for setting in overrides]
     try:
         values = tomllib.loads(text)
     except UNREADABLE as error:
@@ -137,7 +140,34 @@ def with_overrides(recipe: Recipe, **values: object) -> Recipe:
 
 def with_data_source(recipe: Recipe, data: str | None) -> Recipe:
     """Return a copy with the pictures that `--data` names; None keeps the recipe's."""
-    return recipe if data is None else with_overrides(recipe, data__source=data if data in ("demo", "") else str(Path(data).resolve()))
+    return recipe if data is None else with_overrides(recipe, data__source=full_source(data))
+
+
+def with_full_source(setting: str, folder: Path = Path()) -> str:
+    """Return a setting that names pictures by their full path, in one spelling, so that it means the same wherever it is read; any other unchanged.
+
+    Args:
+        setting: `a.b=v`.
+        folder: From which a relative path is seen.
+    """
+    key, equals, raw = setting.partition("=")
+    value = _parse_value(raw) if equals else None
+    if key.strip() == "data.source" and isinstance(value, str):
+        source = full_source(value, folder)
+        return f"{SOURCE_SETTING}{source if _parse_value(source) == source else json.dumps(source)}"
+    if key.strip() == "data" and isinstance(value, Mapping) and isinstance(value.get("source"), str):
+        table = {**value, "source": full_source(value["source"], folder)}
+        text = f"{{{', '.join(f'{json.dumps(name)} = {json.dumps(item, default=str)}' for name, item in table.items())}}}"
+        return f"data={text}" if _parse_value(text) == table else setting
+    return setting
+
+
+def full_source(source: str, folder: Path = Path()) -> str:
+    """Return the full path of pictures, seen from a folder, unless they are the demo's, or none, or have a name that no disk could have."""
+    try:
+        return source if source in ("demo", "") else str((folder / source).resolve())
+    except (OSError, ValueError, RuntimeError):  # it holds a zero, or is a circle of links
+        return source
 
 
 def diff_recipes(first: Recipe, second: Recipe) -> dict[str, tuple[Any, Any]]:

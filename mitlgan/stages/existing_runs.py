@@ -16,7 +16,7 @@ from mitlgan.stages.compose import compose
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.inpainter import train_inpainter
 from mitlgan.stages.pretrain import pretrain
-from mitlgan.stages.resume import resume, warn_if_data_differs
+from mitlgan.stages.resume import data_change, resume
 from mitlgan.training import run_directory
 from mitlgan.training.checkpoint import list_checkpoints
 from mitlgan.training.run_directory import Run
@@ -67,6 +67,11 @@ def find_matching_run(root: Path, recipe: Recipe, inputs: Mapping[str, str] | No
 
 def warn_if_data_changed(run: Run, recipe: Recipe, say: Say) -> None:
     """Warn if a finished run that is reused was trained on other pictures than its recipe names now, all along or for a part of its length."""
+    if change := data_change_of_run(run, recipe):
+        say(f"warning: {change}")
+
+
+def data_change_of_run(run: Run, recipe: Recipe) -> str:
+    """Return how the pictures that a recipe names differ from those that a finished run was trained on; empty if they do not, or nothing says it."""
     sets = () if run.artifact_file is None else sets_of_card(read_card(run.artifact_file).data)
-    if sets:
-        warn_if_data_differs(recipe, open_recipe_data(recipe), sets, say)
+    return data_change(recipe, open_recipe_data(recipe), sets) if sets else ""

@@ -102,8 +102,14 @@ def warn_if_data_differs(recipe: Recipe, pack: ImagePack, sets: Sequence[Picture
         sets: The pictures that were trained on.
         say: Shows the warning.
     """
-    if change := describe_change(sets, current_set(pack, Counters())):
-        say(f"warning: {recipe.data.source}: {change}")
+    if change := data_change(recipe, pack, sets):
+        say(f"warning: {change}")
+
+
+def data_change(recipe: Recipe, pack: ImagePack, sets: Sequence[PictureSet]) -> str:
+    """Return how the pictures differ from those that a run was trained on; empty if they do not; arguments as of `warn_if_data_differs`."""
+    change = describe_change(sets, current_set(pack, Counters()))
+    return f"{recipe.data.source}: {change}" if change else ""
 
 
 def _load_recipe_and_checkpoint(run: Run, context: RunContext) -> tuple[Recipe, Checkpoint]:

@@ -84,9 +84,9 @@ class Run:
         """
         from mitlgan.artifacts.project_pictures import with_own_pictures
 
-        return with_own_pictures(self.recorded_recipe(), self.path, self._read_sets, say)
+        return with_own_pictures(self.recorded_recipe(), self.path, self.read_sets, say)
 
-    def _read_sets(self) -> Sequence[PictureSet]:
+    def read_sets(self) -> Sequence[PictureSet]:
         """Read which pictures the run was trained on; none if nothing says it. A checkpoint may be of a longer training than the artifact beside it."""
         from mitlgan.artifacts.card import read_card
         from mitlgan.artifacts.picture_sets import sets_of_card
@@ -284,20 +284,24 @@ def list_runs(root: Path, command: str = "*") -> list[Run]:
 def is_run_of(run: Run, recipe: Recipe, inputs: Mapping[str, str] | None) -> bool:
     """Return whether a run has exactly this recipe and was made from these artifacts; a run that cannot be read has not.
 
-    A run of a project that was moved names other pictures, and has the recipe if they are the same; see `Run.load_recipe`.
+    A run of a project that was moved names other pictures, and has the recipe if they are the same; see `Run.load_recipe`. So may one whose pictures
+    were named by a relative path, as earlier versions took them from `--set`.
 
     Args:
         run: Any run.
         recipe: All settings.
         inputs: As `Run.read_inputs` returns them; None accepts any.
     """
+    from mitlgan.artifacts.project_pictures import is_named_by
     from mitlgan.recipe import with_overrides  # slow to import
 
     try:
         recorded = run.recorded_recipe()
         if with_overrides(recorded, data__source=recipe.data.source) != recipe or inputs not in (None, run.read_inputs()):
             return False
-        return recorded == recipe or run.load_recipe() == recipe  # the latter compares pictures, if the run's project was moved
+        if recorded == recipe or is_named_by(recorded.data.source, recipe, run.path, run.read_sets):
+            return True
+        return run.load_recipe() == recipe  # compares pictures, if the run's project was moved
     except (UsageError, ResourceError):
         return False
 

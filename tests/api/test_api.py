@@ -16,6 +16,7 @@ from PIL import ImageDraw
 
 import mitlgan
 from mitlgan.api import measurements
+from mitlgan.api.context import resolve_recipe
 from mitlgan.artifacts.card import read_card, read_weights_hash
 from mitlgan.artifacts.safetensors_io import read_tensors
 from mitlgan.errors import ArtifactError, DataError, UsageError
@@ -120,6 +121,16 @@ def test_pretraining_gives_the_bytes_of_the_stage(packs: dict[str, Path], tmp_pa
     assert mitlgan.pretrain("fg", packs["fg"], recipe=file, out=tmp_path / "runs", device="cpu", quiet=True).run != result.run
     other = mitlgan.pretrain("fg", packs["fg"], recipe=file, settings={"seed": 9}, out=tmp_path / "runs", device="cpu", quiet=True, reuse=True)
     assert other.run not in (result.run, again.run)
+
+
+@pytest.mark.parametrize("key", ["data.source", "data__source", "data"])
+def test_pictures_of_settings_are_those_of_data(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the recipe is read later."""
+    monkeypatch.chdir(tmp_path)
+    for source, expected in (("pics", str(tmp_path / "pics")), ("demo", "demo"), (Path("/pics"), "/pics")):
+        value = {"source": source} if key == "data" else source
+        assert resolve_recipe("thesis-32/pretrain_bg", None, {key: value}, None).data.source == expected
+        assert resolve_recipe("thesis-32/pretrain_bg", source, None, None).data.source == expected
 
 
 def test_composition_gives_the_bytes_of_the_stage(packs: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path) -> None:

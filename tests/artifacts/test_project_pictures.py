@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -301,3 +302,54 @@ def test_a_stopped_run_is_known_by_its_checkpoint_and_one_without_any_is_not(old
     said: list[str] = []
     assert _run(new).load_recipe(said.append).data.source == str(old / "layers" / "bg")
     assert said == []
+
+
+# Relative paths, as earlier versions took them from --set
+
+
+@pytest.fixture(scope="module")
+def of_relative_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run whose recipe names its pictures as `layers/bg`, seen from this folder, and beside it `other` with others of that name."""
+    folder = tmp_path_factory.mktemp("relative") / "a"
+    run = _train(_split(folder), folder)
+    run.recipe_file.write_text(run.recipe_file.read_text().replace(str(folder / "layers"), "layers"))
+    assert run.recorded_recipe().data.source == "layers/bg"
+    _split(folder.parent / "other", first=50)
+    return folder
+
+
+@pytest.mark.parametrize("working", [".", "..", "runs", "../other", "/"])
+def test_a_relative_path_means_the_trained_pictures(working: str, of_relative_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it is read: a run is taken for these pictures, and for no others of the same name."""
+    monkeypatch.chdir(of_relative_path / working)
+    for root in (of_relative_path / "runs", Path(os.path.relpath(of_relative_path / "runs"))):
+        run = find_matching_run(root, _recipe(of_relative_path / "layers" / "bg"))
+        assert run is not None
+        assert run.path == root / "pretrain" / "tiny-bg-001"
+        assert find_matching_run(root, _recipe(of_relative_path.parent / "other" / "layers" / "bg")) is None
+        assert find_matching_run(root, _recipe(of_relative_path / "layers")) is None
+
+
+def test_runs_elsewhere_are_taken_from_the_folder_of_their_pictures(of_relative_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is around them: the hash of the pictures decides."""
+    runs = Path(shutil.copytree(of_relative_path / "runs", tmp_path / "elsewhere" / "runs"))
+    for folder, is_taken in ((of_relative_path, True), (of_relative_path.parent / "other", False)):
+        monkeypatch.chdir(folder)
+        assert (find_matching_run(runs, _recipe(folder / "layers" / "bg")) is not None) == is_taken
+
+
+def test_pictures_that_were_edited_where_they_are_go_on(of_relative_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ever: with a warning, which the caller gives."""
+    copy = Path(shutil.copytree(of_relative_path, tmp_path / "copy"))
+    next((copy / "layers" / "bg").iterdir()).unlink()
+    monkeypatch.chdir(copy)
+    assert find_matching_run(Path("runs"), _recipe(copy / "layers" / "bg")) is not None
+    monkeypatch.chdir("/")
+    assert find_matching_run(copy / "runs", _recipe(copy / "layers" / "bg")) is None
+
+
+@pytest.mark.parametrize("source", ["demo", "", "/layers/bg"])
+def test_what_is_no_relative_path_means_itself(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    recipe = _recipe(Path("/layers/bg" if source == "/layers/bg" else Path(source).resolve()))
+    assert not project_pictures.is_named_by(source, recipe, tmp_path, lambda: pytest.fail("read"))

@@ -290,6 +290,25 @@ def test_a_baseline_that_differs_is_not_called_equal(composed: Run, packs: dict[
     assert [arm.length for arm in comparison.arms] == ["", ""]
 
 
+def test_arms_that_were_trained_on_other_pictures_are_not_called_equal(composed: Run, environment: RunContext, tmp_path: Path) -> None:
+    """They are taken if the pictures changed in their place; the report, not stderr alone, says that others are measured."""
+    source = tiny_runs.pack(tmp_path / "scenes.npy", seed=1)
+    plan = plan_of(composed, budgets=(0.024,), data=str(source))
+    first = run_comparison(plan, environment).comparison
+    assert not [sentence for sentence in first.trust if "other pictures" in sentence]
+    assert "the 12 training scenes" in first.equal
+    before = run_directory.list_runs(environment.root)
+    tiny_runs.pack(source, seed=2, count=13)
+    result = run_comparison(plan, environment)
+    assert run_directory.list_runs(environment.root) == before
+    told = [sentence for sentence in result.comparison.trust if "it was trained on other pictures than those that are measured" in sentence]
+    assert len(told) == len(result.comparison.arms) == 3
+    assert all(f"({source}: the pictures changed since this run began: 12 (" in sentence for sentence in told)
+    assert [sentence.partition(":")[0] for sentence in told] == [arm.label for arm in result.comparison.arms]
+    assert not [clause for clause in result.comparison.equal if "training scenes" in clause]
+    assert "trained on other pictures than those that are measured" in result.html.read_text()
+
+
 # Refused before anything is trained
 
 

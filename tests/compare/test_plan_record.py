@@ -33,6 +33,7 @@ PLANS: dict[str, ComparisonPlan] = {
     "composition": ComparisonPlan(composed=Path("runs/compose/a-001"), budgets=(1.0,)),
     "layers": ComparisonPlan(layers={"fg": Path(FG), "bg": Path(BG)}),
     "pictures": ComparisonPlan(data="pics", layers={"fg": Path(FG)}),
+    "pictures that are set": ComparisonPlan(settings=("seed=1", "data.source=pics"), layers={"fg": Path(FG)}),
     "recipe and weights": ComparisonPlan(recipe="mine.toml", weights=Path("w.pth")),
     "baselines": ComparisonPlan(baselines=("wgan", "mine.toml", "layers/bg", "runs/pretrain/fg-001"), seeds=2),
     "domains": ComparisonPlan(domains=(DomainSpec("pics", "pics", BG, "pics"), parse_domain(f"x=bg={BG},cat=demo,pics")), fg_recipe="mine.toml"),
@@ -52,9 +53,10 @@ def elsewhere(plan: ComparisonPlan, change: Callable[[str], str]) -> ComparisonP
         DomainSpec(spec.name, of(spec.fg), of(spec.bg), of(spec.scene), {name: of(source) for name, source in spec.layers.items()})
         for spec in plan.domains
     )
+    settings = tuple(setting.replace("pics", of("pics")) for setting in plan.settings)
     return replace(
         plan, composed=of_path(plan.composed), weights=of_path(plan.weights), layers={name: Path(of(str(path))) for name, path in plan.layers.items()},
-        data=plan.data and of(plan.data), recipe=plan.recipe and of(plan.recipe), fg_recipe=plan.fg_recipe and of(plan.fg_recipe),
+        data=plan.data and of(plan.data), settings=settings, recipe=plan.recipe and of(plan.recipe), fg_recipe=plan.fg_recipe and of(plan.fg_recipe),
         baselines=tuple(of(name) for name in plan.baselines), domains=domains,
     )  # fmt: skip
 
@@ -108,7 +110,10 @@ def test_the_same_words_in_a_folder_of_other_files_are_another_plan(
         shutil.copy(artifacts["fg" if "bg" in file.parts or file.stem == "composer" else "bg"], file)
     monkeypatch.chdir(other)
     now = PlanRecord.of_plan(PLANS[name], project / "runs")
-    assert now.values == {key: value for key, value in begun.items() if key != PLACES_KEY}
+    named_in_full = ("settings", PLACES_KEY)
+    assert {key: value for key, value in now.values.items() if key not in named_in_full} == {
+        key: value for key, value in begun.items() if key not in named_in_full
+    }
     assert not PlanRecord.of_json(begun, project / "runs").is_same(now)
 
 
@@ -153,6 +158,29 @@ def test_plans_of_earlier_versions_are_compared_by_their_paths(name: str, projec
     shutil.copytree(project, "other")
     in_copy = elsewhere(PLANS[name], lambda text: f"other/{text}")
     assert not PlanRecord.of_json(old, Path("project/runs")).is_same(PlanRecord.of_plan(in_copy, Path("project/runs")))
+
+
+@pytest.mark.parametrize("setting", ["data.source={}", ' data.source = "{}"', 'data={{source="{}"}}', 'data={{backdrop=[1,2,3],source="{}"}}'])
+def test_pictures_that_are_set_are_compared_by_their_place(setting: str, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In records of now and of earlier versions, which have the setting as it was typed."""
+
+    def record(source: object) -> PlanRecord:
+        return PlanRecord.of_plan(ComparisonPlan(settings=("seed=1", setting.format(source))), project / "runs")
+
+    begun = PlanRecord.of_json(record("pics").to_json(), project / "runs")
+    old = PlanRecord({**begun.values, "settings": ["seed=1", setting.format("pics")]}, {}, project / "runs")
+    for one in (begun, old):
+        for source in ("pics", "./pics", "../project/pics", project / "pics"):
+            assert one.is_same(record(source))
+        assert not one.is_same(record("runs"))
+        assert not one.is_same(PlanRecord.of_plan(ComparisonPlan(settings=("seed=2", setting.format("pics"))), project / "runs"))
+    (project.parent / "other" / "pics").mkdir(parents=True)
+    monkeypatch.chdir(project.parent / "other")
+    assert not begun.is_same(record("pics"))
+    assert begun.is_same(record("../project/pics"))
+    assert old.is_same(record("../project/pics"))
+    assert not old.is_same(record("../other"))
+    assert PLACES_KEY not in record("demo").to_json()
 
 
 @pytest.mark.parametrize("path", ["absent", "a\0b", "\ud800", "x" * 3000, "x/" * 3000, "mine.toml/x", "circle", "pretrained/\0", "pretrained/absent"])

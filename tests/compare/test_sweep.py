@@ -155,7 +155,7 @@ def test_keys_may_vary_together() -> None:
     assert pairs == [((8, 16), (32, 16), 1), ((8, 16), (32, 16), 2), ((8, 16, 32), (64, 32, 16), 1), ((8, 16, 32), (64, 32, 16), 2)]
     assert max(len(recipe.name) for recipe in recipes) <= 64
     quoted = plan_recipes(SweepPlan(["classic/dogs"], vary=['data.source="a,b","c;d=e" ; seed = 1,2']))
-    assert [(recipe.data.source, recipe.seed) for recipe in quoted] == [("a,b", 1), ("c;d=e", 2)]
+    assert [(recipe.data.source, recipe.seed) for recipe in quoted] == [(str(Path("a,b").resolve()), 1), (str(Path("c;d=e").resolve()), 2)]
     long = plan_recipes(SweepPlan(["classic/dogs"], vary=["critic.widths=[100,200,300,400],[100,200,300,401]", "generator.widths=[999,998,997,996]"]))
     assert len({recipe.name for recipe in long}) == 2
 
@@ -176,7 +176,7 @@ def test_each_value_has_a_name_of_its_own(values: list[str], spelt: dict[str, st
     names: dict[str, set[str]] = {value: set() for value in values}
     for order in (values, values[::-1]):
         recipes = plan_recipes(SweepPlan(["classic/akel-01"], vary=[f"data.source={','.join(order)}"]))
-        assert [recipe.data.source for recipe in recipes] == order
+        assert [recipe.data.source for recipe in recipes] == [str(Path(value).resolve()) for value in order]
         for value, recipe in zip(order, recipes, strict=True):
             names[value].add(recipe.name)
     assert all(len(own) == 1 for own in names.values())
@@ -191,12 +191,41 @@ def test_combinations_of_values_with_one_name_have_names_of_their_own() -> None:
     plan = SweepPlan(["classic/akel-01", "classic/akel-02"], vary=["data.source=a.b,a_b;evaluation.samples=10,20", "seed=1,2"])
     recipes = plan_recipes(plan)
     assert len({recipe.name for recipe in recipes}) == len(recipes) == 8
-    assert [recipe.name for recipe in recipes if recipe.data.source == "a_b"] == [
+    assert [recipe.name for recipe in recipes if Path(recipe.data.source).name == "a_b"] == [
         f"akel-0{number}-source-a_b-samples-20-seed-{seed}" for number in (1, 2) for seed in (1, 2)
     ]
     same = plan_recipes(SweepPlan(["classic/akel-01"], vary=["data.source=a.b,a_b", "seed=1"]))
     more = plan_recipes(SweepPlan(["classic/akel-01"], vary=["data.source=A.B,a_b,a.b", "seed=1"]))
     assert {recipe.name for recipe in same} < {recipe.name for recipe in more}
+
+
+@pytest.mark.parametrize(
+    ("vary", "first", "second"),
+    [
+        (["objective.label_noise=0,0.0"], "objective.label_noise=0", "objective.label_noise=0.0"),
+        (["objective.label_noise=0.2,0.0,0.1,-0.0"], "objective.label_noise=0.0", "objective.label_noise=-0.0"),
+        (["data.source=./photos,photos"], "data.source=./photos", "data.source=photos"),
+        (["data.source=x,../{}/x"], "data.source=x", "data.source=../{}/x"),
+        (["data.source=photos,./photos", "seed=1,2"], "data.source=photos", "data.source=./photos"),
+        (["seed=1,2", "data.source=photos,photos/"], "data.source=photos", "data.source=photos/"),
+        (["seed=1,1;data.source=photos,photos/"], "data.source=photos", "data.source=photos/"),
+        (["objective.label_noise=0,0.0;data.source=a,./a"], "objective.label_noise=0;data.source=a", "objective.label_noise=0.0;data.source=./a"),
+    ],
+)
+def test_values_that_make_one_recipe_are_refused(vary: list[str], first: str, second: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However they are written: one training would be ranked as two rows."""
+    monkeypatch.chdir(tmp_path)
+    vary, second = [text.format(tmp_path.name) for text in vary], second.format(tmp_path.name)
+    for recipes in (["classic/akel-01"], ["classic/akel-01", "classic/akel-02"]):
+        with pytest.raises(UsageError) as refusal:
+            plan_recipes(SweepPlan(recipes, vary=vary))
+        assert str(refusal.value) == f"--vary: {first} and {second} make the same recipe of classic/akel-01; leave one of them out"
+
+
+def test_values_that_an_option_replaces_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"^--vary: data\.source=a and data\.source=b make the same recipe of classic/akel-01; leave one"):
+        plan_recipes(SweepPlan(["classic/akel-01"], vary=["data.source=a,b"], data=["demo"]))
+    assert len(plan_recipes(SweepPlan(["classic/akel-0[12]"], vary=["data.source=demo"], data=["demo"]))) == 2
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import shlex
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import tiny_runs
+from helpers import images, tiny_runs
 from helpers.comparisons import change_tensors, finish, newer_foreground, opened
 from helpers.mutations import counts, mutated_tree
 from typer.main import get_command
@@ -25,6 +26,7 @@ from mitlgan.compare.dry_run import estimate_comparison
 from mitlgan.compare.finished_runs import extract_layers
 from mitlgan.compare.plan import ComparisonPlan, DomainSpec
 from mitlgan.compare.plan_record import PLACES_KEY
+from mitlgan.compare.reproduce import comparison_command
 from mitlgan.errors import ResourceError
 from mitlgan.recipe import shipped_folder
 from mitlgan.runtime.files import lock_folder
@@ -224,6 +226,56 @@ def test_the_same_words_for_another_composition_begin_another(composed: Run, fol
     assert opened(plan, folder / "runs")[0] != begun
 
 
+def pictures(folder: Path) -> str:
+    """Two folders of pictures of one name, A/pics and B/pics; return that name."""
+    for name, seed in (("A", 0), ("B", 100)):
+        (folder / name / "pics").mkdir(parents=True)
+        for number in range(4):
+            images.smooth(seed + number, (8, 8)).save(folder / name / "pics" / f"{number}.png")
+    return "pics"
+
+
+SOURCES: dict[str, Callable[[str], ComparisonPlan]] = {
+    "--data": lambda source: replace(REQUEST, data=source),
+    "--set": lambda source: replace(REQUEST, settings=(f"data.source={source}",)),
+    "a table": lambda source: replace(REQUEST, settings=(f'data={{source="{source}"}}', "seed=1")),
+}
+
+
+@pytest.mark.parametrize("option", SOURCES)
+def test_the_same_words_for_other_pictures_begin_another(option: str, composed: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the pictures are named; and other words for the same pictures go on."""
+    finish(RUNS, 1, composed)
+    name, plan = pictures(folder), SOURCES[option]
+    monkeypatch.chdir(folder / "A")
+    begun, _ = opened(plan(name), folder / "runs")
+    monkeypatch.chdir(folder / "B")
+    other, lines = opened(plan(name), folder / "runs")
+    assert (other != begun, lines) == (True, [])
+    for place in (folder, folder / "A", folder.parent):
+        monkeypatch.chdir(place)
+        for source in (os.path.relpath(folder / "A" / name), str(folder / "A" / name)):
+            assert opened(plan(source), folder / "runs") == (begun, [])
+    monkeypatch.chdir(folder)
+    finish(RUNS, 2, composed)
+    lines = opened(plan(f"A/{name}"), folder / "runs")[1]
+    (line,) = lines
+    assert str(begun) in line
+    assert opened(*plan_of_command(named_command(line), monkeypatch)) == (begun, [])
+
+
+def test_the_command_of_a_comparison_names_the_pictures_that_were_set_in_full(composed: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish(RUNS, 1, composed)
+    pictures(folder)
+    monkeypatch.chdir(folder / "A")
+    named = resolve_plan(replace(REQUEST, settings=("data.source=pics",)), folder / "runs")
+    monkeypatch.chdir("/")
+    words = shlex.split(comparison_command(named, tiny_runs.run_context(folder / "runs")))[1:]
+    plan, _ = plan_of_command(words, monkeypatch)
+    assert plan.settings == (f"data.source={folder / 'A' / 'pics'}",)
+    assert resolve_domains(plan, folder / "runs")[0].recipe.data.source == str(folder / "A" / "pics")
+
+
 # Gone, in work, done
 
 
@@ -259,6 +311,43 @@ def test_what_is_gone_is_named(damage: Callable[[Path], None], with_places: bool
     get_command(app).main(named_command(line), standalone_mode=False)
     assert not begun.exists()
     assert opened(REQUEST, RUNS) == (other, [])
+
+
+def test_a_composition_that_is_named_and_was_trained_on_is_told(composed: Run) -> None:
+    """The same words mean another network by now; only what the same plan began is told of."""
+    first = finish(RUNS, 1, composed)
+    plan = replace(REQUEST, composed=first)
+    begun, _ = opened(plan, RUNS)
+    change_tensors(first, 7)
+    with lock_folder(begun):
+        line = f"{begun}: is being worked on by another process, with --composed {first} as it was before; this is a comparison of its own"
+        assert opened(replace(plan, composed=first.resolve()), RUNS)[1] == [line]
+    shutil.rmtree(begun.with_name("tiny-composed-002"))
+    assert opened(replace(plan, seeds=3), RUNS)[1] == []
+    other, lines = opened(plan, RUNS)
+    assert (other != begun, lines) == (True, [changed_line(begun, f"--composed {first}")])
+    assert opened(plan, RUNS) == (other, [])
+    get_command(app).main(named_command(lines[0]), standalone_mode=False)
+    assert not begun.exists()
+
+
+def test_layers_and_baselines_that_are_named_and_were_trained_on_are_told(artifacts: dict[str, Path]) -> None:
+    mine = newer_foreground(RUNS)
+    background = shipped_layer("bg", 32)
+    assert background is not None
+    plan = replace(REQUEST, layers={"fg": mine.parent, "bg": background}, baselines=("wgan", str(shutil.copytree(artifacts["fg"].parent, "trained"))))
+    begun, _ = opened(plan, RUNS)
+    shutil.copy(shipped_folder("pretrained") / "fg-32" / "generator.safetensors", mine)
+    other, lines = opened(plan, RUNS)
+    assert (other != begun, lines) == (True, [changed_line(begun, f"fg {mine}")])
+    shutil.copy(artifacts["bg"], Path("trained") / "generator.safetensors")
+    third, lines = opened(plan, RUNS)
+    assert third not in (begun, other)
+    assert sorted(lines) == [changed_line(begun, f"fg {mine}, trained"), changed_line(other, "trained")]
+
+
+def changed_line(begun: Path, names: str) -> str:
+    return f"unfinished: {begun}; nothing goes on with it, as these were changed: {names}; `mitlgan runs rm {begun}` removes it"
 
 
 def test_a_composition_of_another_name_is_the_one_that_was_meant(composed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,12 +466,34 @@ def test_a_plan_of_any_form_goes_on_or_is_left(composed: Run, count: int, is_new
         environment.reporter.said.clear()  # type: ignore[attr-defined]
         assert path == RUNS / "new" or is_newest
         assert len(lines) <= (path != begun)
+        if not isinstance(tree, dict) or not tree:
+            assert lines == [damaged_line(begun)]
+            continue
         assert all(line.isprintable() for line in lines)
         if path == begun or lines:
             accepted += 1
             free = (PLACES_KEY, "composed", "layers") if lines else (PLACES_KEY,)
             assert {key: value for key, value in tree.items() if key not in free} == {key: value for key, value in whole.items() if key not in free}
     assert 0 < accepted < tries
+
+
+def damaged_line(begun: Path) -> str:
+    return f"warning: {begun / 'plan.json'}: is empty or damaged; this comparison is not continued; `mitlgan runs rm {begun}` removes it"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", "null", '"x"', "\0", '{"composed": null,', "[" * 100_000, "\ud800"])
+def test_a_plan_that_cannot_be_read_is_told(content: str, composed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish(RUNS, 1, composed)
+    begun, _ = opened(REQUEST, RUNS)
+    (begun / "plan.json").write_bytes(content.encode(errors="surrogatepass"))
+    other, lines = opened(REQUEST, RUNS)
+    assert (other != begun, lines) == (True, [damaged_line(begun)])
+    assert opened(REQUEST, RUNS) == (other, [damaged_line(begun)])
+    (begun / "status.json").write_text(json.dumps({"state": "done", "command": "compare"}))
+    assert opened(REQUEST, RUNS) == (other, [])  # its report is there
+    (begun / "status.json").write_text(json.dumps({"state": "stopped", "command": "compare"}))
+    get_command(app).main(named_command(lines[0]), standalone_mode=False)
+    assert opened(REQUEST, RUNS) == (other, [])
 
 
 # What a dry run says, and where

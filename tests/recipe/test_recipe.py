@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 import time
@@ -27,6 +28,8 @@ from mitlgan.recipe import (
     parse_recipe,
     setting_keys,
     to_toml,
+    with_data_source,
+    with_full_source,
     with_overrides,
 )
 from mitlgan.recipe.messages import all_keys
@@ -571,8 +574,46 @@ def test_set_reads_values_as_toml_else_as_text(file: Path) -> None:
     read = load_recipe(
         file, ["training.kimg=50", "data.source=a folder/of pictures", "critic.widths=[2, 3]", "name = 'other'", "data.backdrop=[0,0,0]"]
     )
-    assert (read.training.kimg, read.data.source, read.critic.widths, read.name) == (50.0, "a folder/of pictures", (2, 3), "other")
+    assert (read.training.kimg, read.data.source, read.critic.widths, read.name) == (50.0, str(Path("a folder/of pictures").resolve()), (2, 3), "other")
     assert read.data.backdrop == (0, 0, 0)
+
+
+@pytest.mark.parametrize("source", ["pics", "./pics", "../x/pics", "a b", " é", "1", "true", "[1]", "demo/pics", "a=b", "~/pics", 'a"b', "x\ty"])
+def test_pictures_that_are_set_are_those_of_data(source: str, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In every form of the setting: at one place, wherever its text is read later; and a second pass changes nothing."""
+    (tmp_path / "x").mkdir()
+    monkeypatch.chdir(tmp_path / "x")
+    expected = with_data_source(load_recipe(file), source).data.source
+    assert expected == str((tmp_path / "x" / source).resolve())
+    quoted = json.dumps(source)
+    for setting in (f"data.source={quoted}", f" data.source = {quoted}", f"data={{source={quoted}}}", f"data={{backdrop=[0, 0, 0], source={quoted}}}"):
+        whole = with_full_source(setting)
+        monkeypatch.chdir("/")
+        assert with_full_source(whole) == whole
+        assert with_full_source(setting, tmp_path / "x") == whole
+        assert load_recipe(file, [whole]).data.source == expected
+        assert "backdrop" not in setting or load_recipe(file, [whole]).data.backdrop == (0, 0, 0)
+        monkeypatch.chdir(tmp_path / "x")
+        assert load_recipe(file, [setting]) == load_recipe(file, [whole])
+
+
+@pytest.mark.parametrize("source", ["demo", "", "a\0b", "circle"])
+def test_pictures_that_are_at_no_place_are_set_as_they_are(source: str, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "circle").symlink_to("circle")
+    expected = with_data_source(load_recipe(file), source).data.source
+    assert expected in (source, str(tmp_path / source))
+    assert load_recipe(file, [f"data.source={json.dumps(source)}"]).data.source == expected
+
+
+@pytest.mark.parametrize("setting", ["seed=1", "data.source", "data.source=1", "data={source=1}", "data={}", "data=pics", "data.backdrop=[1,2,3]", ""])
+def test_settings_that_name_no_pictures_stay(setting: str) -> None:
+    assert with_full_source(setting) == setting
+
+
+def test_a_files_own_pictures_are_named_as_it_names_them(file: Path) -> None:
+    file.write_text(to_toml(load_recipe(file)).replace(f'source = "{load_recipe(file).data.source}"', 'source = "pics"'))
+    assert load_recipe(file, ["seed=1"]).data.source == "pics"
 
 
 def test_set_switches_off_what_a_recipe_switches_on() -> None:

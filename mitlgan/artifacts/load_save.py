@@ -207,12 +207,7 @@ def require_same_weights(path: Path, measured_sha256: str) -> None:
         ArtifactError: It holds others, or is no artifact any more.
     """
     if read_weights_hash(path) != measured_sha256:
-        raise replaced_error(path)
-
-
-def replaced_error(path: Path) -> ArtifactError:
-    """Return the error about an artifact that another network took the place of meanwhile."""
-    return ArtifactError(f"{path}: was replaced while it was measured; measure again")
+        raise ArtifactError(f"{path}: was replaced while it was measured; measure again")
 
 
 def network_tensors(network: nn.Module) -> dict[str, Tensor]:

@@ -116,9 +116,12 @@ def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message)
     if plan.data is not None:
         recipe = with_overrides(recipe, data__source=_data_source(plan.data))
     layers = {name: artifact_path(path) for name, path in plan.layers.items()}
-    _check_artifacts(recipe, layers)
+    for name, path in layers.items():
+        refuse_checkpoint_layer(path, name)
     if run is not None and run.artifact_file is not None and lacks_layers(plan.layers):
         layers = {**extract_layers(run.artifact_file), **layers}
+    else:
+        _check_artifacts(recipe, layers)
     return [DomainSetup("", recipe, layers, {})]
 
 

@@ -126,7 +126,7 @@ def check_layer_card(path: Path, name: str, size_px: int, resample: str | None =
     Raises:
         ArtifactError: The artifact does not fit; the message says what would.
     """
-    option = f"--{name} {path}" if name in LAYER_ROLES else f"--layer {name}={path}"
+    option = _layer_option(path, name)
     card = read_card(path)
     if card.kind != "generator":
         kind = KIND_WITH_ARTICLE[card.kind]
@@ -140,6 +140,23 @@ def check_layer_card(path: Path, name: str, size_px: int, resample: str | None =
         )
     if tuple(card.value_range) != (-1.0, 1.0):
         raise ArtifactError(f"{option}: its values range over {list(card.value_range)}; a layer's values must be in [-1, 1]")
+
+
+def refuse_checkpoint_layer(path: Path, name: str) -> None:
+    """Refuse a checkpoint as a layer of trainings that are to be found again by their layers' hashes; see `network_hash`.
+
+    Raises:
+        ArtifactError: It is one.
+    """
+    if is_checkpoint(path):
+        raise ArtifactError(
+            f"{_layer_option(path, name)}: is a checkpoint, which a comparison cannot tell again: its BatchNorm statistics are measured at each load, "
+            "and differ with the number of threads; give a finished run, or a step of which an artifact was kept (training.artifact_kimg)"
+        )
+
+
+def _layer_option(path: Path, name: str) -> str:
+    return f"--{name} {path}" if name in LAYER_ROLES else f"--layer {name}={path}"
 
 
 def check_generators_found(path: Path, card: Card) -> None:
@@ -159,6 +176,18 @@ def is_checkpoint(path: Path) -> bool:
         ArtifactError: The file is neither.
     """
     return bool(read_header(path).get("kind") == CHECKPOINT)
+
+
+def network_hash(path: Path) -> str:
+    """Return the hash of the network that a file gives, as `LoadedArtifact.tensors_sha256` and a composition's `Run.read_inputs` have it.
+
+    An artifact's header says it. A checkpoint is loaded for it, which takes seconds: its header's hash is of all that a training goes on with, and
+    that of its network differs with the number of threads, by the rounding of its BatchNorm statistics.
+
+    Raises:
+        ArtifactError: The file is neither, or a checkpoint is damaged.
+    """
+    return tensors_sha256(network_tensors(load_network(path)[0])) if is_checkpoint(path) else read_weights_hash(path)
 
 
 def check_card(path: Path) -> None:
@@ -207,12 +236,7 @@ def require_same_weights(path: Path, measured_sha256: str) -> None:
         ArtifactError: It holds others, or is no artifact any more.
     """
     if read_weights_hash(path) != measured_sha256:
-        raise replaced_error(path)
-
-
-def replaced_error(path: Path) -> ArtifactError:
-    """Return the error about an artifact that another network took the place of meanwhile."""
-    return ArtifactError(f"{path}: was replaced while it was measured; measure again")
+        raise ArtifactError(f"{path}: was replaced while it was measured; measure again")
 
 
 def network_tensors(network: nn.Module) -> dict[str, Tensor]:

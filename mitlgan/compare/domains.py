@@ -12,7 +12,7 @@ import torch
 from mitlgan import networks
 from mitlgan.artifacts.card import LAYER_ROLES, Card, GeneratorSpec, read_card
 from mitlgan.artifacts.composition_choice import choose_composition
-from mitlgan.artifacts.load_save import check_layer_card
+from mitlgan.artifacts.load_save import check_layer_card, refuse_checkpoint_layer
 from mitlgan.artifacts.loaded_artifact import artifact_path, is_artifact_reference
 from mitlgan.compare.finished_runs import extract_layers, read_finished_card
 from mitlgan.compare.layer_chains import LayerChain, chain_of_artifact
@@ -117,6 +117,8 @@ def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message)
     recipe = _compose_recipe(plan) if plan.recipe or run is None else _recipe_of_run(run, plan, say)
     recipe = with_data_source(recipe, plan.data)
     layers = {name: artifact_path(path) for name, path in plan.layers.items()}
+    for name, path in layers.items():
+        refuse_checkpoint_layer(path, name)
     if run is not None and run.artifact_file is not None and lacks_layers(plan.layers):
         layers = {**extract_layers(run.artifact_file), **layers}
     else:
@@ -262,7 +264,7 @@ def check_composition(recipe: Recipe, layers: Mapping[str, Path], specs: Mapping
 
     Raises:
         UsageError: The layers do not suit the composition.
-        ArtifactError: An artifact is no layer of that name and size.
+        ArtifactError: An artifact is no layer of that name and size, or a checkpoint.
     """
     assert recipe.composer is not None
     _check_artifacts(recipe, layers)
@@ -274,6 +276,7 @@ def _check_artifacts(recipe: Recipe, layers: Mapping[str, Path]) -> None:
     assert recipe.composer is not None
     for name, path in layers.items():
         check_layer_card(path, name, recipe.size_px, recipe.composer.resample)
+        refuse_checkpoint_layer(path, name)
 
 
 def check_pictures(setups: Sequence[DomainSetup], say: Say) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mitlgan.artifacts.card import read_weights_hash
-from mitlgan.artifacts.load_save import replaced_error
+from mitlgan.artifacts.load_save import require_same_weights
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.data.pack.cache import cache_dir
 from mitlgan.data.pack.image_pack import ImagePack
@@ -103,7 +103,7 @@ class CachedEvaluator:
         return warnings
 
     def evaluate_artifact(self, path: Path, *, validation: bool = False) -> dict[str, Any]:
-        """Return the metrics of an artifact; see `metrics.protocol.evaluate`. Pictures of an early step of a ladder are enlarged.
+        """Return the metrics of an artifact or a checkpoint; see `metrics.protocol.evaluate`. Pictures of an early step of a ladder are enlarged.
 
         Raises:
             ArtifactError: It was replaced before it was loaded: its figures would be kept as those of the network before.
@@ -112,8 +112,7 @@ class CachedEvaluator:
 
         def load() -> ImageSource:
             loaded = load_artifact(path, device=self.device)
-            if loaded.tensors_sha256 != tensors_sha256:
-                raise replaced_error(path)
+            require_same_weights(path, tensors_sha256)  # by its file again: a checkpoint's hash is of more than the network that is loaded
             return loaded if loaded.card.size_px == self.real.size_px else EnlargedImages(loaded, self.real.size_px)
 
         return self.evaluate_sampler(tensors_sha256, load, f"{path.parent}", validation=validation)

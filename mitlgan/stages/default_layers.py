@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mitlgan.artifacts.card import LAYER_ROLES, read_card
-from mitlgan.errors import ArtifactError, MitlganError
-from mitlgan.recipe import Recipe, shipped_folder
-from mitlgan.runtime.command_line import command_line
+from mitlgan.errors import ArtifactError, MitlganError, UsageError
+from mitlgan.recipe import Recipe, belonging_recipe, load_recipe, shipped_folder
+from mitlgan.runtime.command_line import command_line, option_words
 from mitlgan.stages.training_command import out_words
 from mitlgan.training import run_directory
 
@@ -27,26 +27,38 @@ def resolve_layers(requested: Mapping[str, Path], root: Path, recipe: Recipe) ->
     if not set(requested) <= set(LAYER_ROLES):
         return dict(requested)
     with_alpha = recipe.composer is not None and recipe.composer.fusion.kind == "alpha"
-    return {name: requested.get(name) or default_layer(root, name, recipe.size_px, with_alpha=with_alpha) for name in LAYER_ROLES}
+    layers = {}
+    for name in LAYER_ROLES:
+        path = requested.get(name) or default_layer(root, name, recipe.size_px, with_alpha=with_alpha)
+        if path is None:
+            kind = "generator with a matte" if with_alpha and name == "fg" else "generator"
+            begin = _describe_pretraining(root, name, recipe)
+            raise ArtifactError(f"--{name}: no {kind} of {recipe.size_px} px under {root} or shipped; {begin} first, or name an artifact")
+        layers[name] = path
+    return layers
 
 
-def default_layer(root: Path, role: str, size_px: int, *, with_alpha: bool = False) -> Path:
-    """Return the newest generator of a role and size among the runs, else the shipped one.
+def default_layer(root: Path, role: str, size_px: int, *, with_alpha: bool = False) -> Path | None:
+    """Return the newest generator of a role and size among the runs, else the shipped one; None if there is none.
 
     Args:
         root: Folder of the runs.
         role: `fg` or `bg`.
         size_px: Size of its images.
         with_alpha: Whether a foreground must have a matte of its own, and a background is the one recommended with such foregrounds.
-
-    Raises:
-        ArtifactError: There is none.
     """
-    path = newest_run_artifact(root, role, size_px, with_alpha=with_alpha) or shipped_layer(role, size_px, with_alpha=with_alpha)
-    if path is None:
-        command = command_line(["pretrain", role, *out_words(root)])
-        raise ArtifactError(f"--{role}: no generator of {size_px} px under {root} or shipped; run `{command}` first, or name an artifact")
-    return path
+    return newest_run_artifact(root, role, size_px, with_alpha=with_alpha) or shipped_layer(role, size_px, with_alpha=with_alpha)
+
+
+def _describe_pretraining(root: Path, role: str, composition: Recipe) -> str:
+    """Return what to do for a layer of a composition: the command, in backticks, by the shipped recipe of its role, kind and size, if there is one."""
+    try:
+        recipe, settings = belonging_recipe(role, composition)
+        load_recipe(recipe, settings)  # its critic may not fit a small size
+    except UsageError:
+        return f"pretrain one of {composition.size_px} px"
+    words = option_words([("--recipe", recipe), *(("--set", setting) for setting in settings)])
+    return f"run `{command_line(['pretrain', role, *words, *out_words(root)])}`"
 
 
 def newest_run_artifact(root: Path, role: str, size_px: int, *, with_alpha: bool = False) -> Path | None:

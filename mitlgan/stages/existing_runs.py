@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mitlgan.artifacts.card import read_card, read_weights_hash
+from mitlgan.artifacts.card import read_card
+from mitlgan.artifacts.load_save import network_hash
 from mitlgan.artifacts.picture_sets import sets_of_card
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import ResourceError
@@ -33,7 +34,7 @@ def get_or_train(recipe: Recipe, context: RunContext, layers: Mapping[str, Path]
     Raises:
         MitlganError: As `pretrain`, `compose` and `resume`.
     """
-    hashes = {name: read_weights_hash(path) for name, path in layers.items()} if layers else None
+    hashes = {name: network_hash(path) for name, path in layers.items()} if layers else None
     run = find_matching_run(context.root, recipe, hashes)
     choice = "start" if run is None else f"resume {run.path}" if not run.is_finished else f"take {run.path}"
     choice, _, path = text_from_leader(choice, context.world).partition(" ")

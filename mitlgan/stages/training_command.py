@@ -6,17 +6,19 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from mitlgan.artifacts.card import LAYER_ROLES, read_weights_hash
+from mitlgan.artifacts.card import LAYER_ROLES, LayerCard, read_card, read_weights_hash
 from mitlgan.artifacts.known_artifacts import known_artifacts
-from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER
+from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, is_checkpoint, network_hash
+from mitlgan.artifacts.run_steps import ARTIFACT_FILES
 from mitlgan.artifacts.safetensors_io import tensors_sha256
-from mitlgan.errors import ArtifactError, MitlganError
+from mitlgan.errors import MitlganError, ResourceError
 from mitlgan.recipe import Recipe, ladder_steps
 from mitlgan.runtime.command_line import command_line, option_words
 from mitlgan.runtime.progress import ignore_message
 from mitlgan.stages.context import RUNS
 from mitlgan.stages.initial_critic import load_initial_critic
-from mitlgan.training.run_directory import Run
+from mitlgan.training.checkpoint import list_checkpoints
+from mitlgan.training.run_directory import Run, list_runs
 
 UNKNOWN = Path("ARTIFACT")
 """Stands for an artifact that is found no more."""
@@ -54,9 +56,11 @@ def describe_new_training(run: Run, recipe: Recipe, settings: Sequence[str]) -> 
         settings: Changes of the recipe, as of `--set`.
     """
     root = _root_of(run)
-    files = [path for path in dict.fromkeys((*_artifacts_of(root), *known_artifacts())) if run.path.absolute() not in path.absolute().parents]
+    places = dict.fromkeys((*_artifacts_of(root), *known_artifacts(), *_checkpoints_of(root)))
+    files = [path for path in places if run.path.absolute() not in path.absolute().parents]
     hashes = {name: str(digest) for name, digest in run.read_inputs().items()}
-    inputs = {name: _find_artifact(digest, files) for name, digest in hashes.items() if name != CRITIC}
+    layers = _layers_of(run)
+    inputs = {name: _find_artifact(digest, files, layers.get(name)) for name, digest in hashes.items() if name != CRITIC}
     if CRITIC in hashes:
         starts = [path for name, path in inputs.items() if name == START and path != UNKNOWN]
         inputs[CRITIC] = _find_critic(hashes[CRITIC], recipe, [*starts, *files])
@@ -77,24 +81,49 @@ def _root_of(run: Run) -> Path:
     return path.parent.parent
 
 
+def _layers_of(run: Run) -> Mapping[str, LayerCard]:
+    """Return the accounts of a composition's layers; none of another run, or of one whose artifact cannot be read."""
+    with suppress(MitlganError):
+        return {} if run.artifact_file is None else read_card(run.artifact_file).layers
+    return {}
+
+
 def _artifacts_of(root: Path) -> Iterator[Path]:
-    """Yield the generators of the runs under a root, and those that were kept on the way."""
+    """Yield the artifacts of the runs under a root, and those that were kept on the way."""
     for pattern in ("*/*", "*/*/*", "*/*/*/*"):
-        yield from sorted(root.glob(f"{pattern}/generator.safetensors"))
+        for name in ARTIFACT_FILES:
+            yield from sorted(root.glob(f"{pattern}/{name}"))
 
 
-def _find_artifact(digest: str, files: Collection[Path]) -> Path:
+def _checkpoints_of(root: Path) -> Iterator[Path]:
+    """Yield the checkpoints of the runs under a root, also of those that left no artifact."""
+    for run in list_runs(root):
+        with suppress(ResourceError):
+            yield from list_checkpoints(run.path)
+
+
+def _find_artifact(digest: str, files: Collection[Path], layer: LayerCard | None) -> Path:
+    """Return the file of a hash; of a layer, also the checkpoint that its account is of and that gives a network of this hash."""
     for path in files:
-        with suppress(ArtifactError, OSError):
-            if read_weights_hash(path) == digest:
+        with suppress(MitlganError, OSError):
+            if read_weights_hash(path) == digest or (layer is not None and _is_checkpoint_of(path, layer) and network_hash(path) == digest):
                 return path
     return UNKNOWN
 
 
-def _find_critic(digest: str, recipe: Recipe, generators: Collection[Path]) -> Path:
-    """Return the critic beside one of some generators, or the run of one, whose weights a recipe's critic began with."""
+def _is_checkpoint_of(path: Path, layer: LayerCard) -> bool:
+    """Return whether a file is a checkpoint of the training that made a layer, at its step; reads only headers."""
+    if not is_checkpoint(path):
+        return False
+    card = read_card(path)
+    return (card.recipe, card.iterations) == (layer.card.get("made_by"), layer.card.get("iterations"))
+
+
+def _find_critic(digest: str, recipe: Recipe, files: Collection[Path]) -> Path:
+    """Return the critic beside one of some files, or the run of one, whose weights a recipe's critic began with."""
     first = ladder_steps(recipe)[0]
-    for path in dict.fromkeys(file for generator in generators for file in (generator.parent / CRITIC_FOLDER / CRITIC_FILE, generator.parent)):
+    folders = dict.fromkeys(folder for file in files for folder in (file.parent, file.parent.parent))
+    for path in dict.fromkeys(place for folder in folders for place in (folder / CRITIC_FOLDER / CRITIC_FILE, folder)):
         if path.is_file() or (path / "recipe.toml").is_file():
             with suppress(MitlganError):
                 if tensors_sha256(load_initial_critic(path, first, ignore_message)) == digest:

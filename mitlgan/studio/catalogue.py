@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from mitlgan.artifacts.card import Card, build_network, read_card, read_weights_hash
+from mitlgan.artifacts.card import Card, build_network, read_card
 from mitlgan.artifacts.composition_choice import composition_rank
 from mitlgan.artifacts.known_artifacts import with_shipped
-from mitlgan.artifacts.load_save import check_generators_found, is_checkpoint
+from mitlgan.artifacts.load_save import check_generators_found, network_hash
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, artifact_path, is_artifact_reference, load_artifact
 from mitlgan.editing import Directions, directions
 from mitlgan.editing.latent_mix import generators_of
@@ -220,7 +220,7 @@ def _describe(path: Path) -> tuple[str, CatalogueEntry]:
         check_generators_found(path, card)
     name = _display_name(path, card)
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or card.role
-    weights_hash = load_artifact(path).tensors_sha256 if is_checkpoint(path) else read_weights_hash(path)
+    weights_hash = network_hash(path)
     artifact_id = f"{slug}-{weights_hash[:8]}"
     with torch.device("meta"):
         network = build_network(card, str(path))

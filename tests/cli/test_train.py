@@ -363,7 +363,10 @@ def test_train_takes_every_recipe_or_names_the_command_that_does(name: str, comm
         return
     if load_recipe(name).composer is not None:  # no layers of its size are shipped
         assert (done.code, reached) == (4, [])
-        assert re.match(r"--(fg|bg): no generator of \d+ px under runs or shipped; run `mitlgan pretrain (fg|bg)` first", done.err)
+        missing = r"no generator( with a matte)? of \d+ px under runs or shipped"
+        assert re.match(
+            rf"--(fg|bg): {missing}; run `mitlgan pretrain \1 --recipe (thesis|recommended)/\S*\1[^`]*` first, or name an artifact$", done.err
+        )
         return
     assert (done.code, reached) == (2, [])
     assert name in GOES_ON

@@ -17,14 +17,17 @@ from torch import Tensor
 
 from mitlgan.artifacts.card import Card, read_card, read_weights_hash
 from mitlgan.artifacts.load_save import load_network, save_network
+from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
 from mitlgan.compare import ComparisonPlan, ComparisonResult, evaluator, open_evaluator, run_comparison
 from mitlgan.errors import ArtifactError, Stopped, UsageError
+from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.networks import Composer
 from mitlgan.recipe import Recipe, as_dict, load_recipe, with_overrides
 from mitlgan.report.formatting import markdown_text
 from mitlgan.report.run_figures import FIGURES_FILE, read_run_figures
 from mitlgan.stages.compose import compose
 from mitlgan.stages.context import RunContext
+from mitlgan.stages.evaluate import evaluate_artifact
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.training import run_directory
 from mitlgan.training.loop import TrainingLoop
@@ -158,6 +161,26 @@ def test_a_composition_that_is_replaced_while_it_is_measured_is_measured_again(
         metrics.append(measured(run_comparison(plan, environment))["composed"]["metrics"])
     assert metrics[0] == metrics[1]
     assert read_run_figures(run, card_of(run)).figures["kid"]["value"] == metrics[0]["kid"]
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "kept", "end"])
+def test_a_baseline_may_be_any_step_of_a_run(kind: str, composed: Run, packs: dict[str, Path], environment: RunContext) -> None:
+    """A checkpoint's file has a hash of all that it holds, and the network that is loaded from it another one."""
+    keeping = {"checkpoint_iterations": 1} | ({"artifact_iterations": 1} if kind == "kept" else {})
+    run = pretrain(tiny_runs.recipe("scene", packs["scene"], updates=2, **keeping), environment)
+    reference = f"{run.path}@{2 if kind == 'end' else 1}"
+    file = artifact_path(Path(reference))
+    assert (file.parent == run.path / "checkpoints", read_weights_hash(file) == load_artifact(file).tensors_sha256) == (
+        (True, False) if kind == "checkpoint" else (False, True)
+    )
+    result = run_comparison(plan_of(composed, baselines=(reference,)), environment)
+    row = measured(result)["baseline"]
+    alone = flat_metrics(evaluate_artifact(Path(reference)).figures)
+    assert {name: row["metrics"][name] for name in ("fd", "kid")} == {name: pytest.approx(alone[name]) for name in ("fd", "kid")}
+    said = tiny_runs.said(environment).count(f"measuring {file.parent}:")
+    again = measured(run_comparison(plan_of(composed, baselines=(reference,)), environment))["baseline"]
+    assert again["metrics"] == row["metrics"]
+    assert tiny_runs.said(environment).count(f"measuring {file.parent}:") == said, "its figures were kept"
 
 
 def test_the_headline_is_of_all_stages_and_the_stage_alone_stands_below(composed: Run, environment: RunContext) -> None:

@@ -117,6 +117,31 @@ def test_artifacts_of_another_role_or_size_are_refused_before_any_training(tmp_p
     assert list(resolved(replace(of_32, layers={"bg": bg, "a": fg}), tmp_path).layers) == ["bg", "a"]  # other names take any role
 
 
+def test_checkpoints_are_refused_as_layers_before_any_training(composed: Run, pretrained: dict[str, Run], tmp_path: Path) -> None:
+    """Trainings are found again by the hashes of their layers, and a checkpoint's network has another one with each number of threads."""
+    artifacts = tiny_runs.layers(pretrained)
+    steps = {role: Path(f"{run.path}@0") for role, run in pretrained.items()}
+    of_files = ComparisonPlan(recipe=str(composed.recipe_file))
+    for role, other in (("fg", "bg"), ("bg", "fg")):
+        file = pretrained[role].path / "checkpoints" / "000000000.safetensors"
+        both = {role: steps[role], other: artifacts[other]}
+        domain = DomainSpec("d", **{name: str(path) for name, path in both.items()}, scene="demo")
+        for plan, option in (
+            (replace(of_files, layers=both), f"--{role} {file}"),
+            (replace(of_files, layers={"one": steps[role], "two": artifacts[other]}), f"--layer one={file}"),
+            (ComparisonPlan(composed=composed.path, layers={role: steps[role]}), f"--{role} {file}"),
+            (ComparisonPlan(composed=composed.path, layers={role: file, other: artifacts[other]}), f"--{role} {file}"),
+            (replace(of_files, domains=(domain,)), f"--domain d: --{role} {file}"),
+        ):
+            with pytest.raises(
+                ArtifactError, match=r"give a finished run, or a step of which an artifact was kept \(training\.artifact_kimg\)$"
+            ) as caught:
+                resolve_domains(plan, tmp_path)
+            assert str(caught.value).startswith(f"{option}: is a checkpoint, ")
+    finished = {role: Path(f"{run.path}@3") for role, run in pretrained.items()}  # the last step's is an artifact
+    assert dict(resolved(replace(of_files, layers=finished), tmp_path).layers) == artifacts
+
+
 def test_a_composition_of_a_moved_project_has_the_pictures_of_its_project_in_a_comparison(
     composed: Run, packs: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -15,8 +15,8 @@ from helpers.short_exports import IMAGES_OF_USERS
 from torch import Tensor, nn
 
 import mitlgan
-from mitlgan.artifacts.card import read_card
-from mitlgan.artifacts.load_save import layer_hashes, load_network, network_tensors
+from mitlgan.artifacts.card import read_card, read_weights_hash
+from mitlgan.artifacts.load_save import layer_hashes, load_network, network_hash, network_tensors
 from mitlgan.artifacts.safetensors_io import read_tensors, tensors_sha256
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import Composer, batchnorm
@@ -288,6 +288,20 @@ def test_a_matching_run_is_taken_finished_or_begun(packs: dict[str, Path], envir
     assert artifact_of(finished).stat().st_mtime_ns == written  # taken as it is
     assert get_or_train(with_overrides(recipe, seed=6), environment).path != begun.path
     assert len(list((environment.root / "pretrain").iterdir())) == 2
+
+
+@pytest.mark.parametrize("of_checkpoint", [True, False])
+def test_a_composition_of_the_same_files_is_taken(of_checkpoint: bool, scene: Recipe, pretrained: dict[str, Run], environment: RunContext) -> None:
+    """Also of a checkpoint, whose file has another hash than the network that it gives."""
+    layers = tiny_runs.layers(pretrained)
+    if of_checkpoint:
+        layers["fg"] = list_checkpoints(pretrained["fg"].path)[0]
+    assert (read_weights_hash(layers["fg"]) == network_hash(layers["fg"])) is not of_checkpoint
+    run = get_or_train(scene, environment, layers)
+    assert run.read_inputs() == {name: network_hash(path) for name, path in layers.items()}
+    assert get_or_train(scene, environment, layers).path == run.path
+    last = layers | {"fg": list_checkpoints(pretrained["fg"].path)[-1]}  # gives the network that the finished run has
+    assert (get_or_train(scene, environment, last).path == run.path) is not of_checkpoint
 
 
 def test_recipes_that_differ_are_told_by_their_dotted_keys(packs: dict[str, Path]) -> None:

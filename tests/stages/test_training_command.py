@@ -21,6 +21,7 @@ from mitlgan.stages.context import RunContext
 from mitlgan.stages.inpainter import train_inpainter
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import resume
+from mitlgan.training.checkpoint import list_checkpoints
 from mitlgan.training.run_directory import Run, list_runs
 
 SIZE_PX = 2 * tiny_runs.SIZE_PX
@@ -39,6 +40,23 @@ class Setting:
 
     def recipe(self, role: str, *, compose: bool = False, **change: Any) -> Recipe:
         return with_overrides(tiny_runs.recipe(role, self.packs[role], compose=compose), **OVER, **change)
+
+    def checkpoint(self, role: str) -> Path:
+        """The first checkpoint of a pretraining, whose network no artifact has."""
+        return list_checkpoints(self.runs[role].path)[0]
+
+    def composition(self) -> Run:
+        """A finished composition under a root with a space in its name."""
+        run = compose(tiny_runs.recipe("scene", self.packs["scene"], compose=True), self.layers, self.context)
+        return Run(run.path.rename(run.path.with_name("tiny composed-001")))
+
+    def stopped_run(self) -> Run:
+        """A composition that has checkpoints only."""
+        run = self.composition()
+        assert run.artifact_file is not None
+        run.artifact_file.unlink()
+        shutil.rmtree(run.path / "critic", ignore_errors=True)
+        return run
 
     def grown(self) -> Recipe:
         tree = as_dict(tiny_runs.recipe("bg", tiny_runs.pack(self.folder / "larger.npy", size_px=SIZE_PX)))
@@ -63,6 +81,19 @@ TRAININGS: dict[str, tuple[Callable[[Setting], Run], str]] = {
     "layers by name": (
         lambda one: compose(one.recipe("scene", compose=True), {"bg": one.layers["bg"], "sky": one.layers["fg"]}, one.context),
         "compose --layer 'bg=",
+    ),
+    "from a checkpoint": (lambda one: pretrain(one.recipe("bg"), one.context, start=one.checkpoint("bg")), "pretrain bg --from"),
+    "layer of a checkpoint": (
+        lambda one: compose(one.recipe("scene", compose=True), one.layers | {"fg": one.checkpoint("fg")}, one.context),
+        "compose --fg 'my runs/pretrain/tiny fg-001/checkpoints/000000000.safetensors' --bg 'my runs/pretrain/tiny bg-001/generator.safetensors'",
+    ),
+    "a composition's critic": (
+        lambda one: pretrain(one.recipe("scene"), one.context, critic=one.composition().path),
+        "pretrain scene --critic 'my runs/compose/tiny composed-001",
+    ),
+    "the critic of a stopped run": (
+        lambda one: pretrain(one.recipe("scene"), one.context, critic=one.stopped_run().path),
+        "pretrain scene --critic 'my runs/compose/tiny composed-001'",
     ),
     "inpainter": (lambda one: train_inpainter(with_overrides(tiny_runs.inpaint_recipe(one.packs["bg"]), **OVER), one.context), "train"),
 }

@@ -39,8 +39,8 @@ are rough."""
 COMPONENT_SAMPLES = 2048
 """Samples that the components come from, at most: more change them little, and take as many times the memory and the cube of the time."""
 RIDGE = 0.25
-"""Weight of the ridge, for each number of the latent: the variance that a component's linear part leaves, as a share of what it explains. With hardly
-more samples than numbers, least squares alone would invert noise, and give random directions."""
+"""Weight of the ridge, for each number of the latent: the variance that a component's linear part leaves, as a share of what it explains. With about as
+many samples as numbers, least squares alone would invert noise, and give random directions."""
 DEFAULT_COUNT = 8
 MIN_REST = 0.3
 """Length that a unit row must keep after its projection on earlier rows is removed."""

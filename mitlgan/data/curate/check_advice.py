@@ -66,7 +66,7 @@ class Finding:
 def advise(sets: Sequence[SetReport], duplicates: Duplicates) -> list[Sentence]:
     """Return the sentences about some sets: about each, and about duplicates within and across them.
 
-    All that `data prepare` or `data split` can mend of one set is one command, which stands in the first sentence that needs it.
+    One command mends all that `data prepare` or `data split` can mend of a set. The first sentence that needs it prints it.
     """
     advisor = _Advisor(sets)
     findings = [finding for report in sets for finding in advisor.advise_on_set(report)] + advisor.advise_on_duplicates(duplicates)

@@ -168,7 +168,7 @@ def recorded_split_options(output: SplitOutput, but: Collection[str] = (), *, wi
 
     Args:
         output: What it wrote.
-        but: Options that are given otherwise.
+        but: Options to leave out, because the command sets them itself.
         with_choices: Also name what was excluded and kept, which the folder itself remembers.
     """
     settings = {key: value for key, value in output.settings.items() if key != "gate"}
@@ -190,7 +190,7 @@ _LIMIT_OPTIONS = {"min_area": "--min-object-area", "max_area": "--max-object-are
 
 
 def augment_command(pictures: str, out: str, factor: int, settings: Mapping[str, Any]) -> str:
-    """Return `data augment` with a factor, and otherwise with the settings that made earlier copies, if there are any."""
+    """Return `data augment` with a factor and, for the rest, the settings that made earlier copies, if there are any."""
     from mitlgan.data.build.offline_augment import AugmentSettings  # imports torch
 
     others = {key: value for key, value in settings.items() if key != "factor"}

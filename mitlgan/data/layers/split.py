@@ -46,7 +46,7 @@ VERSION = 9  # raise it when the same pictures and settings make other files
 UNHASHED_VERSION = 8
 """Its work goes on: since then the hash of a picture with transparency tells it from others of its outline and colour, but cuts are what they were."""
 EARLIER_VERSION = 7
-"""Its work goes on, too: since then mattes are judged otherwise and more kinds of TIFF can be read."""
+"""Its work goes on, too: since then mattes are judged by other rules and more kinds of TIFF can be read."""
 _TIFF_SUFFIXES = (".tif", ".tiff")
 METHODS_WITH_MATTES = ("auto",)  # methods that use mattes next to the pictures
 BACKGROUNDS = ("both", "fill", "patch")
@@ -150,7 +150,7 @@ def _earlier_works(source: ImageSource, out: Path, header: Mapping[str, Any]) ->
     def is_unhashed(line: Mapping[str, Any]) -> bool:
         return "sha256" in line and "cutout" not in line and line["name"] in transparent()
 
-    def is_judged_otherwise(line: Mapping[str, Any]) -> bool:
+    def is_judged_by_other_rules(line: Mapping[str, Any]) -> bool:
         return "unreadable" in line or line["name"] in judged or is_unhashed(line)
 
     def revise(is_outdated: Callable[[Mapping[str, Any]], bool], line: dict[str, Any]) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def _earlier_works(source: ImageSource, out: Path, header: Mapping[str, Any]) ->
 
     return [
         EarlierWork({**header, "version": version}, partial(revise, is_outdated))
-        for version, is_outdated in ((EARLIER_VERSION, is_judged_otherwise), (UNHASHED_VERSION, is_unhashed))
+        for version, is_outdated in ((EARLIER_VERSION, is_judged_by_other_rules), (UNHASHED_VERSION, is_unhashed))
     ]
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from mitlgan.data.build.prepare_image import BLANK, PrepareSettings
-from mitlgan.data.curate.perceptual_hash import PictureHash, are_blank, find_near_pairs, hash_from_json, hashes_from_json
+from mitlgan.data.curate.perceptual_hash import PictureHash, are_blank, find_near_pictures, hash_from_json, hashes_from_json
 
 if TYPE_CHECKING:
     from mitlgan.data.curate.reference_sets import ReferenceSet
@@ -49,19 +48,16 @@ class Omissions:
                 self._omit(position, "blank: one colour")
 
     def _omit_known(self, hashes: dict[int, PictureHash], reference: ReferenceSet, near: bool) -> None:
-        names = {value.sha256: name for name, value in reference.pictures}
+        names = {values[0].sha256: name for name, values in reference.pictures}
         for position, value in hashes.items():
             if value.sha256 in names:
                 self._omit(position, f"held out: the same file as {names[value.sha256]!r} in {reference.spec}")
         if near:
-            count, looks = len(reference.pictures), self._looks(hashes)
-            for one, other in find_near_pairs([value for _, value in (*reference.pictures, *looks)]):
+            count, positions = len(reference.pictures), list(hashes)
+            looks = [values for _, values in reference.pictures] + [hashes_from_json(self._lines[position]) for position in positions]
+            for one, other in find_near_pictures(looks):
                 if one < count <= other:
-                    self._omit(looks[other - count][0], f"held out: looks like {reference.pictures[one][0]!r} in {reference.spec}")
-
-    def _looks(self, positions: Iterable[int]) -> list[tuple[int, PictureHash]]:
-        """Return each hash of some pictures, with the position of its picture."""
-        return [(position, value) for position in positions for value in hashes_from_json(self._lines[position])]
+                    self._omit(positions[other - count], f"held out: looks like {reference.pictures[one][0]!r} in {reference.spec}")
 
     def _omit_duplicates(self, hashes: dict[int, PictureHash]) -> None:
         first: dict[str, int] = {}
@@ -70,8 +66,7 @@ class Omissions:
                 self._omit(position, f"duplicate: the same file as {self._lines[first[value.sha256]]['name']!r}")
 
     def _omit_look_alikes(self, hashes: dict[int, PictureHash]) -> None:
-        looks = self._looks(position for position in hashes if position not in self.records)
-        for one, other in find_near_pairs([value for _, value in looks]):
-            first, second = looks[one][0], looks[other][0]
-            if first != second and first not in self.records:
-                self._omit(second, f"near duplicate: looks like {self._lines[first]['name']!r}")
+        positions = [position for position in hashes if position not in self.records]
+        for one, other in find_near_pictures([hashes_from_json(self._lines[position]) for position in positions]):
+            if positions[one] not in self.records:
+                self._omit(positions[other], f"near duplicate: looks like {self._lines[positions[one]]['name']!r}")

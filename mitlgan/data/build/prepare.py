@@ -22,7 +22,7 @@ from mitlgan.data.build.pixel_file import BLOCK_BYTES, PixelFile
 from mitlgan.data.build.prepare_image import ON_BACKDROP, ImagePreparer, JournalEntry, PrepareSettings
 from mitlgan.data.build.resize import check_filter
 from mitlgan.data.curate.exclude_list import describe_unknown_names
-from mitlgan.data.curate.perceptual_hash import hash_from_json
+from mitlgan.data.curate.perceptual_hash import hashes_from_json
 from mitlgan.data.curate.table_selection import Selection, select_pictures
 from mitlgan.data.kept_splits import KeptSplits, find_kept_splits
 from mitlgan.data.layers.holdout import (
@@ -50,7 +50,7 @@ from mitlgan.runtime.signals import StopSignals
 if TYPE_CHECKING:
     from mitlgan.data.curate.reference_sets import ReferenceSet
 
-VERSION = 9  # raise it when the same pictures and settings make other pixels or records
+VERSION = 10  # raise it when the same pictures and settings make other pixels or records
 PIXEL_FILE = ".prepared.npy"  # the rows so far; it becomes the pack, or is copied
 PAGE_FILE = "sheet.html"  # next to the pack
 DEDUPE = ("exact", "near", "none")
@@ -258,9 +258,9 @@ class _Preparation:
     def _assign_splits(self, positions: Sequence[int]) -> SplitAssignment:
         lines = [self.journal.lines[position] for position in positions]
         names = [line["name"] for line in lines]
-        hashes = [value for line in lines if (value := hash_from_json(line))]
+        looks = [hashes_from_json(line) for line in lines]
         splits = [self.kept.split_of.get(name, "") for name in names]
-        photographs = [Photograph(*values) for values in zip(hashes, splits, find_families(self.source.spec, names), strict=True)]
+        photographs = [Photograph(*values) for values in zip(looks, splits, find_families(self.source.spec, names), strict=True)]
         assignment = assign_splits(photographs, HoldoutSize.parse(self.settings.holdout))
         return SplitAssignment(assignment.splits, self.kept.annotate(assignment.note))
 

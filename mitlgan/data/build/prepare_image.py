@@ -10,22 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from mitlgan.data.build.crops import SquareCrop
+from mitlgan.data.build.crops import Box, SquareCrop
 from mitlgan.data.build.mattes import decode_matte
-from mitlgan.data.build.resize import RESIZE_FILTERS, to_planes
+from mitlgan.data.build.resize import RESIZE_FILTERS, center_square, to_planes
 from mitlgan.data.curate.cutout_agreement import reduce_cutout
-from mitlgan.data.curate.perceptual_hash import WHOLE, PictureHash, hash_thumbnails, is_blank, thumbnail
+from mitlgan.data.curate.perceptual_hash import SQUARE, WHOLE, PictureHash, hash_thumbnails, is_blank, look_to_json, thumbnail
 from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode_bytes
 from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT
 from mitlgan.data.pack.kept_square import KEPT_PX
 from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.errors import translate_resource_faults
 
-MIN_HASH_PX = 64  # look-alikes are not found by smaller pictures
 ON_BACKDROP = "on_backdrop"
 """In the journal line of a picture whose transparency was composited on the backdrop."""
 CUTOUT_VERSION = 9
 """Of `prepare`: earlier ones recorded the hash of such a picture on its backdrop, not that of the cut-out."""
+BACKDROP_VERSION = 8
+"""Of `prepare` and of `pack`: not all earlier ones recorded whether transparency was composited on the backdrop."""
 BLANK = "blank"
 """In the journal line of such a picture that has one colour on it, as white on white."""
 _CHOICES = ("excluded", "small", "elongated", "placeholder", "blank", "held out", "duplicate", "near duplicate")
@@ -78,20 +79,18 @@ class PreparedImage:
         record: Its journal line, without the hash.
         sha256: Hash of its file.
         planes: (C, H, W) uint8.
-        looks: What its perceptual hash is computed from, `thumbnail` and `reduce_cutout`; then the same of the whole picture, if its square is not all.
+        looks: What its perceptual hash is computed from, `thumbnail` and `reduce_cutout`; then the same of its other looks, by their key in the line.
     """
 
     record: dict[str, Any]
     sha256: str
     planes: NDArray[np.uint8]
-    looks: list[tuple[bytes, bytes]]
+    looks: dict[str, tuple[bytes, bytes]]
 
     def finish_record(self, hashes: Sequence[PictureHash]) -> dict[str, Any]:
         """Return its journal line, with the hash of each of its looks."""
-        line = {"name": self.record["name"], **hashes[0].to_json()} | self.record
-        for one in hashes[1:]:
-            line[WHOLE] = {key: value for key, value in one.to_json().items() if key != "sha256"}
-        return line
+        others = {key: look_to_json(one) for key, one in zip(self.looks, hashes, strict=True) if key}
+        return {"name": self.record["name"], **hashes[0].to_json()} | self.record | others
 
 
 class ImagePreparer:
@@ -165,9 +164,7 @@ class ImagePreparer:
         if decoded.transparent is not None:  # of a cut-out on a backdrop, the hash is that of the cut-out
             lost = {ON_BACKDROP: True} | ({BLANK: True} if is_blank(picture) else {})
             whole = _premultiply(decoded.transparent)
-        hashed = picture if decoded.transparent is None and size_px >= MIN_HASH_PX else self._resize_to_hash(whole, box)
-        pictures = [hashed] if box == (0, 0, *whole.size) else [hashed, whole]
-        looks = [(thumbnail(one), reduce_cutout(one)) for one in pictures]  # now, not for a whole batch: the pixels are still in the processor's cache
+        looks = {key: (thumbnail(one), reduce_cutout(one)) for key, one in _find_looks(whole, box).items()}  # now: the pixels are still in the cache
         if self._settings.blur_px:
             picture = picture.filter(ImageFilter.GaussianBlur(self._settings.blur_px))
         planes = to_planes(picture)
@@ -182,19 +179,19 @@ class ImagePreparer:
         record = {"name": entry.name, "width": decoded.width, "height": decoded.height, **crop, **note, **lost}
         return PreparedImage(record, decoded.sha256, planes, looks)
 
-    def _resize_to_hash(self, whole: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
-        """Return the square that the hash is computed from: that of the pack, unless it is too small."""
-        size_px = self._settings.size_px
-        if size_px < MIN_HASH_PX:
-            return whole.resize((MIN_HASH_PX, MIN_HASH_PX), Image.Resampling.BOX, box=box)
-        return whole.resize((size_px, size_px), RESIZE_FILTERS[self._settings.resize], box=box)
-
 
 def _hash_looks(images: Sequence[PreparedImage]) -> list[list[PictureHash]]:
     """Return the hash of each look of each picture."""
-    looks = [(*look, image.sha256) for image in images for look in image.looks]
+    looks = [(*look, image.sha256) for image in images for look in image.looks.values()]
     hashes = iter(hash_thumbnails([one for one, _, _ in looks], [sha256 for _, _, sha256 in looks], [cutout for _, cutout, _ in looks]))
     return [[next(hashes) for _ in image.looks] for image in images]
+
+
+def _find_looks(whole: Image.Image, box: Box) -> dict[str, Image.Image]:
+    """Return what copies are told by, under the keys of a line: the square in a box, and what `hash_looks` hashes, which depends on no size."""
+    middle, all_of_it = center_square(*whole.size), (0, 0, *whole.size)
+    looks = {"": whole} if box == all_of_it else {"": whole.crop(box), WHOLE: whole}
+    return looks if middle in (box, all_of_it) else looks | {SQUARE: whole.crop(middle)}
 
 
 def _premultiply(picture: Image.Image) -> Image.Image:

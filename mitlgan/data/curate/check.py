@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from mitlgan.data.build.parallel import in_order
 from mitlgan.data.curate.check_advice import advise
 from mitlgan.data.curate.cutout_agreement import MEASURED_PX, MIN_OPAQUE
 from mitlgan.data.curate.duplicates import DuplicatePair, find_duplicates
-from mitlgan.data.curate.perceptual_hash import PictureHash, hash_picture
-from mitlgan.data.curate.reference_sets import NamedSet, hash_packed_picture, open_named_sets
+from mitlgan.data.curate.perceptual_hash import PictureHash, hash_looks
+from mitlgan.data.curate.reference_sets import NamedSet, hash_packed_looks, open_named_sets
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, flatten_on
 from mitlgan.data.newer_pictures import find_newer_pictures
 from mitlgan.data.pack.image_pack import ImagePack
@@ -41,7 +42,7 @@ class PictureStats:
 
     Attributes:
         name: Name in its set.
-        hash: Finds duplicates.
+        hashes: Of all its looks, which find duplicates: first that of the whole file, or of what a pack keeps of it.
         width: Width of the upright picture (px).
         height: Height of the upright picture (px).
         mode: `RGB` or `RGBA`.
@@ -53,7 +54,7 @@ class PictureStats:
     """
 
     name: str
-    hash: PictureHash
+    hashes: tuple[PictureHash, ...]
     width: int
     height: int
     mode: str
@@ -62,6 +63,11 @@ class PictureStats:
     coverage: float | None
     border: float
     note: str = ""
+
+    @property
+    def hash(self) -> PictureHash:
+        """The first of its hashes."""
+        return self.hashes[0]
 
 
 @dataclass
@@ -125,7 +131,7 @@ def check_datasets(specs: list[str], progress: ProgressCallback = ignore_progres
     opened = [(spec, *open_named_sets(spec, "DIR")) for spec in specs]
     sets = [_measure_set(one, spec, progress) for spec, named_sets, _ in opened for one in named_sets]
     files = [(report.name, one.name) for report in sets for one in report.pictures]
-    duplicates = find_duplicates(files, [one.hash for report in sets for one in report.pictures])
+    duplicates = find_duplicates(files, [one.hashes for report in sets for one in report.pictures])
     pairs = list(itertools.islice(duplicates.pairs(), MAX_LISTED_PAIRS))
     verdict = [(f"{spec}: {sentence}", hurts) for spec, _, sentences in opened for sentence, hurts in sentences]
     verdict += advise(sets, duplicates)
@@ -201,8 +207,8 @@ def _measure_entry(entry: ImageEntry) -> PictureStats | UnreadableImageError:
             matte = None if entry.matte is None else decode_matte(entry.matte, decoded)
     except UnreadableImageError as error:
         return error
-    picture_hash = hash_picture(decoded.picture, decoded.sha256)
-    stats = measure_picture(entry.name, decoded.picture, picture_hash, (decoded.width, decoded.height), matte)
+    hashes = hash_looks(decoded.picture, decoded.sha256)
+    stats = measure_picture(entry.name, decoded.picture, hashes, (decoded.width, decoded.height), matte)
     return replace(stats, note=decoded.note)
 
 
@@ -210,16 +216,16 @@ def _measure_packed(pack: ImagePack, index: int, line: dict[str, Any]) -> Pictur
     picture = pack.picture(index)
     picture = picture.convert("RGBA" if picture.mode == "RGBa" else "RGB")
     matte = Image.fromarray(pack.pixels[index, 3]) if pack.fourth_channel else None
-    return measure_picture(str(line["name"]), picture, hash_packed_picture(pack, index, line), kept_size_px(line, pack.size_px), matte)
+    return measure_picture(str(line["name"]), picture, hash_packed_looks(pack, index, line), kept_size_px(line, pack.size_px), matte)
 
 
-def measure_picture(name: str, picture: Image.Image, picture_hash: PictureHash, size: tuple[int, int], matte: Image.Image | None) -> PictureStats:
+def measure_picture(name: str, picture: Image.Image, hashes: Sequence[PictureHash], size: tuple[int, int], matte: Image.Image | None) -> PictureStats:
     """Measure one picture.
 
     Args:
         name: Name in its set.
         picture: RGB or RGBA.
-        picture_hash: Its hash.
+        hashes: Of all its looks.
         size: Width and height of the upright file (px), or of the square of it that was kept.
         matte: Matte of its object; None for its transparency, if it has any.
     """
@@ -237,4 +243,4 @@ def measure_picture(name: str, picture: Image.Image, picture_hash: PictureHash, 
     border = 0.0 if plane is None else float((np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]]) > 127).mean())
     red, green, blue = (float(value) for value in opaque.mean(0))
     mode = "RGB" if alpha is None else "RGBA"
-    return PictureStats(name, picture_hash, *size, mode, (red, green, blue), histogram, coverage, border)
+    return PictureStats(name, tuple(hashes), *size, mode, (red, green, blue), histogram, coverage, border)

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files
+from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pictures, group_equal_files
 
 File = tuple[str, str]
 """The set and the name of a picture."""
@@ -73,16 +73,16 @@ class Duplicates:
         return sum(kinds.total() for kinds in self.count_by_sets().values())
 
 
-def find_duplicates(files: Sequence[File], hashes: Sequence[PictureHash]) -> Duplicates:
+def find_duplicates(files: Sequence[File], looks: Sequence[Sequence[PictureHash]]) -> Duplicates:
     """Return the duplicates among the pictures of all sets, which are one after the other.
 
     Args:
         files: The pictures.
-        hashes: Of each.
+        looks: The hashes of each; see `find_near_pictures`.
     """
-    groups = group_equal_files(hashes)
+    groups = group_equal_files([hashes[0] for hashes in looks])
     group_of = {position: number for number, group in enumerate(groups) for position in group}
-    near = [pair for pair in find_near_pairs(hashes) if pair[0] not in group_of or group_of[pair[0]] != group_of.get(pair[1])]
+    near = [pair for pair in find_near_pictures(looks) if pair[0] not in group_of or group_of[pair[0]] != group_of.get(pair[1])]
     look_alikes = [DuplicatePair(*files[one], *files[other], exact=False) for one, other in near]
     return Duplicates([[files[position] for position in group] for group in groups], look_alikes)
 

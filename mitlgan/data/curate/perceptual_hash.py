@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mitlgan.data.build.resize import center_square
 from mitlgan.data.curate.cutout_agreement import REDUCED_PX, Cutouts, reduce_cutout
 from mitlgan.data.decode.image_file import flatten_on
 
@@ -23,6 +24,8 @@ MAX_NEAR_PEAK = 64  # maximum difference of any of them: a small object in one p
 MAX_BLANK_SPREAD = 3.0  # standard deviation of the colors (0 to 255)
 WHOLE = "whole"
 """In a line of a journal or manifest: hashes of the whole picture, where that of the line is of a square of it. Cropped copies are told by either."""
+SQUARE = "square"
+"""The same of the square in the middle, where neither that of the line nor `WHOLE` is of it."""
 _BLOCK = 1024
 _COLUMNS = 16384  # compared with a block at once: 134 MB
 _PAIRS = 65536  # of which the colors are compared at once: 25 MB
@@ -71,10 +74,22 @@ def hash_from_json(values: dict[str, Any]) -> PictureHash | None:
 
 
 def hashes_from_json(values: dict[str, Any]) -> list[PictureHash]:
-    """Return the hashes in a line of a manifest or journal: that of the square that was kept, and that of the whole picture if it is another."""
-    whole = values.get(WHOLE)
-    lines = [values, *([{"sha256": values.get("sha256"), **whole}] if isinstance(whole, dict) else [])]
-    return [value for line in lines if (value := hash_from_json(line))]
+    """Return the hashes in a line of a manifest or journal, of all its looks: that of the line itself, of the whole picture, and of its middle."""
+    others = [{"sha256": values.get("sha256"), **values[key]} for key in (WHOLE, SQUARE) if isinstance(values.get(key), dict)]
+    return [value for line in (values, *others) if (value := hash_from_json(line))]
+
+
+def look_to_json(value: PictureHash) -> dict[str, str]:
+    """Return the hash of another look of a picture for its line, under `WHOLE` or `SQUARE`; `hashes_from_json` reverses it."""
+    return {key: text for key, text in value.to_json().items() if key != "sha256"}
+
+
+def hash_looks(picture: Image.Image, sha256: str) -> list[PictureHash]:
+    """Return the hash of a picture of any mode, and that of the square in its middle if the picture is none, which is what packs keep."""
+    if picture.mode == "RGBA" and picture.getchannel("A").getextrema() == (255, 255):
+        picture = picture.convert("RGB")  # same hash in a fraction of the time
+    looks = [picture] if picture.width == picture.height else [picture, picture.crop(center_square(*picture.size))]
+    return hash_thumbnails([thumbnail(one) for one in looks], [sha256] * len(looks), [reduce_cutout(one) for one in looks])
 
 
 def hash_picture(picture: Image.Image, sha256: str) -> PictureHash:
@@ -195,6 +210,22 @@ def find_near_pairs(
                 near = np.sort(positions[rows[part : part + _PAIRS][close]], axis=1)
                 pairs += map(tuple, near[cutouts.may_be_copies(near)].tolist())
     return sorted(pairs)
+
+
+def find_near_pictures(
+    looks: Sequence[Sequence[PictureHash]], max_bits: int = MAX_NEAR_BITS, max_color: float = MAX_NEAR_COLOR, max_peak: int = MAX_NEAR_PEAK
+) -> list[tuple[int, int]]:
+    """Return the pairs of `find_near_pairs` by picture, each once, where any look of one is near any look of the other.
+
+    Args:
+        looks: The hashes of each picture, such as of the whole and of a square of it.
+        max_bits: See `find_near_pairs`.
+        max_color: See `find_near_pairs`.
+        max_peak: See `find_near_pairs`.
+    """
+    owners = [position for position, hashes in enumerate(looks) for _ in hashes]
+    pairs = find_near_pairs([value for hashes in looks for value in hashes], max_bits, max_color, max_peak)
+    return sorted({(owners[one], owners[other]) for one, other in pairs if owners[one] != owners[other]})
 
 
 def _count_bits(values: NDArray[np.uint64]) -> NDArray[np.uint8]:

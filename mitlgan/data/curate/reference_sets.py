@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mitlgan.data.build.parallel import in_order
-from mitlgan.data.build.prepare_image import CUTOUT_VERSION, ON_BACKDROP
+from mitlgan.data.build.prepare_image import BACKDROP_VERSION, CUTOUT_VERSION, ON_BACKDROP
 from mitlgan.data.curate.cutout_agreement import reduce_cutout
 from mitlgan.data.curate.perceptual_hash import PictureHash, hash_from_json, hash_picture, hashes_from_json
 from mitlgan.data.decode.image_file import UnreadableImageError
@@ -32,13 +32,13 @@ class ReferenceSet:
     Attributes:
         spec: The set as the user named it.
         sha256: Tells whether the set is still the same.
-        pictures: Name and hash of every readable picture, and of the whole of those of which a square was kept.
+        pictures: Name and hashes of every readable picture, of all its looks.
         remarks: What of the set is not compared, in sentences.
     """
 
     spec: str
     sha256: str
-    pictures: list[tuple[str, PictureHash]]
+    pictures: list[tuple[str, list[PictureHash]]]
     remarks: list[str] = field(default_factory=list)
 
 
@@ -57,9 +57,7 @@ def read_reference_set(spec: str | Path, hash_entry: Callable[[ImageEntry], list
     if pack is not None:
         packs = [pack] if path.is_file() else [pack, *find_held_out_packs(pack.path).values()]
         digest = pack.content_sha256 if len(packs) == 1 else hashlib.sha256("".join(one.content_sha256 for one in packs).encode()).hexdigest()
-        packed = [(one, index, line) for one in packs for index, line in enumerate(one.sources())]
-        hashes_of = [(str(line["name"]), [hash_packed_picture(one, index, line), *hashes_from_json(line)[1:]]) for one, index, line in packed]
-        pictures = [(name, value) for name, values in hashes_of for value in values]
+        pictures = [(str(line["name"]), hash_packed_looks(one, index, line)) for one in packs for index, line in enumerate(one.sources())]
         remarks = [*find_newer_pictures(path).describe(), *describe_unknown_cutouts(packs)]
         return ReferenceSet(spec, digest, pictures, [f"--against {spec}: {remark}" for remark in remarks])
     source = open_source(spec, "--against")
@@ -68,7 +66,7 @@ def read_reference_set(spec: str | Path, hash_entry: Callable[[ImageEntry], list
     remarks = source.leftovers.describe(include_counts=False)
     if unreadable:
         remarks.append(f"{len(unreadable):,} of {len(hashes):,} files cannot be read, and are not recognised among others; the first, {unreadable[0]}")
-    readable = [(entry.name, value) for entry, values in hashes if isinstance(values, list) for value in values]
+    readable = [(entry.name, values) for entry, values in hashes if isinstance(values, list)]
     return ReferenceSet(spec, source.listing_sha256(), readable, [f"--against {spec}: {remark}" for remark in remarks])
 
 
@@ -160,24 +158,40 @@ def find_held_out_packs(training: Path) -> dict[str, ImagePack]:
 
 
 def describe_unknown_cutouts(packs: Iterable[ImagePack]) -> list[str]:
-    """Return in one line that some cut-outs in packs have the hash of what they look like on a backdrop, if the manifest tells; else none.
+    """Return in one line that some cut-outs in packs have the hash of what they look like on a backdrop, or may have it; else none.
 
-    Those are of `data prepare` before it recorded the hash of the cut-out itself, and of `data pack`, which records none.
+    Those are of `data prepare` before it recorded the hash of the cut-out itself, and of `data pack`, which records none. Earlier versions of both
+    did not record whether there was any transparency either.
     """
-    for pack in packs:
-        made_by = pack.manifest["made_by"]
-        is_earlier = made_by.get("work") == "prepare" and made_by.get("version", 0) < CUTOUT_VERSION
-        if (is_earlier and any(ON_BACKDROP in line for line in pack.sources())) or pack.manifest.get("composited_on"):
-            way_out = "`mitlgan data prepare`, into a new folder, makes a pack that tells them"
-            return [f"copies of its cut-outs that were laid on a backdrop are not recognised; {way_out}"]
+    packs, way_out = list(packs), "`mitlgan data prepare`, into a new folder, makes a pack that tells them"
+    if any(map(_has_lost_transparency, packs)):
+        return [f"copies of its cut-outs that were laid on a backdrop are not recognised; {way_out}"]
+    if any(map(_may_have_lost_transparency, packs)):
+        words = "copies of cut-outs may not be recognised, if any were laid on a backdrop, which the version that made it did not record"
+        return [f"{words}; {way_out}"]
     return []
 
 
-def hash_packed_picture(pack: ImagePack, index: int, line: dict[str, Any]) -> PictureHash:
-    """Return the hash of a packed picture, from its line in the manifest or from its pixels; earlier versions recorded no cut-outs."""
-    recorded = hash_from_json(line)
-    if recorded is not None:
-        is_whole = bool(recorded.cutout) or pack.fourth_channel != "alpha"
-        return recorded if is_whole else replace(recorded, cutout=reduce_cutout(pack.picture(index)))
-    digest = str(line.get("sha256") or hashlib.sha256(pack.pixels[index].tobytes()).hexdigest())
-    return hash_picture(pack.picture(index), digest)
+def _has_lost_transparency(pack: ImagePack) -> bool:
+    made_by = pack.manifest["made_by"]
+    is_earlier = made_by.get("work") == "prepare" and made_by.get("version", 0) < CUTOUT_VERSION
+    return (is_earlier and any(ON_BACKDROP in line for line in pack.sources())) or bool(pack.manifest.get("composited_on"))
+
+
+def _may_have_lost_transparency(pack: ImagePack) -> bool:
+    made_by = pack.manifest["made_by"]
+    is_of_pictures = made_by.get("work") == "prepare" or made_by.get("command") == "pack"
+    return is_of_pictures and made_by.get("version", 0) < BACKDROP_VERSION and pack.fourth_channel != "alpha"
+
+
+def hash_packed_looks(pack: ImagePack, index: int, line: dict[str, Any]) -> list[PictureHash]:
+    """Return the hashes of a packed picture, first that of what was kept of it, from its line in the manifest or from its pixels.
+
+    Earlier versions recorded no cut-outs, and of what is no square only the square that was kept.
+    """
+    if hash_from_json(line) is None:
+        digest = str(line.get("sha256") or hashlib.sha256(pack.pixels[index].tobytes()).hexdigest())
+        return [hash_picture(pack.picture(index), digest)]
+    first, *others = hashes_from_json(line)
+    is_complete = bool(first.cutout) or pack.fourth_channel != "alpha"
+    return [first if is_complete else replace(first, cutout=reduce_cutout(pack.picture(index))), *others]

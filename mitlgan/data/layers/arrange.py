@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files, hash_from_json
+from mitlgan.data.curate.perceptual_hash import SQUARE, PictureHash, find_near_pairs, group_equal_files, hash_from_json, hashes_from_json
 from mitlgan.data.kept_splits import KeptSplits
 from mitlgan.data.layers.holdout import HoldoutSize, Photograph, SplitAssignment, assign_splits, find_families
 from mitlgan.data.sources.split_folders import SPLITS
@@ -113,7 +113,7 @@ def decide(lines: Sequence[Mapping[str, Any]], choices: ManualChoices, limits: C
             decision, reason = "set aside", line["fault"]
         elif not is_kept and (fault := line["fault"] or _describe_doubt(line, limits.cut)):
             decision, reason = "set aside", fault
-        record = {key: value for key, value in line.items() if key not in ("outline", "colours", "cutout", "unreadable")}
+        record = {key: value for key, value in line.items() if key not in ("outline", "colours", "cutout", SQUARE, "unreadable")}
         is_doubtful = decision == "used" and not is_kept and line.get("confidence", 1.0) < limits.doubtful
         record |= {"decision": decision, "reason": reason, "doubtful": is_doubtful}
         if decision == "used":
@@ -181,7 +181,7 @@ def assign_pictures(
     """Assign the used pictures to splits; all others have an empty split."""
     names = [record["name"] for record in records]
     parts = list(zip(records, lines, [kept.split_of.get(name, "") for name in names], find_families(spec, names), strict=True))
-    used = [Photograph(_hash_of(line), split, family) for record, line, split, family in parts if record["decision"] == "used"]
+    used = [Photograph(hashes_from_json(dict(line)), split, family) for record, line, split, family in parts if record["decision"] == "used"]
     assignment = assign_splits(used, holdout)
     splits = iter(assignment.splits)
     return SplitAssignment(tuple(next(splits) if record["decision"] == "used" else "" for record in records), kept.annotate(assignment.note))

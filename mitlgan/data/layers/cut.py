@@ -12,7 +12,7 @@ from PIL import Image
 
 from mitlgan.data.build.mattes import decode_matte
 from mitlgan.data.build.resize import center_square
-from mitlgan.data.curate.perceptual_hash import hash_picture
+from mitlgan.data.curate.perceptual_hash import SQUARE, hash_looks, look_to_json
 from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode_bytes, flatten_on, is_cutout
 from mitlgan.data.layers import background_fill
 from mitlgan.data.layers.cut_confidence import PERFECT_CUT, CutMeasures, estimate_cut_confidence, estimate_fill_confidence, measure_cut
@@ -82,7 +82,7 @@ def cut_picture(entry: ImageEntry, methods: list[MattingMethod], settings: CutSe
     whole = _reduce(_to_rgba(decoded, own is None, methods), settings.size_px)
     if own is not None:
         methods = [MatteFile(np.array(own.resize(whole.size, Image.Resampling.LANCZOS)))]
-    record |= {"width": decoded.width, "height": decoded.height, **hash_picture(decoded.picture, decoded.sha256).to_json()}
+    record |= {"width": decoded.width, "height": decoded.height, **_hashes_to_json(decoded)}
     record |= {"note": decoded.note} if decoded.note else {}
     match = find_matte(whole, methods)
     stem = output_stem(name)
@@ -121,6 +121,21 @@ def _to_rgba(decoded: DecodedImage, unmatted: bool, methods: list[MattingMethod]
     if unmatted and is_cutout(decoded.picture) and any(isinstance(method, AlphaMatting) for method in methods):
         return decoded.picture
     return flatten_on(decoded.picture, WHITE).convert("RGBA")
+
+
+def hash_middle(entry: ImageEntry, settings: CutSettings) -> dict[str, Any]:
+    """Return what earlier versions did not record of a picture that is no square: the hash of the square in its middle, under its key in the line.
+
+    Raises:
+        UnreadableImageError: The file is no usable picture.
+    """
+    hashes = _hashes_to_json(decode_bytes(entry.read(), keep_alpha=True, size_px=settings.size_px))
+    return {key: value for key, value in hashes.items() if key == SQUARE}
+
+
+def _hashes_to_json(decoded: DecodedImage) -> dict[str, Any]:
+    first, *others = hash_looks(decoded.picture, decoded.sha256)
+    return first.to_json() | ({SQUARE: look_to_json(others[0])} if others else {})
 
 
 def _result(record: dict[str, Any], pieces: dict[str, bytes]) -> CutResult:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitlgan.data.build.journal import read_work
-from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files
+from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pictures, group_equal_files
 from mitlgan.data.sources.mask_twins import twin_stem
 from mitlgan.errors import UsageError
 
@@ -58,12 +58,12 @@ class Photograph:
     """A picture to assign to a split.
 
     Attributes:
-        hash: Finds equal files and look-alikes.
+        hashes: Of all its looks, which find equal files and look-alikes.
         split: The split that it has already, by its folder; empty if none of them has one.
         family: Photographs of one family stay together, such as augmented copies of one; empty if none. See `find_families`.
     """
 
-    hash: PictureHash
+    hashes: Sequence[PictureHash]
     split: str = ""
     family: str = ""
 
@@ -128,8 +128,8 @@ def copy_family(name: str) -> str:
 
 def group_look_alikes(photographs: Sequence[Photograph]) -> list[list[int]]:
     """Return groups of positions of photographs that must stay together: equal files, look-alikes, and families."""
-    hashes = [one.hash for one in photographs]
-    pairs = [*_pairs_of(group_equal_files(hashes)), *find_near_pairs(hashes), *_pairs_of(_families(photographs))]
+    equal = group_equal_files([one.hashes[0] for one in photographs])
+    pairs = [*_pairs_of(equal), *find_near_pictures([one.hashes for one in photographs]), *_pairs_of(_families(photographs))]
     parents = list(range(len(photographs)))
 
     def root(position: int) -> int:
@@ -168,5 +168,5 @@ def _pairs_of(groups: Iterable[list[int]]) -> list[tuple[int, int]]:
 
 def _hash_position(photographs: Sequence[Photograph], group: Sequence[int]) -> float:
     """Return one position in [0, 1) for a whole group, or large groups would be held out more often."""
-    digest = hashlib.sha256(b"holdout " + min(photographs[position].hash.sha256 for position in group).encode()).digest()
+    digest = hashlib.sha256(b"holdout " + min(photographs[position].hashes[0].sha256 for position in group).encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from mitlgan.data.build.journal import JOURNAL_FILE, EarlierWork, Journal, open_journal
+from mitlgan.data.build.journal import JOURNAL_FILE, Journal, open_journal
 from mitlgan.data.build.mattes import use_mattes
 from mitlgan.data.build.parallel import in_order
-from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, parse_header, read_header
+from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.kept_splits import KeptSplits, find_kept_splits
 from mitlgan.data.layers.arrange import (
     FOLDERS,
@@ -30,6 +29,7 @@ from mitlgan.data.layers.arrange import (
 )
 from mitlgan.data.layers.cut import CutResult, CutSettings, cut_picture
 from mitlgan.data.layers.cut_confidence import MAX_DOUBTFUL_CONFIDENCE, MIN_CONFIDENCE, MIN_FILL_CONFIDENCE
+from mitlgan.data.layers.earlier_splits import find_earlier_works
 from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT, HoldoutSize
 from mitlgan.data.layers.matting import MattingMethod, import_opencv, matting_methods
 from mitlgan.data.layers.split_output import SPLIT_MANIFEST
@@ -42,12 +42,7 @@ from mitlgan.runtime.arguments import require_number, require_whole
 from mitlgan.runtime.files import ensure_folder, translate_disk_errors, write_atomically, write_json
 from mitlgan.runtime.progress import ProgressCallback, Say, ignore_message, ignore_progress
 
-VERSION = 9  # raise it when the same pictures and settings make other files
-UNHASHED_VERSION = 8
-"""Its work goes on: since then the hash of a picture with transparency tells it from others of its outline and colour, but cuts are what they were."""
-EARLIER_VERSION = 7
-"""Its work goes on, too: since then mattes are judged by other rules and more kinds of TIFF can be read."""
-_TIFF_SUFFIXES = (".tif", ".tiff")
+VERSION = 10  # raise it when the same pictures and settings make other files
 METHODS_WITH_MATTES = ("auto",)  # methods that use mattes next to the pictures
 BACKGROUNDS = ("both", "fill", "patch")
 MIN_SIZE_PX, MAX_SIZE_PX, MAX_BLUR_PX = 16, 1024, 100
@@ -127,7 +122,7 @@ def split_pictures(
     if not settings.allow_bad and not (out / JOURNAL_FILE).exists():
         _refuse_bad(source, find_bad_starts(source.entries), settings)
     header = {"work": "split", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": settings.cut_settings_to_json()}
-    with open_journal(out, header, earlier=_earlier_works(source, out, header)) as journal:
+    with open_journal(out, header, earlier=find_earlier_works(source, out / JOURNAL_FILE, header, settings, say)) as journal:
         for folder in FOLDERS:
             ensure_folder(out / folder)
         _cut_all(source, out, methods, settings, journal, progress, say)
@@ -136,38 +131,6 @@ def split_pictures(
         choices = ManualChoices.read(out).updated(settings.exclude, settings.keep)
         choices.write(out)
         return _arrange(source, out, header, lines, choices, holdout, settings, kept)
-
-
-def _earlier_works(source: ImageSource, out: Path, header: Mapping[str, Any]) -> list[EarlierWork]:
-    """Return the works of earlier versions that go on as this: with a line of each picture that is cut again, `outdated`, the time of its work."""
-    written_ns = _modified(out / JOURNAL_FILE)
-    judged = {entry.name for entry in source.entries if entry.matte is not None or entry.name.lower().endswith(_TIFF_SUFFIXES)}
-
-    @cache
-    def transparent() -> frozenset[str]:
-        return frozenset(entry.name for entry in source.iterate() if _may_be_transparent(entry))
-
-    def is_unhashed(line: Mapping[str, Any]) -> bool:
-        return "sha256" in line and "cutout" not in line and line["name"] in transparent()
-
-    def is_judged_by_other_rules(line: Mapping[str, Any]) -> bool:
-        return "unreadable" in line or line["name"] in judged or is_unhashed(line)
-
-    def revise(is_outdated: Callable[[Mapping[str, Any]], bool], line: dict[str, Any]) -> dict[str, Any]:
-        return line | {"outdated": written_ns} if "outdated" not in line and is_outdated(line) else line  # some are, if a call was killed
-
-    return [
-        EarlierWork({**header, "version": version}, partial(revise, is_outdated))
-        for version, is_outdated in ((EARLIER_VERSION, is_judged_by_other_rules), (UNHASHED_VERSION, is_unhashed))
-    ]
-
-
-def _may_be_transparent(entry: ImageEntry) -> bool:
-    try:
-        header = read_header(entry.file) if entry.file else parse_header(content := entry.read(), len(content))
-    except UnreadableImageError:  # of some good ones, the header is at the end
-        return True
-    return header.may_be_transparent
 
 
 def _unreadable(lines: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -311,13 +274,6 @@ def _arrange(
         first = next(iter(records), {"name": "", "reason": ""})
         raise DataError(f"SRC {source.spec}: none of {len(records)} pictures can be cut; the first, {first['name']!r}: {first['reason']}")
     return manifest
-
-
-def _modified(path: Path) -> int:
-    """Return when a file was last written, in ns; 0 if there is none."""
-    with translate_disk_errors(path), suppress(FileNotFoundError):
-        return path.stat().st_mtime_ns
-    return 0
 
 
 def list_layer(folder: Path) -> list[Path]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from mitlgan.cli.main import app
 from mitlgan.data.build.pack_folder import pack_folder
 from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
+from mitlgan.data.build.resize import center_square
 from mitlgan.data.curate.check import CheckResult, check_datasets
 from mitlgan.data.demo import archive
 from mitlgan.data.layers.split import SplitSettings, split_pictures
@@ -65,6 +68,18 @@ def follow(result: CheckResult) -> None:
     """Do what the one sentence about look-alikes says."""
     (text,) = [text for text, _ in result.verdict if "--dedupe near" in text]
     app([*shlex.split(text[text.index("mitlgan data") :])[1:], "--holdout", "0", "--json"], standalone_mode=False)
+
+
+def alter_manifest(pack: Path, version: int | None = None, without: Sequence[str] = ()) -> None:
+    """Make a pack's manifest that of an earlier version, which recorded less of each picture and of all."""
+    path = pack.with_suffix(".json")
+    manifest = json.loads(path.read_text())
+    lines = [{key: value for key, value in line.items() if key not in without} for line in manifest.pop("sources")]
+    manifest = {key: value for key, value in manifest.items() if key not in without}
+    if version is not None:
+        manifest["made_by"]["version"] = version
+    listed = ",\n".join(f"  {json.dumps(line)}" for line in lines)
+    path.write_text(f'{json.dumps(manifest, indent=1)[:-2]},\n "sources": [\n{listed}\n ]\n}}\n')
 
 
 def left_out(out: Path) -> dict[str, str]:
@@ -117,33 +132,70 @@ def test_garments_stay_at_every_size_and_on_a_backdrop(tmp_path: Path, keep_alph
     assert check_datasets([str(tmp_path / "out")]).pair_count == 0
 
 
-@pytest.mark.parametrize("size", [(150, 96), (88, 128)], ids=["wide", "tall"])
-@pytest.mark.parametrize("place", ["folder", "pack"])
-def test_what_is_counted_of_cropped_photographs_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, size: tuple[int, int]) -> None:
-    """Of which the whole picture may be alike, and the square in its middle not, for it lies elsewhere."""
-    monkeypatch.chdir(tmp_path)
-    made = photograph(*size)
-    cut = {"left": (4, 0, *size), "top": (0, 4, *size)}
-    copies = {f"{seed:02d}-{name}": made(seed).crop(box) for seed in range(12) for name, box in cut.items()}
-    fill(Path("set"), copies | {f"{seed:02d}": made(seed) for seed in range(20, 26)})
-    fill(Path("held-out"), {f"{seed:02d}": made(seed) for seed in range(12)})
-    result = check_datasets(["set", "held-out"])
-    counted = {pair.first for pair in result.pairs if pair.first_set != pair.second_set}
-    if place == "pack":
-        prepare_pack("held-out", Path("pack"), PrepareSettings(size_px=64, holdout="0"))
-        counted |= {pair.first for pair in check_datasets(["set", "pack"]).pairs if pair.first_set == "set" and pair.second_set == "pack"}
-    against = {"folder": "held-out", "pack": "pack"}[place]
-    pack = prepare_pack("set", Path("out"), PrepareSettings(size_px=64, holdout="0", dedupe="near", against=(against,)))
-    names = {line["name"] for line in pack.sources()}
-    assert len(counted) >= 8
-    assert not names & counted
-    assert names >= {f"{seed}.png" for seed in range(20, 26)}
-    squares = [line for line in pack.manifest["skipped"] if line["name"] in counted]
-    assert len(squares) == len(counted)
-    within = {frozenset((pair.first, pair.second)) for pair in check_datasets(["set"]).pairs}
-    near = {line["name"] for line in prepare_pack("set", Path("near"), PrepareSettings(size_px=64, holdout="0", dedupe="near")).manifest["skipped"]}
-    assert within
-    assert all(len(pair & near) >= 1 for pair in within)
+ORIGINALS = range(6)
+KINDS: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "smaller": smaller,
+    "cropped": lambda picture: picture.crop((0, 5, *picture.size)),
+    "narrower": lambda picture: picture.crop((6, 0, *picture.size)),
+    "its middle": lambda picture: picture.crop(center_square(*picture.size)),
+    "saved again": lambda picture: Image.open(io.BytesIO(images.encoded(picture, "JPEG", quality=80))).convert("RGB"),
+}
+"""What was done to copies; a crop may leave the whole alike, or the square in the middle, or neither."""
+
+
+@pytest.fixture(scope="module", params=[(96, 96), (150, 96), (88, 128)], ids=["square", "wide", "tall"])
+def photographs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Originals in `held-out`, others and copies in `set`, all in `all` and `all.zip`."""
+    folder, made = tmp_path_factory.mktemp("photographs"), photograph(*request.param)
+    originals = {f"{seed:02d}": made(seed) for seed in ORIGINALS}
+    copies = {f"{seed:02d}-{kind}": copy(made(seed)) for seed in ORIGINALS for kind, copy in KINDS.items()}
+    others = {f"{seed:02d}": made(seed) for seed in range(20, 24)}
+    for name, pictures in (("held-out", originals), ("set", copies | others), ("all", originals | copies | others)):
+        fill(folder / name, pictures)
+    shutil.make_archive(str(folder / "all"), "zip", folder / "all")
+    return folder
+
+
+def across(*specs: Path) -> set[tuple[str, str]]:
+    """Pairs that are counted of two sets."""
+    return {(pair.first, pair.second) for pair in check_datasets(list(map(str, specs))).pairs if pair.first_set != pair.second_set}
+
+
+def test_what_is_counted_of_files_is_counted_of_packs_and_left_out(photographs: Path, tmp_path: Path) -> None:
+    counted = across(photographs / "set", photographs / "held-out")
+    assert {first.split("-")[1] for first, _ in counted if "-" in first} == {f"{kind}.png" for kind in KINDS}
+    settings = PrepareSettings(size_px=16, holdout="0")
+    for name in ("set", "held-out"):
+        prepare_pack(photographs / name, tmp_path / name, settings)
+    pack_folder(photographs / "held-out", tmp_path / "packed.npy", size_px=64)
+    packed = across(photographs / "set", tmp_path / "packed.npy")
+    assert packed >= {pair for pair in counted if "-smaller" in pair[0]}, "though only a square of each is there"
+    for one in (photographs, tmp_path):
+        for other in (photographs, tmp_path):
+            assert across(one / "set", other / "held-out") == counted
+    for against in (photographs / "held-out", tmp_path / "held-out"):
+        out = tmp_path / f"without-{against.parent.name}"
+        prepare_pack(photographs / "set", out, replace(settings, dedupe="near", against=(str(against),)))
+        assert not across(out, photographs / "held-out")
+        assert left_out(out).keys() >= {first for first, _ in counted}
+
+
+@pytest.mark.parametrize(("source", "crop"), [("all", "center"), ("all.zip", "entropy")])
+def test_what_is_counted_is_held_out_together_or_kept_once(photographs: Path, tmp_path: Path, source: str, crop: str) -> None:
+    pairs = {(pair.first, pair.second) for pair in check_datasets([str(photographs / source)]).pairs}
+    assert len(pairs) >= 2 * len(ORIGINALS)
+    settings = PrepareSettings(size_px=16, holdout="30%", crop=crop)
+    prepare_pack(photographs / source, tmp_path / "out", settings)
+    trained, held_out = ({line["name"] for line in ImagePack.open(tmp_path / "out" / split / PREPARED_PACK).sources()} for split in ("", "test"))
+    assert trained
+    assert held_out
+    used = {pair for pair in pairs if set(pair) <= trained | held_out}  # one of equal files is left out
+    assert not [pair for pair in used if len(trained & set(pair)) == 1]
+    packed = {(pair.first, pair.second) for pair in check_datasets([str(tmp_path / "out")]).pairs}
+    assert packed == used if crop == "center" else packed >= used
+    prepare_pack(photographs / source, tmp_path / "near", replace(settings, holdout="0", dedupe="near"))
+    omitted = left_out(tmp_path / "near").keys()
+    assert all(omitted & set(pair) for pair in pairs)
 
 
 MODES = {"kept": PrepareSettings(keep_alpha=True), "white": PrepareSettings(), "black": PrepareSettings(backdrop=(0, 0, 0))}
@@ -188,7 +240,7 @@ def test_an_object_of_the_colour_of_its_backdrop_is_blank_on_it_alone(tmp_path: 
 
 @pytest.mark.parametrize("made_by_pack", [False, True])
 def test_it_is_said_that_a_pack_has_no_hashes_of_its_cutouts(tmp_path: Path, made_by_pack: bool) -> None:
-    """That of an earlier version, and that of `data pack`, if transparency was laid on a backdrop."""
+    """That of an earlier version, and that of `data pack`, if transparency was laid on a backdrop; if it may have been, where that is not recorded."""
     fill(tmp_path / "cutouts", {f"{seed:02d}": images.garment(seed) for seed in range(4)})
     fill(tmp_path / "photographs", {f"{seed:02d}": images.smooth(seed) for seed in range(4)})
     fill(tmp_path / "set", {f"{seed:02d}": images.smooth(seed) for seed in range(10, 14)})
@@ -199,14 +251,26 @@ def test_it_is_said_that_a_pack_has_no_hashes_of_its_cutouts(tmp_path: Path, mad
             pack_folder(tmp_path / kind, path, size_px=64)
         else:
             prepare_pack(tmp_path / kind, path.parent, PrepareSettings(size_px=64, holdout="0"))
-            manifest = path.with_suffix(".json")
-            manifest.write_text(manifest.read_text().replace('"version": 9', '"version": 8', 1))
+            alter_manifest(path, version=8)
         settings = PrepareSettings(size_px=64, holdout="0", dedupe="near", against=(str(path.parent),))
-        pack = prepare_pack(tmp_path / "set", tmp_path / f"{kind}-out", settings)
-        said = [line for line in pack.manifest["leftovers"]["remarks"] if "not recognised" in line]
-        assert len(said) == (kind == "cutouts")
-        verdict = [text for text, _ in check_datasets([str(path.parent)]).verdict if "not recognised" in text]
-        assert len(verdict) == (kind == "cutouts")
+        for name, words, expected in (("now", "are not recognised", kind == "cutouts"), ("then", "may not be recognised", True)):
+            pack = prepare_pack(tmp_path / "set", tmp_path / f"{kind}-{name}", settings)
+            assert sum(words in line for line in pack.manifest["leftovers"]["remarks"]) == expected
+            assert sum(words in text for text, _ in check_datasets([str(path.parent)]).verdict) == expected
+            alter_manifest(path, version=5, without=("on_backdrop", "composited_on"))
+
+
+@pytest.mark.parametrize("made_by_pack", [False, True])
+def test_an_early_pack_that_kept_its_transparency_tells_its_cutouts(tmp_path: Path, made_by_pack: bool) -> None:
+    fill(tmp_path / "cutouts", {f"{seed:02d}": images.garment(seed) for seed in range(4)})
+    path = tmp_path / "pack" / PREPARED_PACK
+    if made_by_pack:
+        path.parent.mkdir()
+        pack_folder(tmp_path / "cutouts", path, size_px=64, keep_alpha=True)
+    else:
+        prepare_pack(tmp_path / "cutouts", path.parent, PrepareSettings(size_px=64, keep_alpha=True, holdout="0"))
+    alter_manifest(path, version=5)
+    assert not any("recognised" in text for text, _ in check_datasets([str(path)]).verdict)
 
 
 def test_garments_are_held_out_and_copies_with_their_originals(tmp_path: Path) -> None:
@@ -227,12 +291,8 @@ def test_garments_are_held_out_and_copies_with_their_originals(tmp_path: Path) -
 def test_packs_of_earlier_versions_have_their_cutouts_in_their_pixels(tmp_path: Path) -> None:
     fill(tmp_path / "set", {f"{seed:02d}": images.garment(seed) for seed in range(8)})
     prepare_pack(tmp_path / "set", tmp_path / "old", PrepareSettings(size_px=64, keep_alpha=True, holdout="0"))
-    path = (tmp_path / "old" / PREPARED_PACK).with_suffix(".json")
-    manifest = json.loads(path.read_text())
-    recorded = [line.pop("cutout") for line in manifest["sources"]]
-    assert all(recorded)
-    lines = ",\n".join(f"  {json.dumps(line)}" for line in manifest.pop("sources"))
-    path.write_text(f'{json.dumps(manifest, indent=1)[:-2]},\n "sources": [\n{lines}\n ]\n}}\n')
+    assert all("cutout" in line for line in ImagePack.open(tmp_path / "old" / PREPARED_PACK).sources())
+    alter_manifest(tmp_path / "old" / PREPARED_PACK, without=("cutout",))
     assert check_datasets([str(tmp_path / "old")]).pair_count == 0
     fill(tmp_path / "new", {f"{seed:02d}": images.garment(seed) for seed in range(10, 15)} | {"leak": smaller(images.garment(5))})
     settings = PrepareSettings(size_px=64, keep_alpha=True, dedupe="near", holdout="0", against=(str(tmp_path / "old"),))

@@ -34,7 +34,7 @@ def test_the_order_of_the_sets_changes_nothing(seed: int) -> None:
     results: list[tuple[Relations, int]] = []
     for order in itertools.permutations(sets):
         files = [(name, f"{index}.png") for name in order for index in range(len(sets[name]))]
-        duplicates = find_duplicates(files, [one for name in order for one in sets[name]])
+        duplicates = find_duplicates(files, [[one] for name in order for one in sets[name]])
         results.append((relations(duplicates), duplicates.count()))
         assert len(list(duplicates.pairs())) == duplicates.count()
     assert results.count(results[0]) == len(results)

@@ -11,7 +11,18 @@ from PIL import Image, ImageEnhance
 
 from mitlgan.data.curate import perceptual_hash as signatures
 from mitlgan.data.curate.cutout_agreement import reduce_cutout
-from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files, hash_from_json, hash_picture
+from mitlgan.data.curate.perceptual_hash import (
+    SQUARE,
+    PictureHash,
+    find_near_pairs,
+    find_near_pictures,
+    group_equal_files,
+    hash_from_json,
+    hash_looks,
+    hash_picture,
+    hashes_from_json,
+    look_to_json,
+)
 from mitlgan.data.demo import archive
 
 
@@ -109,3 +120,16 @@ def test_many_together_look_as_each_alone() -> None:
     alone = [hash_picture(image, digest) for image, digest in zip(images, digests, strict=True)]
     assert signatures.hash_thumbnails(glances, digests, cutouts) == alone
     assert signatures.hash_thumbnails([], [], []) == []
+
+
+def test_a_pair_of_pictures_counts_once_by_whatever_look_it_is_one() -> None:
+    """The whole, the square in the middle, or one of one with the other of the other."""
+    wide, other = pictures.smooth(1, (150, 96)), pictures.smooth(2, (96, 150))
+    looks = [hash_looks(picture, str(index)) for index, picture in enumerate((wide, wide.resize((75, 48)), wide.crop((27, 0, 123, 96)), other))]
+    assert [len(hashes) for hashes in looks] == [2, 2, 1, 2]
+    assert find_near_pictures(looks) == [(0, 1), (0, 2), (1, 2)]
+    assert find_near_pictures([[], looks[0][1:], looks[2], looks[3], []]) == [(1, 2)]
+    assert hash_looks(wide.convert("RGBA"), "0") == looks[0]
+    line = looks[0][0].to_json() | {SQUARE: look_to_json(looks[0][1])}
+    assert hashes_from_json(line) == looks[0]
+    assert hashes_from_json(line | {SQUARE: "!"}) == looks[0][:1]

@@ -17,7 +17,7 @@ from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.build.resize import crop_and_resize, to_planes
 from mitlgan.data.curate.check import measure_picture
 from mitlgan.data.curate.perceptual_hash import hash_picture
-from mitlgan.data.curate.reference_sets import hash_packed_picture
+from mitlgan.data.curate.reference_sets import hash_packed_looks
 from mitlgan.data.decode.image_file import decode_bytes
 from mitlgan.data.pack.image_pack import ImagePack
 
@@ -90,7 +90,7 @@ def test_looks_pixels_and_statistics_do_not_know_what_is_hidden() -> None:
         )
         for part in (picture, picture.crop((0, 0, 64, 64))):  # of which the second is all hidden
             same = black.crop((0, 0, 64, 64)) if part.size == (64, 64) else black
-            found, other = (measure_picture("a", one, hash_picture(one, ""), one.size, None) for one in (part, same))
+            found, other = (measure_picture("a", one, [hash_picture(one, "")], one.size, None) for one in (part, same))
             assert found.mean == other.mean
             assert (found.histogram == other.histogram).all()
 
@@ -115,6 +115,6 @@ def test_a_pack_and_its_folder_look_alike(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     cut_out("noise", size=(64, 64)).save(tmp_path / "in" / "a.png")
     pack: ImagePack = pack_folder(tmp_path / "in", tmp_path / "a.npy", size_px=64, keep_alpha=True)
-    found, own = hash_packed_picture(pack, 0, {"sha256": ""}), hash_picture(cut_out("noise", size=(64, 64)), "")
+    (found,), own = hash_packed_looks(pack, 0, {"sha256": ""}), hash_picture(cut_out("noise", size=(64, 64)), "")
     assert bin(found.phash ^ own.phash).count("1") <= 1
     assert np.abs(np.frombuffer(found.colors, np.uint8).astype(int) - np.frombuffer(own.colors, np.uint8)).max() <= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,13 @@ def photographs(count: int, first: int = 0) -> list[Photograph]:
     for index in range(first, first + count):
         rng = np.random.default_rng([7, index])
         outline = int(rng.integers(0, 2**63))
-        found.append(Photograph(PictureHash(hashlib.sha256(str(index).encode()).hexdigest(), outline, rng.integers(0, 256, 192, np.uint8).tobytes())))
+        digest = hashlib.sha256(str(index).encode()).hexdigest()
+        found.append(Photograph([PictureHash(digest, outline, rng.integers(0, 256, 192, np.uint8).tobytes())]))
     return found
 
 
 def like(one: Photograph, digest: str) -> Photograph:
-    return Photograph(PictureHash(digest, one.hash.phash, one.hash.colors))
+    return Photograph([replace(one.hashes[0], sha256=digest)])
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_a_count_is_that_count() -> None:
 
 def test_look_alikes_equal_files_and_families_stay_together() -> None:
     some = photographs(60)
-    some += [like(some[0], "aa"), like(some[0], "bb"), Photograph(photographs(1, 500)[0].hash, family="x"), Photograph(some[3].hash, family="x")]
+    some += [like(some[0], "aa"), like(some[0], "bb"), Photograph(photographs(1, 500)[0].hashes, family="x"), Photograph(some[3].hashes, family="x")]
     groups = group_look_alikes(some)
     assert [group for group in groups if len(group) > 1] == [[0, 60, 61], [3, 62, 63]]
     for share in (0.05, 0.3, 0.7):
@@ -100,7 +102,7 @@ def test_few_pictures() -> None:
 
 def test_splits_that_are_there_are_kept() -> None:
     splits = ("train", "validation", "test", "train")
-    kept = assign_splits([Photograph(one.hash, split) for one, split in zip(photographs(4), splits, strict=True)], HoldoutSize(0.5))
+    kept = assign_splits([Photograph(one.hashes, split) for one, split in zip(photographs(4), splits, strict=True)], HoldoutSize(0.5))
     assert kept.splits == splits
     assert "kept" in kept.note
 

@@ -400,6 +400,23 @@ def test_directions_show_what_they_change_and_can_be_named(client: TestClient, s
     with TestClient(create_app(settings), base_url="http://127.0.0.1:8765") as again:  # after the studio has been started again
         names = [row["name"] for row in again.get("/api/directions", params={"artifact": ids["matted"]}).json()["bg"]]
     assert names == ["", "Sky ☀", "", "", "", "", "", ""]
-    (settings.runs / "direction-names.json").write_text('{"' + ids["matted"] + '": {"bg": [1, {}, "ok"], "fg": 3}}')
+    (settings.runs / "direction-names.json").write_text('{"' + ids["matted"] + '": {"bg": [1, {}, "ok"], "fg": 3}, "other": {"fg": ["stays"]}}')
     assert [row["name"] for row in client.get("/api/directions", params={"artifact": ids["matted"]}).json()["bg"]][:3] == ["", "", "ok"]
+    asked = {"artifact": ids["matted"], "latent": "bg", "index": 0, "name": "x"}
+    assert client.post("/api/directions/name", json=asked).status_code == 204
+    whole = (settings.runs / "direction-names.json").read_text()
+    assert json.loads(whole) == {"other": {"fg": ["stays"]}, ids["matted"]: {"bg": ["x", {}, "ok", *[""] * 5], "fg": 3}}
+    for damaged in (
+        whole[:-9],
+        "[]",
+        "",
+        "[" * 100_000,
+        f'{{"{ids["matted"]}": 3, "other": {{}}}}',
+        whole.replace("3", '"a"'),
+        whole.replace("{}", "NaN"),
+    ):
+        (settings.runs / "direction-names.json").write_text(damaged)
+        refused = client.post("/api/directions/name", json={**asked, "latent": "fg"})
+        assert (refused.status_code, refused.json()["error"][:57]) == (409, "name: direction-names.json in the folder of runs is damag"), damaged[:99]
+        assert (settings.runs / "direction-names.json").read_text() == damaged
     (settings.runs / "direction-names.json").unlink()

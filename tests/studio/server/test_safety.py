@@ -493,7 +493,7 @@ DAMAGED = [
 def test_a_damaged_query_is_refused_in_one_line(client: TestClient, ids: dict[str, str], method: str, path: str, name: str) -> None:
     others = {"s": quote(json.dumps({"artifact": ids["fg"]})), "artifact": ids["fg"]}
     needed = "&".join(f"{key}={value}" for key, value in others.items() if key != name and (method, path, key) in queries())
-    for value in DAMAGED if name == "s" else DAMAGED[:6]:
+    for value in DAMAGED if name == "s" else DAMAGED[1:6:2]:
         address = f"{path.replace('{run_id}', 'x')}?{needed}&{name}={value.replace('ID', ids['fg'])}"
         done = client.request(method, address, content=b"x" if method == "POST" else None, headers={"Content-Type": "image/png"})
         assert done.status_code in (404, 422), address[:200]

@@ -128,10 +128,11 @@ def _output_paths(files: list[Path], out: Path, sheet: Path | None) -> tuple[lis
     from mitlgan.runtime.files import sibling_path
 
     latents = _latent_paths(files, out)
+    option = "--out" if sheet is None else "--sheet"
     sheet = sheet or (sibling_path(out.with_suffix("") if out.suffix == LATENT else out, "-sheet.png"))
     for path in latents:
         refuse_file(path, "--out")
-    refuse_picture(sheet, "--sheet")
+    refuse_picture(sheet, option)
     return latents, sheet
 
 

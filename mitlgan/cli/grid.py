@@ -42,7 +42,7 @@ def grid(
     from mitlgan.images.grid import labeled_grid_png, layer_title
     from mitlgan.runtime.files import write_atomically
 
-    if row_seeds and column_seeds:
+    if None not in (row_seeds, column_seeds):
         options.refuse_given(context, ("seeds",), "is of both axes, and each has its own; leave it out")
     out = new_file(out, "grid.png")
     loaded = load_artifact(artifact, device)
@@ -52,7 +52,8 @@ def grid(
         raise UsageError(f"{artifact}: has one latent ({names[0]}), so there is nothing to cross; use `mitlgan sample` or `mitlgan directions`")
     row = rows or next(name for name in names if name != columns)
     column = columns or next(name for name in names if name != row)
-    chosen = [_seeds(text or seeds, option) for text, option in ((row_seeds, "--row-seeds"), (column_seeds, "--column-seeds"))]
+    own = (("--row-seeds", row_seeds), ("--column-seeds", column_seeds))
+    chosen = [_seeds("--seeds", seeds) if text is None else _seeds(option, text) for option, text in own]
     z = cross(loaded, (row, chosen[0]), (column, chosen[1]), at=None if at is None else parse_latent(loaded, at, "--at"), truncation=truncation)
     titles = [[str(seed) for seed in axis] for axis in chosen]
     corner = [f"rows: {layer_title(row)}", f"columns: {layer_title(column)}"]
@@ -60,7 +61,7 @@ def grid(
     print_result(as_json, {"picture": str(out), "rows": {row: chosen[0]}, "columns": {column: chosen[1]}}, str(out))
 
 
-def _seeds(text: str, option: str) -> list[int]:
+def _seeds(option: str, text: str) -> list[int]:
     from mitlgan.errors import UsageError
 
     if not re.fullmatch(r"\d{1,19}(-\d{1,19})?(,\d{1,19}(-\d{1,19})?)*", text):

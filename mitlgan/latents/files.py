@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,9 +11,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from torch import Tensor
 
+from mitlgan.data.sources.formats import HEAD_BYTES, detect_suffix
 from mitlgan.errors import ArtifactError
 from mitlgan.latents.paths import split_by_layer
-from mitlgan.runtime.files import write_json
+from mitlgan.runtime.files import ForeignFileError, open_regular, write_json
 from mitlgan.runtime.text_files import read_text
 
 SCHEMA_VERSION = 1
@@ -72,6 +74,7 @@ def read_latent(path: Path, dims: Mapping[str, int], tensors_sha256: str | None 
     Raises:
         ArtifactError: The file cannot be read, is no latent file, or does not fit the artifact.
     """
+    _refuse_picture(path)
     try:
         content = LatentFile.model_validate_json(read_text(path, str(path), ArtifactError, MAX_BYTES))
     except ValueError as error:
@@ -86,6 +89,16 @@ def read_latent(path: Path, dims: Mapping[str, int], tensors_sha256: str | None 
     z = torch.cat([torch.tensor(content.latents[name], dtype=torch.float64) for name in dims]).float()
     _require_in_range(path, z)
     return z
+
+
+def _refuse_picture(path: Path) -> None:
+    """Refuse a picture in a latent file's place, by its first bytes; what cannot be read is refused where it is read whole."""
+    head = b""
+    with suppress(ForeignFileError, OSError), open_regular(path, root=None) as file:
+        head = file.read(HEAD_BYTES)
+    if detect_suffix(head):
+        advice = "`mitlgan embed` finds the latent of a picture, and `mitlgan sample --like` makes a picture of mitlgan again"
+        raise ArtifactError(f"{path}: is a picture, not a latent file; {advice}")
 
 
 def _require_in_range(path: Path, z: Tensor) -> None:

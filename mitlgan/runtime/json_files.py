@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from mitlgan.errors import raise_resource_fault
-from mitlgan.runtime.files import ForeignFileError, open_regular, read_bytes, translate_disk_errors
+from mitlgan.errors import DataError, raise_resource_fault
+from mitlgan.runtime.files import ForeignFileError, open_regular, read_bytes, translate_disk_errors, write_atomically
+from mitlgan.runtime.progress import Say, ignore_message
 
 MAX_LINE_BYTES = 10_000_000
 LOG_TEXTS = frozenset({"diagnosis", "split"})
@@ -17,19 +19,36 @@ MAX_NUMBER = 1e300
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return a file's JSON object; an empty one if the file is absent or broken.
+    """Return a file's JSON object; an empty one if the file is absent or broken. What is written back is read by `read_json_to_extend`.
 
     Raises:
         ResourceError: The file is a link or not a regular file; see `mitlgan.runtime.files.open_regular`.
     """
     try:
+        return read_json_to_extend(path)
+    except DataError:
+        return {}
+
+
+def read_json_to_extend(path: Path) -> dict[str, Any]:
+    """Return the JSON object of a file that is written back with more in it; an empty one if the file is absent.
+
+    Raises:
+        DataError: The file cannot be read or is damaged, so that writing it back would lose what it holds.
+        ResourceError: See `read_json`.
+    """
+    try:
         value = json.loads(read_bytes(path, root=path.parent))
+        if not isinstance(value, dict):
+            raise TypeError
     except ForeignFileError:
         raise
-    except (OSError, ValueError, RecursionError) as error:
-        raise_resource_fault(error, str(path))  # memory or open files that gave out do not mean that it is absent
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    return value if isinstance(value, dict) else {}
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise_resource_fault(error, str(path))  # memory or open files that gave out do not mean that it is damaged
+        raise DataError(f"{path}: is damaged or cannot be read, so that what it holds would be lost; mend it, or remove it") from None
+    return value
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
@@ -80,8 +99,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and abs(value) <= MAX_NUMBER
 
 
-def truncate_jsonl(path: Path, iteration: int) -> None:
-    """Remove the lines of a `.jsonl` file from the first one that is torn or later than an iteration.
+def truncate_jsonl(path: Path, iteration: int, say: Say = ignore_message) -> None:
+    """Remove the lines of a `.jsonl` file from the first one that is later than an iteration, and all that are torn or damaged.
+
+    Args:
+        path: The file; may be absent.
+        iteration: Last one that stays.
+        say: Receives a sentence on damaged lines that whole ones follow; half a line at the end is usual after a kill.
 
     Raises:
         ResourceError: The disk refuses to write, or the file is a link or not a regular file.
@@ -91,17 +115,34 @@ def truncate_jsonl(path: Path, iteration: int) -> None:
             file = open_regular(path, "r+b", root=path.parent)
         except FileNotFoundError:
             return
-        end = 0
+        end, at, damaged = 0, 0, list[tuple[int, int]]()
         with file:
+            pending = list[tuple[int, int]]()
             while line := file.readline(MAX_LINE_BYTES):
-                try:
-                    is_whole = line.endswith(b"\n") and json.loads(line)["iteration"] <= iteration
-                except (ValueError, KeyError, TypeError, RecursionError):
-                    is_whole = False
-                if not is_whole:
+                start, at, position = at, at + len(line), _iteration_of(line)
+                if position is None:
+                    pending.append((start, at))
+                elif position > iteration:
                     break
-                end += len(line)
-            file.truncate(end)
+                else:
+                    damaged, pending, end = damaged + pending, [], at
+            if not damaged:
+                file.truncate(end)
+                return
+            file.seek(0)
+            content = file.read(end)
+        edges = [0, *(edge for piece in damaged for edge in piece), end]
+        write_atomically(path, b"".join(content[start:stop] for start, stop in zip(edges[::2], edges[1::2], strict=True)), root=path.parent)
+    say(f"{path}: {len(damaged):,} damaged line{'s are' if len(damaged) > 1 else ' is'} left out; all others stay")
+
+
+def _iteration_of(line: bytes) -> float | None:
+    """Return the iteration of a line; None if it is torn or damaged."""
+    try:
+        iteration = json.loads(line)["iteration"] if line.endswith(b"\n") else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return iteration if isinstance(iteration, int | float) and math.isfinite(iteration) else None
 
 
 class JsonlWriter:

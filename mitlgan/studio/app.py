@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from mitlgan.studio import guard
 from mitlgan.studio.catalogue import Catalogue
 from mitlgan.studio.context import StudioContext
 from mitlgan.studio.direction_names import DirectionNames
-from mitlgan.studio.errors import Cancelled, RequestRefused
+from mitlgan.studio.errors import Cancelled, RequestRefused, validation_message
 from mitlgan.studio.jobs import JobRegistry
 from mitlgan.studio.routes import ROUTERS
 from mitlgan.studio.settings import StudioSettings
@@ -91,15 +91,6 @@ async def _handle_http_error(_request: Request, error: Any) -> Response:
 
 async def _handle_bug(_request: Request, error: Any) -> Response:
     return JSONResponse({"error": f"bug: {type(error).__name__}; the terminal in which the studio runs says where"}, 500)
-
-
-def validation_message(errors: Sequence[Any]) -> str:
-    """Return the first validation error in one line, without the input, which may be anything."""
-    first = errors[0]
-    if first.get("type") == "json_invalid":
-        return f"body: is not JSON, from character {first['loc'][-1]} on"
-    location = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
-    return f"{location or 'body'}: {first['msg']}".replace("\n", " ")[:500]
 
 
 _HANDLERS: dict[int | type[Exception], Any] = {

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Query, Request
+from pydantic import ValidationError
 
 from mitlgan.studio.catalogue import ActiveArtifact, Catalogue
 from mitlgan.studio.direction_names import DirectionNames
+from mitlgan.studio.errors import RequestRefused, validation_message
 from mitlgan.studio.jobs import JobRegistry
 from mitlgan.studio.quiz import QuizStore
 from mitlgan.studio.schemas import State
@@ -68,7 +70,11 @@ def _get_context(request: Request) -> StudioContext:
 
 
 def _parse_state(s: Annotated[str, Query(max_length=MAX_QUERY_CHARS)]) -> State:
-    return State.model_validate_json(s)
+    try:
+        return State.model_validate_json(s)
+    except ValidationError as error:
+        reason = validation_message(error.errors(include_url=False, include_input=False), "its text")
+        raise RequestRefused(422, f"s: is not the state of a picture; {reason}") from None
 
 
 ContextDep = Annotated[StudioContext, Depends(_get_context)]

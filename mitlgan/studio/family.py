@@ -65,11 +65,13 @@ def _child(loaded: ActiveArtifact, parents: tuple[State, State], inputs: tuple[R
 def _mixed_latents(
     loaded: ActiveArtifact, parents: tuple[State, State], inputs: tuple[RenderInput, RenderInput], shares: Mapping[str, float]
 ) -> dict[str, Latent]:
-    """Return the latents as mixtures of the parents', or as numbers if mixtures would be nested too deep or the parents have been edited."""
-    names = [name for name in shares if all(name in parent.latents for parent in parents)]
-    depth = max((mix_depth(parent.latents[name]) for parent in parents for name in names), default=0)
+    """Return the latents as mixtures of the parents', or as numbers if mixtures would be nested too deep or the parents have been edited.
+
+    Both parents name all latents: a placement left out would follow the child's frontmost layer, not the parent's.
+    """
+    depth = max(mix_depth(latent) for parent in parents for latent in parent.latents.values())
     if _is_plain(parents) and depth < MAX_MIX_DEPTH:
-        return {name: MixLatent(mix=(parents[0].latents[name], parents[1].latents[name], shares[name])) for name in names}
+        return {name: MixLatent(mix=(parents[0].latents[name], parents[1].latents[name], share)) for name, share in shares.items()}
     z = interpolate_latents(inputs[0].z, inputs[1].z, {name: [share] for name, share in shares.items()}, loaded.artifact.card.latent_dims)[0]
     return values_of(loaded, z)
 
@@ -108,12 +110,14 @@ def values_of(loaded: ActiveArtifact, z: torch.Tensor) -> dict[str, Latent]:
 
 
 def page_state(loaded: ActiveArtifact, state: State) -> State:
-    """Return a state as the page can hold it: seeds above `MAX_PAGE_SEED` become the numbers that they give, which make the same picture to the bit."""
+    """Return a state as the page can hold it: every latent is named, and seeds above `MAX_PAGE_SEED` become the numbers that they give.
+
+    It makes the same picture to the bit.
+    """
+    state = fill_in_latents(loaded, state)
     large = {name for name, latent in state.latents.items() if _largest_seed(latent) > MAX_PAGE_SEED}
     if not large:
         return state
-    if loaded.composer is not None and loaded.composer.frontmost_layer in large:
-        large |= {PLACEMENT_LATENT} - set(state.latents)  # which follows that seed
     whole = render_input(loaded, state.model_copy(update={"truncation": 1.0, "directions": {}}))
     numbers = {name: latent for name, latent in values_of(loaded, whole.z).items() if name in large}
     return state.model_copy(update={"latents": {**state.latents, **numbers}})

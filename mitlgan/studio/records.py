@@ -23,11 +23,8 @@ def record_of(loaded: ActiveArtifact, state: State, size: PictureSize = OWN_SIZE
     whole = render_input(loaded, state)
     filled = fill_in_latents(loaded, state)
     seeds = {name: latent.seed for name, latent in filled.latents.items() if isinstance(latent, SeedLatent)}
-    dims = loaded.artifact.card.latent_dims
-    missing = [name for name in dims if name not in filled.latents]  # a placement that follows the frontmost layer
     front = None if loaded.composer is None else loaded.composer.frontmost_layer
-    seeds |= {name: seeds[front] for name in missing if front in seeds}
-    is_plain = set(seeds) == set(dims) and not any(amount for amounts in state.directions.values() for amount in amounts)
+    is_plain = set(seeds) == set(filled.latents) and not any(amount for amounts in state.directions.values() for amount in amounts)
     transforms: dict[str, LayerTransform] = {} if whole.stand is None or front is None else {front: transform_tensor([whole.stand])}
     return make_record(
         loaded.artifact, seeds if is_plain else latents_by_layer(loaded.artifact, whole.z), truncation=state.truncation if is_plain else 1.0,

@@ -146,9 +146,11 @@ def morph_inputs(loaded: ActiveArtifact, request: MorphRequest) -> list[RenderIn
 
 
 def fill_in_latents(loaded: ActiveArtifact, state: State) -> State:
-    """Return the state with every layer's latent filled in, but not a placement that follows the frontmost layer."""
-    dims = loaded.artifact.card.latent_dims
-    latents = {name: _layer_latent(loaded, state, name) for name in dims if name in state.latents or name != PLACEMENT_LATENT}
+    """Return the state with every latent filled in, a placement that follows the frontmost layer as well.
+
+    A latent that is left out has its meaning only with the others of its state, so a state that is stored or combined with another one names all.
+    """
+    latents = {name: _layer_latent(loaded, state, name) for name in loaded.artifact.card.latent_dims}
     return state.model_copy(update={"latents": latents})
 
 

@@ -119,7 +119,10 @@ class PictureRequest(StrictModel):
 
 
 class PictureAnswer(BaseModel):
-    """Stages as data URIs; `state` and `link` reproduce the picture, `stand` is the transform of the frontmost layer if it can be moved."""
+    """Stages as data URIs; `stand` is the transform of the frontmost layer if it can be moved.
+
+    `state` and `link` reproduce the picture; they name every latent, also those that the request left out.
+    """
 
     output: str | None = None
     layers: dict[str, str] | None = None

@@ -76,7 +76,7 @@ class ArtifactKeeper:
                     (folder / name).unlink(missing_ok=True)
                 with suppress(OSError):  # not empty: somebody else's files
                     folder.rmdir()
-        truncate_jsonl(self.run.evaluations_file, iteration)
+        truncate_jsonl(self.run.evaluations_file, iteration, self.reporter.say)
         if self._extractor is not None:
             self._evaluate_missing(self._extractor)
         self._update_best()

@@ -78,9 +78,9 @@ def train(
             loop.state.restore(*checkpoint)
     except Exception as error:
         raise translate_memory_error(error, run, recipe, is_resumed=checkpoint is not None) from None
-    if checkpoint is not None:
+    if checkpoint is not None and world.is_leader:  # which alone writes them
         for path in (run.stats_file, run.timing_file):
-            truncate_jsonl(path, loop.state.counters.iteration)
+            truncate_jsonl(path, loop.state.counters.iteration, reporter.say)
     try:
         return _run_loop(loop, is_resumed=checkpoint is not None)
     except NanError:

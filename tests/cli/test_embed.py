@@ -10,6 +10,8 @@ from helpers.commands import Command
 from PIL import Image
 
 from mitlgan.artifacts.card import read_card
+from mitlgan.cli.embed import _output_paths
+from mitlgan.errors import UsageError
 
 
 def test_the_score_tells_how_near_held_out_pictures_are(command: Command, folder: Path, packs: dict[str, Path], artifacts: dict[str, Path]) -> None:
@@ -55,3 +57,11 @@ def test_a_setting_out_of_its_range_is_named_as_the_option(
 ) -> None:
     done = command(*start, option, value)
     assert (done.code, done.err) == (2, f"{said}\n")
+
+
+@pytest.mark.parametrize("sheet", [None, Path("l-sheet.png")])
+def test_a_sheet_in_the_way_is_told_by_the_option_that_named_it(sheet: Path | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("l-sheet.png").touch()
+    with pytest.raises(UsageError, match=f"^--{'out' if sheet is None else 'sheet'} l-sheet.png: "):
+        _output_paths([Path("x.png")], Path("l.json"), sheet)

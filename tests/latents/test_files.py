@@ -15,6 +15,7 @@ from helpers.mutations import counts, mutated, mutated_tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
 
 from mitlgan.errors import ArtifactError
 from mitlgan.latents import latents_from_seeds, read_latent, write_latent
@@ -65,6 +66,14 @@ def test_other_files_are_refused(content: str, message: str, tmp_path: Path) -> 
     path = tmp_path / "latent.json"
     path.write_text(content)
     assert refusal(path).startswith(message)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM"])
+def test_a_picture_in_its_place_is_told_as_one_whatever_its_name(form: str, tmp_path: Path) -> None:
+    path = tmp_path / "latent.json"
+    Image.new("RGB", (2, 2)).save(path, form)
+    advice = "`mitlgan embed` finds the latent of a picture, and `mitlgan sample --like` makes a picture of mitlgan again"
+    assert refusal(path) == f"is a picture, not a latent file; {advice}"
 
 
 def test_a_latent_of_another_artifact_is_another_picture(tmp_path: Path) -> None:

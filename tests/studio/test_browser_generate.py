@@ -68,6 +68,28 @@ def test_reroll_by_key_changes_all_that_is_free_and_nothing_is_left_to_reroll_wh
     assert not np.array_equal(matte_of(studio), matte)
 
 
+def test_a_held_place_stays_though_the_link_does_not_name_it(studio: Studio) -> None:
+    """Also where it is held before the server has drawn the link's picture, and so has said its place."""
+    offered = studio.page.request.get(f"{studio.address}/api/artifacts").json()
+    artifact = next(each["id"] for each in offered if each["name"] == "keyed")
+    link = {"artifact": artifact, "latents": {"fg": {"seed": 8}, "bg": {"seed": 8}}}
+    waiting: list = []
+    studio.page.route("**/api/picture", lambda route: route.continue_() if waiting else waiting.append(route))
+    with studio.page.expect_request("**/api/picture"):
+        studio.page.goto(f"{studio.address}/#s={quote(json.dumps(link))}")
+    studio.at("hold-place").click()
+    states = []
+    for _ in range(2):
+        with studio.page.expect_response("**/api/grid") as answer:
+            studio.at("reroll").click()
+        states += [each["state"] for each in answer.value.json()["pictures"][:2]]
+        if len(states) == 2:
+            waiting[0].continue_()
+            studio.settle()
+    *stands, linked = (studio.page.request.post(f"{studio.address}/api/picture", data={"state": state}).json()["stand"] for state in (*states, link))
+    assert stands == [linked] * 4
+
+
 def test_a_click_in_the_grid_opens_that_picture_large(studio: Studio) -> None:
     studio.open(artifact="thesis-narrow-32")
     for index in (3, 7):

@@ -18,9 +18,9 @@ from helpers.unprivileged import unprivileged
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mitlgan.errors import ResourceError, UsageError
+from mitlgan.errors import DataError, ResourceError, UsageError
 from mitlgan.runtime.files import lock_folder
-from mitlgan.runtime.json_files import JsonlWriter, read_json, read_jsonl, truncate_jsonl
+from mitlgan.runtime.json_files import JsonlWriter, read_json, read_json_to_extend, read_jsonl, truncate_jsonl
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run, create_run, list_runs
 
@@ -269,6 +269,34 @@ def test_row_15_a_torn_line_is_left_out(torn: str, tmp_path: Path) -> None:
     assert list(read_jsonl(path)) == LINES
     truncate_jsonl(path, 100)
     assert path.read_text() == as_text(LINES)
+
+
+@pytest.mark.parametrize("damage", [b"\0" * 30, b'{"iteration": ', b"[]", b"\xff", b'{"iteration": NaN}', b""])
+@pytest.mark.parametrize("iteration", [2, 100])
+def test_row_15_a_damaged_line_takes_none_of_the_whole_ones_after_it_along(tmp_path: Path, damage: bytes, iteration: int) -> None:
+    lines = as_text(LINES).encode().splitlines(keepends=True)
+    path = tmp_path / "stats.jsonl"
+    path.write_bytes(b"".join([lines[0], damage + b"\n", *lines[1:3], damage + b"\n", damage + b"\n", *lines[3:], damage]))
+    remarks: list[str] = []
+    truncate_jsonl(path, iteration, remarks.append)
+    assert path.read_bytes() == b"".join(lines[:iteration])
+    many = {2: "1 damaged line is", 100: "3 damaged lines are"}[iteration]
+    assert remarks == [f"{path}: {many} left out; all others stay"]
+
+
+CONTENT = [b'{"a": 1', b"[]", b"\0" * 9, b"\xff", b"[" * 100_000, b"", None]
+
+
+@pytest.mark.parametrize("content", CONTENT, ids=range(len(CONTENT)))
+def test_only_an_absent_file_is_extended_from_nothing(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "file.json"
+    if content is None:
+        assert read_json_to_extend(path) == read_json_to_extend(path / "below") == {}
+        return
+    path.write_bytes(content)
+    assert read_json(path) == {}
+    with pytest.raises(DataError, match=f"^{path}: is damaged or cannot be read, so that what it holds would be lost; mend it, or remove it$"):
+        read_json_to_extend(path)
 
 
 @pytest.mark.parametrize("iteration", range(7))

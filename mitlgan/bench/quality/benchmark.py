@@ -29,7 +29,7 @@ from mitlgan.metrics.protocol import EvalProtocol
 from mitlgan.report.formatting import two_digits
 from mitlgan.runtime.allocator import keep_freed_memory
 from mitlgan.runtime.files import ensure_folder, lock_folder, write_json
-from mitlgan.runtime.json_files import read_json
+from mitlgan.runtime.json_files import read_json_to_extend
 from mitlgan.runtime.progress import Say, format_duration
 
 SCHEMA_VERSION = 1
@@ -108,8 +108,9 @@ def read_results(plan: QualityPlan) -> dict[str, Any]:
 
     Raises:
         UsageError: They are of other settings.
+        DataError: They are damaged.
     """
-    before = read_json(plan.out / RESULTS_FILE)
+    before = read_json_to_extend(plan.out / RESULTS_FILE)
     if not before:
         return {"schema_version": SCHEMA_VERSION, "settings": plan.settings(), "tasks": {}}
     if before.get("schema_version") != SCHEMA_VERSION or before.get("settings") != plan.settings() or not isinstance(before.get("tasks"), dict):

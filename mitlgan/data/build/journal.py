@@ -57,7 +57,7 @@ class Journal:
         earlier: Works of earlier versions that go on as this: the file is written again, with revised lines.
 
     Raises:
-        UsageError: The file belongs to other work.
+        UsageError: The file belongs to other work, or is damaged before its end.
         ResourceError: The file cannot be written.
     """
 
@@ -86,12 +86,16 @@ class Journal:
             return 0
         end, first = 0, True
         with self.path.open("rb") as file:
-            for line in file:
+            for number, line in enumerate(file, start=1):
                 try:
                     value = json.loads(line) if line.endswith(b"\n") else None
                 except ValueError:
                     value = None
                 if not isinstance(value, dict):
+                    if next(file, b""):
+                        reason = f"line {number} of {self.path.name} is damaged, and the work of those after it would be lost"
+                        advice = "mend it, or remove it and all after it, and their work is done again"
+                        raise UsageError(f"{option} {self.path.parent}: {reason}; {advice}")
                     break
                 if first and value != _as_read(header):
                     raise UsageError(

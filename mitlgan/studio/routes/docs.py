@@ -18,9 +18,10 @@ from mitlgan.version import __version__
 ENDPOINTS = ("/api/artifacts", "/api/picture", "/api/grid")
 """Endpoints that keep their form: all others serve the page, and change with it."""
 DESCRIPTION = """Pictures of the artifacts that this studio offers. `GET api/artifacts` lists them. A state says everything that determines a picture:
-`artifact` is an id; `latents` has a seed, numbers or a mixture by layer; further fields place the object and weaken effects. `POST api/picture` renders
-one state, with its layers if wanted; `POST api/grid` renders up to 64 that differ in seeds. Pictures are data URIs of PNG files. A refusal is
-`{"error": "one line"}` with its status; 503 says by Retry-After when to ask again. A studio with a token takes it as `Authorization: Bearer TOKEN`."""
+`artifact` is an id; `latents` has a seed, numbers or a mixture by layer; further fields move the object and weaken effects. Layers that a request
+leaves out have seed 0, a `place` left out follows the seeds of the object; an answer's state names all. `POST api/picture` renders one state, with
+its layers if wanted; `POST api/grid` renders up to 64 that differ in seeds. Pictures are data URIs of PNG files. A refusal is `{"error": "one line"}`
+with its status; 503 says by Retry-After when to ask again. A studio with a token takes it as `Authorization: Bearer TOKEN`."""
 router = APIRouter()
 
 

@@ -29,10 +29,18 @@ function reroll() {
   const { front, has_place: places } = app.artifact;
   const kept = held.has(places ? "place" : front);
   const directions = Object.fromEntries(Object.entries(app.state.directions ?? {}).filter(([name]) => held.has(name)));
-  return fill(newSeeds(COLUMNS ** 2), { ...app.state, stand: kept ? app.state.stand : null, directions });
+  const base = { ...app.state, stand: kept ? app.state.stand : null, directions };
+  const varied = vary(newSeeds(COLUMNS ** 2));
+  return show(async (signal) => api.grid(await whole(base, signal), varied, signal));
 }
 
-const fill = (seeds, base, first = null) => show((signal) => api.grid(base, Object.fromEntries(free().map((name) => [name, seeds])), signal), first);
+const vary = (seeds) => Object.fromEntries(free().map((name) => [name, seeds]));
+const fill = (seeds, base, first) => show((signal) => api.grid(base, vary(seeds), signal), first);
+
+/** The state with what is held: a link need not name a place, which would then follow the objects that are rerolled. */
+async function whole(state, signal) {
+  return [...held].every((name) => name in (state.latents ?? {})) ? state : (await api.picture(state, ["output"], signal)).state;
+}
 
 /** Sixteen children of the open picture and another one. */
 const breed = (other) => show((signal) => api.children([app.state, other], newSeeds(COLUMNS ** 2), signal));

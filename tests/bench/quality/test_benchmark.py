@@ -17,7 +17,7 @@ from mitlgan.bench.quality.pictures import write_demo_pictures
 from mitlgan.bench.quality.sides import KidMeter, QualityPoint
 from mitlgan.bench.quality.tasks import TASKS, QualityTask
 from mitlgan.data.demo import archive
-from mitlgan.errors import UsageError
+from mitlgan.errors import DataError, UsageError
 
 
 def make_plan(photos: Path, task: QualityTask, out: Path, **changes: Any) -> QualityPlan:
@@ -56,6 +56,11 @@ def test_it_measures_what_is_missing(photos: Path, task: QualityTask, tmp_path: 
     assert both["tasks"]["bg-8"][1]["reached_cpu_s"] is None
     assert json.loads((tmp_path / "out" / "quality.json").read_text()) == both
     assert lines[-1].endswith("not as good within 0 s (KID 3.000)")
+    damaged = (tmp_path / "out" / "quality.json").read_text()[:-9]
+    (tmp_path / "out" / "quality.json").write_text(damaged)
+    with pytest.raises(DataError, match=r"quality\.json: is damaged"):
+        run_quality(make_plan(photos, task, tmp_path / "out"), lines.append, lambda _: None)
+    assert (tmp_path / "out" / "quality.json").read_text() == damaged
 
 
 def test_results_of_other_settings_are_refused(photos: Path, task: QualityTask, tmp_path: Path, trained: list[int]) -> None:

@@ -38,6 +38,22 @@ def test_a_journal_whose_first_line_was_lost_is_begun_again_in_an_empty_folder_o
         assert (out / JOURNAL_FILE).read_bytes() == content
 
 
+@pytest.mark.parametrize("line", [1, 2, 3])
+def test_a_journal_that_is_damaged_before_its_end_is_refused_and_stays(tmp_path: Path, line: int) -> None:
+    """What follows would be done again, or for want of it be lost."""
+    for _ in range(3):
+        begin(tmp_path)
+    path = tmp_path / JOURNAL_FILE
+    lines = path.read_bytes().splitlines(keepends=True)
+    damaged = b"".join([*lines[: line - 1], b"{" + lines[line - 1], *lines[line:]])
+    path.write_bytes(damaged)
+    with pytest.raises(UsageError, match=rf"^--out .*: line {line} of {JOURNAL_FILE} is damaged, and .* would be lost; mend it, or remove it and all"):
+        begin(tmp_path)
+    assert path.read_bytes() == damaged
+    path.write_bytes(b"".join(lines[: line - 1]))  # as it advises
+    assert begin(tmp_path)[-1] == {"name": str(max(0, line - 2))}
+
+
 def test_what_is_in_the_way_is_asked_only_where_there_is_no_journal(tmp_path: Path) -> None:
     asked: list[tuple[Path, str]] = []
     for _ in range(2):

@@ -68,7 +68,7 @@ def test_a_link_makes_the_picture_again(client: TestClient, shown: Any, ids: dic
     linked = json.loads(unquote(first["link"].removeprefix("#s=")))
     again = shown(linked)
     assert all(again[part] == first[part] for part in first if part != "state")
-    assert first["state"]["latents"] == {"fg": {"seed": 2**63 - 1}, "bg": {"seed": 0}}
+    assert first["state"]["latents"] == {"fg": {"seed": 2**63 - 1}, "bg": {"seed": 0}, "place": {"seed": 2**63 - 1}}
     assert [(name, list(latent)) for name, latent in linked["latents"].items()] == [("fg", ["values"]), ("bg", ["seed"]), ("place", ["values"])]
     assert first["state"]["harmonise"] == 0
 
@@ -177,7 +177,10 @@ def test_mixtures_have_their_parents_as_ends(shown: Any, ids: dict[str, str]) ->
 def test_a_grid_holds_and_crosses(client: TestClient, shown: Any, ids: dict[str, str]) -> None:
     base = {"artifact": ids["matted"], "latents": {"bg": {"seed": 3}}}
     varied = client.post("/api/grid", json={"state": base, "vary": {"fg": [1, 2, 3, 4, 5]}}).json()["pictures"]
-    assert [one["state"]["latents"] for one in varied] == [{"fg": {"seed": seed}, "bg": {"seed": 3}} for seed in (1, 2, 3, 4, 5)]
+    assert [one["state"]["latents"] for one in varied] == [
+        {"fg": {"seed": seed}, "bg": {"seed": 3}, "place": {"seed": seed}}
+        for seed in (1, 2, 3, 4, 5)  # the place goes with the foreground
+    ]
     assert [shown(one["state"])["output"] for one in varied] == [one["output"] for one in varied]
     crossed = client.post("/api/grid", json={"state": base, "vary": {"fg": [1, 2], "bg": [3, 4, 5]}, "rows": "fg", "columns": "bg"}).json()["pictures"]
     pairs = [(one["state"]["latents"]["fg"]["seed"], one["state"]["latents"]["bg"]["seed"]) for one in crossed]
@@ -278,7 +281,7 @@ def test_children_are_between_their_parents_in_every_layer(client: TestClient, s
     done = client.post("/api/children", json={"parents": parents, "seeds": [5, 6, 5]}).json()["pictures"]
     assert done[0] == done[2] != done[1]
     for child in done[:2]:
-        for name in ("fg", "bg"):
+        for name in ("fg", "bg", "place"):
             first, second, share = child["state"]["latents"][name]["mix"]
             assert (first, second) == ({"seed": 1}, {"seed": 2})
             assert 0.15 <= share <= 0.85
@@ -300,6 +303,60 @@ def test_children_are_between_their_parents_in_every_layer(client: TestClient, s
     assert set(state["latents"]["fg"]) == {"values"} or "mix" in state["latents"]["fg"]
     other = {"artifact": ids["scene"]}
     assert client.post("/api/children", json={"parents": [parents[0], other], "seeds": [1]}).status_code == 422
+
+
+FRONTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "seed": ({"seed": 8}, {"seed": 8}),
+    "values": ({"values": [0.25] * 16}, {"seed": 0}),
+    "mix": ({"mix": [{"seed": 1}, {"values": [0.5] * 16}, 0.4]}, {"mix": [{"seed": 1}, {"seed": 0}, 0.4]}),
+    "deep": ({"mix": [{"seed": 1}, {"mix": [{"seed": 2}, {"mix": [{"seed": 3}, {"mix": [{"seed": 4}, {"seed": 5}, 0.5]}, 0.5]}, 0.5]}, 0.5]},) * 2,
+    "absent": ({}, {"seed": 0}),
+}
+"""Foregrounds, and the place that follows each."""
+
+
+def _written(ids: dict[str, str], form: str) -> tuple[State, State]:
+    """A state without a place, and the same picture's with one."""
+    front, place = FRONTS[form]
+    state = {"artifact": ids["matted"], "latents": {**({"fg": front} if front else {}), "bg": {"seed": 3}}}
+    return state, {**state, "latents": {**state["latents"], "place": place}}
+
+
+@pytest.mark.parametrize("form", FRONTS)
+def test_every_state_that_is_answered_says_where_the_object_stands(client: TestClient, shown: Any, ids: dict[str, str], form: str) -> None:
+    """So that it stays there when the object becomes another one."""
+    state, named = _written(ids, form)
+    picture = shown(state)
+    archive = zipfile.ZipFile(io.BytesIO(client.get("/api/layers.zip", params=asked(state)).content))
+    ends = {"from": state, "to": {"artifact": ids["matted"]}, "index": 0}
+    answered = {
+        "picture": picture["state"],
+        "link": json.loads(unquote(picture["link"].removeprefix("#s="))),
+        "grid": client.post("/api/grid", json={"state": state, "vary": {"bg": [3]}}).json()["pictures"][0]["state"],
+        "zip": json.loads(archive.read("state.json")),
+        "frame": client.post("/api/morph/frame", json=ends).json()["state"],
+    }
+    for name, each in answered.items():
+        assert each["latents"] == {"fg": {"seed": 0}, **named["latents"]}, name
+    assert {**shown(named), "state": picture["state"]} == picture
+    rerolled = client.post("/api/grid", json={"state": picture["state"], "vary": {"fg": [1, 2], "bg": [1, 2]}}).json()["pictures"]
+    assert [shown(one["state"])["stand"] for one in rerolled] == [picture["stand"]] * 2
+
+
+@pytest.mark.parametrize(("form", "other"), [("seed", "values"), ("mix", "seed"), ("deep", "seed"), ("values", "mix"), ("absent", "seed")])
+def test_children_are_those_of_the_same_parents_with_their_places_named(client: TestClient, ids: dict[str, str], form: str, other: str) -> None:
+    """Of two parents without a place, of one, and of none; also after edits, which make numbers of all latents."""
+    for edits in ({}, {"directions": {"fg": [1.0]}}):
+        answers = [
+            client.post("/api/children", json={"parents": [{**first, **edits}, second], "seeds": [5]}).json()["pictures"]
+            for first in _written(ids, form)
+            for second in _written(ids, other)
+        ]
+        assert answers[1:] == answers[:1] * 3
+        (child,) = answers[0]
+        assert set(child["state"]["latents"]) == {"fg", "bg", "place"}
+        if not edits and form != "deep":
+            assert child["state"]["latents"]["place"]["mix"][:2] == [FRONTS[form][1], FRONTS[other][1]]
 
 
 @pytest.mark.parametrize("layer", ["all", "bg"])
@@ -343,6 +400,23 @@ def test_directions_show_what_they_change_and_can_be_named(client: TestClient, s
     with TestClient(create_app(settings), base_url="http://127.0.0.1:8765") as again:  # after the studio has been started again
         names = [row["name"] for row in again.get("/api/directions", params={"artifact": ids["matted"]}).json()["bg"]]
     assert names == ["", "Sky ☀", "", "", "", "", "", ""]
-    (settings.runs / "direction-names.json").write_text('{"' + ids["matted"] + '": {"bg": [1, {}, "ok"], "fg": 3}}')
+    (settings.runs / "direction-names.json").write_text('{"' + ids["matted"] + '": {"bg": [1, {}, "ok"], "fg": 3}, "other": {"fg": ["stays"]}}')
     assert [row["name"] for row in client.get("/api/directions", params={"artifact": ids["matted"]}).json()["bg"]][:3] == ["", "", "ok"]
+    asked = {"artifact": ids["matted"], "latent": "bg", "index": 0, "name": "x"}
+    assert client.post("/api/directions/name", json=asked).status_code == 204
+    whole = (settings.runs / "direction-names.json").read_text()
+    assert json.loads(whole) == {"other": {"fg": ["stays"]}, ids["matted"]: {"bg": ["x", {}, "ok", *[""] * 5], "fg": 3}}
+    for damaged in (
+        whole[:-9],
+        "[]",
+        "",
+        "[" * 100_000,
+        f'{{"{ids["matted"]}": 3, "other": {{}}}}',
+        whole.replace("3", '"a"'),
+        whole.replace("{}", "NaN"),
+    ):
+        (settings.runs / "direction-names.json").write_text(damaged)
+        refused = client.post("/api/directions/name", json={**asked, "latent": "fg"})
+        assert (refused.status_code, refused.json()["error"][:57]) == (409, "name: direction-names.json in the folder of runs is damag"), damaged[:99]
+        assert (settings.runs / "direction-names.json").read_text() == damaged
     (settings.runs / "direction-names.json").unlink()

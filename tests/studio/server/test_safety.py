@@ -21,6 +21,8 @@ import httpx2 as httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from helpers.images import bombs
 from helpers.studio_requests import asked
@@ -31,6 +33,7 @@ from mitlgan.errors import ResourceError, UsageError
 from mitlgan.studio import StudioSettings, create_app, render, serve, uploads
 from mitlgan.studio.clients import client_key
 from mitlgan.studio.guard import COOKIE, HEADERS, LINGER_BYTES
+from mitlgan.studio.routes import ROUTERS
 from mitlgan.studio.settings import MAX_HOLE_CHARS
 
 ADDRESS = "http://127.0.0.1:8765"
@@ -454,6 +457,50 @@ def test_absurd_numbers_are_refused_in_one_line(client: TestClient, ids: dict[st
         return
     if len(state) < 50_000:
         assert client.get("/api/picture.png", params={"s": state}).status_code == 422
+
+
+def queries() -> list[tuple[str, str, str]]:
+    """Method, path and parameter of everything that the studio takes in a query."""
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    paths = get_openapi(title="all", version="0", routes=routes)["paths"]
+    found = [
+        (method, path, more["name"], more["in"])
+        for path, methods in paths.items()
+        for method, one in methods.items()
+        for more in one.get("parameters", [])
+    ]
+    return [(method.upper(), path, name) for method, path, name, where in found if where == "query"]
+
+
+DAMAGED = [
+    "",
+    "x",
+    "%ff",
+    "%00",
+    "[" * 5000,
+    "9" * 5000,
+    quote('{"artifact":"ID'),
+    quote('{"artifact":"\\ud800"}'),
+    "null",
+    "[]",
+    '"x"',
+    "{}",
+    '{"artifact":5}',
+]
+
+
+@pytest.mark.parametrize(("method", "path", "name"), queries())
+def test_a_damaged_query_is_refused_in_one_line(client: TestClient, ids: dict[str, str], method: str, path: str, name: str) -> None:
+    others = {"s": quote(json.dumps({"artifact": ids["fg"]})), "artifact": ids["fg"]}
+    needed = "&".join(f"{key}={value}" for key, value in others.items() if key != name and (method, path, key) in queries())
+    for value in DAMAGED if name == "s" else DAMAGED[1:6:2]:
+        address = f"{path.replace('{run_id}', 'x')}?{needed}&{name}={value.replace('ID', ids['fg'])}"
+        done = client.request(method, address, content=b"x" if method == "POST" else None, headers={"Content-Type": "image/png"})
+        assert done.status_code in (404, 422), address[:200]
+        assert list(done.json()) == ["error"]
+        assert len(done.json()["error"].splitlines()) == 1
+        if name == "s":
+            assert done.json()["error"].startswith("s: is not the state of a picture; "), address[:200]
 
 
 def test_a_million_pictures_are_refused(client: TestClient, ids: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +21,17 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):  # the many processes of the
 import pytest
 import torch
 from helpers import short_exports  # noqa: F401  (here, so that all tests have it)
+from torch import nn
 
 from mitlgan import networks
 from mitlgan.artifacts.card import LayerCard, make_card
 from mitlgan.artifacts.load_save import save_network
+from mitlgan.compare import nearest_images
+from mitlgan.metrics.extractors import registry
+from mitlgan.networks.feature_networks.spec import FeatureNetworkSpec
 from mitlgan.recipe import ComposerRecipe, DenseTranslatorRecipe, Recipe, ThesisCriticRecipe, ThesisGeneratorRecipe
+from mitlgan.report import plots, run_report
+from mitlgan.report.schema import ArmResult, Row
 from mitlgan.stages import training_speed
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets background jobs ignore it, and `nohup` the next
@@ -149,9 +155,54 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _few_measured_iterations() -> Iterator[None]:
-    """Estimates of a training's speed are right in form after three iterations; a good one takes two seconds, and the tests ask for many."""
+    """Estimates of a training's speed are right in form after two iterations; a good one takes two seconds, and the tests ask for many."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training_speed, "MEASURED_S", 0.01)
+        patch.setattr(training_speed, "MIN_ITERATIONS", 1)
+        patch.setattr(training_speed, "MEASURED_S", 0.0)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_nearest_samples() -> Iterator[None]:
+    """Reports look up the nearest training pictures of 200 samples; a dozen have the same form."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (nearest_images, run_report):
+            patch.setattr(module, "NEAREST_SAMPLES", 12)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _extractors_are_built_once() -> Iterator[None]:
+    """An extractor never changes its network, so all tests of a process share the one of each file of weights."""
+    build = registry._build
+    built: dict[tuple[str, Path], nn.Module] = {}
+
+    def build_once(spec: FeatureNetworkSpec, state: dict[str, torch.Tensor], path: Path) -> nn.Module:
+        if spec.sha256 is None:  # the file may hold any weights
+            return build(spec, state, path)
+        if (spec.name, path) not in built:
+            built[spec.name, path] = build(spec, state, path)
+        return built[spec.name, path]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_build", build_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _curves_are_drawn_once() -> Iterator[None]:
+    """The same rows give the same drawing, which takes 40 ms, a dozen times a report."""
+    draw = plots._draw
+    drawn: dict[str, plots.Curve | None] = {}
+
+    def draw_once(prefix: str, arms: Sequence[ArmResult], rows: Sequence[Sequence[Row]], *rest: Any) -> plots.Curve | None:
+        key = repr((prefix, [arm.label for arm in arms], rows, rest))
+        if key not in drawn:
+            drawn[key] = draw(prefix, arms, rows, *rest)
+        return drawn[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "_draw", draw_once)
         yield
 
 

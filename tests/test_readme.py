@@ -11,14 +11,13 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
-import typer
 from PIL import Image
 
 from mitlgan.cli import main
-from mitlgan.cli.main import app
+from mitlgan.cli.main import parser
 from mitlgan.data.demo.chess import draw_position
 
-ROOT_COMMAND = typer.main.get_command(app)
+ROOT_COMMAND = parser()
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ("docs/photographs.md", "docs/files.md", "recommended/results/README.md", "classic/results/README.md")
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import typer
 from helpers import images, tiny_runs
 from PIL import Image
 
@@ -27,7 +26,7 @@ from mitlgan.api import measurements
 from mitlgan.api.context import resolve_recipe
 from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-from mitlgan.cli.main import app
+from mitlgan.cli.main import parser
 from mitlgan.editing import Point
 from mitlgan.errors import UsageError
 from mitlgan.images.pixels import to_float, to_uint8
@@ -478,7 +477,7 @@ def test_old_names_work_with_a_note(name: str, old: dict[str, Any], new: dict[st
 
 
 def _commands() -> dict[str, Any]:
-    group: Any = typer.main.get_command(app)
+    group: Any = parser()
     return {name: group.commands["data"].commands["split"] if name == "split" else group.commands[name] for name in COMPARABLE}
 
 

@@ -73,7 +73,7 @@ def test_every_kind_ends_every_command_with_5(kind: BaseException, command: Comm
     def give_out(**_: Any) -> None:
         raise kind
 
-    monkeypatch.setattr(main_module, "app", give_out)
+    monkeypatch.setattr(main_module, "parser", lambda: give_out)
     for name, parser in leaf_commands():
         outcome = command(*name.split())
         assert outcome.code == 5, name
@@ -109,7 +109,7 @@ def test_the_batch_is_advised_where_it_can_be_set(name: str, advice: str, comman
     def give_out(**_: Any) -> None:
         raise ShortageError("training.batch: out of memory with 64 images of 32 px", "try half: --set training.batch=32", is_memory=True)
 
-    monkeypatch.setattr(main_module, "app", give_out)
+    monkeypatch.setattr(main_module, "parser", lambda: give_out)
     outcome = command(*name.split())
     assert outcome.code == 5
     assert outcome.err.startswith("training.batch: out of memory with 64 images of 32 px; ")
@@ -121,7 +121,7 @@ def test_a_full_disk_behind_stdout_is_told(command: Command, monkeypatch: pytest
     def give_out(**_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(main_module, "app", give_out)
+    monkeypatch.setattr(main_module, "parser", lambda: give_out)
     outcome = command("describe")
     assert outcome.code == 5
     assert outcome.err.startswith("mitlgan describe: no space left on device; free some")

@@ -7,7 +7,6 @@ import sys
 from typing import Any
 
 import pytest
-import typer
 
 from mitlgan.cli.torchrun import TAKES_JOBS, TAKES_RANKS, refuse_ranks
 from mitlgan.errors import UsageError
@@ -21,7 +20,7 @@ def leaves(command: Any, words: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 
 
 entry = importlib.import_module("mitlgan.cli.main")
-COMMANDS = leaves(typer.main.get_command(entry.app))
+COMMANDS = leaves(entry.parser())
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -31,7 +30,7 @@ def test_every_command_shares_its_work_or_is_refused(
     monkeypatch.setattr(sys, "argv", ["mitlgan", *words, "x"])
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.delenv("MITLGAN_COMMAND", raising=False)
-    monkeypatch.setattr(entry, "app", lambda **_: 0)
+    monkeypatch.setattr(entry, "parser", lambda: lambda **_: 0)
     for rank in ("0", "1"):
         monkeypatch.setenv("RANK", rank)
         with pytest.raises(SystemExit) as ended:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
-from mitlgan.cli.main import app
+from mitlgan.cli.main import parser
 from mitlgan.compare.plan import ComparisonPlan, DomainSpec
 from mitlgan.compare.reproduce import comparison_command, sweep_command
 from mitlgan.recipe import shipped_folder
@@ -79,7 +78,7 @@ def parsed(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> tuple[Any, 
     monkeypatch.setattr("mitlgan.compare.sweep.run_sweep", stop)
     monkeypatch.setattr("torch.set_num_threads", lambda threads: None)
     with pytest.raises(PlannedError) as planned:
-        get_command(app).main(list(words), standalone_mode=False)
+        parser().main(list(words), standalone_mode=False)
     return planned.value.args
 
 
@@ -90,7 +89,7 @@ def comparison(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> tuple[C
 
 def test_the_tables_have_every_option() -> None:
     for name, table in {"compare": COMPARISONS, "sweep": SWEEPS}.items():
-        command = get_command(app).commands[name]  # type: ignore[attr-defined]
+        command = parser().commands[name]
         options = {str(parameter.name): parameter for parameter in command.params if parameter.name not in OUTPUT_ONLY}
         assert table.keys() == options.keys()
         for key, cases in table.items():

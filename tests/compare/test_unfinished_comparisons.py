@@ -17,9 +17,8 @@ import pytest
 from helpers import images, tiny_runs
 from helpers.comparisons import change_tensors, finish, newer_foreground, opened
 from helpers.mutations import counts, mutated_tree
-from typer.main import get_command
 
-from mitlgan.cli.main import app
+from mitlgan.cli.main import parser
 from mitlgan.compare import runner
 from mitlgan.compare.domains import resolve_domains, resolve_plan
 from mitlgan.compare.dry_run import estimate_comparison
@@ -66,7 +65,7 @@ def plan_of_command(words: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[
     with monkeypatch.context() as patch:
         patch.setattr("mitlgan.compare.runner.run_comparison", stop)
         with pytest.raises(ResourceError, match="enough"):
-            get_command(app).main(words, standalone_mode=False)
+            parser().main(words, standalone_mode=False)
     return asked[0], asked[1]
 
 
@@ -308,7 +307,7 @@ def test_what_is_gone_is_named(damage: Callable[[Path], None], with_places: bool
     assert line == (
         f"unfinished: {begun}; nothing goes on with it, as these are gone or were changed: --composed {first}; `mitlgan runs rm {begun}` removes it"
     )
-    get_command(app).main(named_command(line), standalone_mode=False)
+    parser().main(named_command(line), standalone_mode=False)
     assert not begun.exists()
     assert opened(REQUEST, RUNS) == (other, [])
 
@@ -327,7 +326,7 @@ def test_a_composition_that_is_named_and_was_trained_on_is_told(composed: Run) -
     other, lines = opened(plan, RUNS)
     assert (other != begun, lines) == (True, [changed_line(begun, f"--composed {first}")])
     assert opened(plan, RUNS) == (other, [])
-    get_command(app).main(named_command(lines[0]), standalone_mode=False)
+    parser().main(named_command(lines[0]), standalone_mode=False)
     assert not begun.exists()
 
 
@@ -492,7 +491,7 @@ def test_a_plan_that_cannot_be_read_is_told(content: str, composed: Run, monkeyp
     (begun / "status.json").write_text(json.dumps({"state": "done", "command": "compare"}))
     assert opened(REQUEST, RUNS) == (other, [])  # its report is there
     (begun / "status.json").write_text(json.dumps({"state": "stopped", "command": "compare"}))
-    get_command(app).main(named_command(lines[0]), standalone_mode=False)
+    parser().main(named_command(lines[0]), standalone_mode=False)
     assert opened(REQUEST, RUNS) == (other, [])
 
 
@@ -519,7 +518,7 @@ def test_stdout_is_json_alone(composed: Run, capsys: pytest.CaptureFixture[str])
     words = ["compare", "--baseline", "paste", "--budgets", "0.024", "--samples", "8", "--device", "cpu", "--threads", "1", "--json", "--dry-run"]
     begun, _ = opened(ComparisonPlan(baselines=("paste",), budgets=(0.024,), samples=8), RUNS)
     finish(RUNS, 2, composed)
-    get_command(app).main(words, standalone_mode=False)
+    parser().main(words, standalone_mode=False)
     printed = capsys.readouterr()
     assert "estimate" in json.loads(printed.out)
     assert f"unfinished: {begun}; to go on with it: `mitlgan compare " in printed.err

@@ -35,7 +35,6 @@ from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, load_recipe, shipped
 from mitlgan.report.run_figures import write_run_figures
 from mitlgan.runtime.files import lock_folder
 from mitlgan.runtime.signals import TerminationInterrupt
-from mitlgan.stages import training_speed
 from mitlgan.stages.evaluate import evaluate_artifact
 from mitlgan.stages.resume import resume
 from mitlgan.stages.training_speed import TrainingSpeed, measure_training_speed
@@ -91,7 +90,6 @@ def small_family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecipeFam
             patch.setattr(module, "EVALUATED_SAMPLES", 12)
         patch.setattr(make, "SHEET_SAMPLES", 4)
         patch.setattr(estimate, "CUT_SAMPLES", 1)
-        patch.setattr(training_speed, "MEASURED_S", 0.05)
         yield family
 
 

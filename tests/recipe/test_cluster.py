@@ -13,11 +13,10 @@ from typing import Any
 
 import click
 import pytest
-import typer
 import yaml
 from torch.distributed.run import get_args_parser
 
-from mitlgan.cli.main import app
+from mitlgan.cli.main import parser
 from mitlgan.recipe import load_recipe, shipped_folder
 
 CLUSTER = shipped_folder("recipes") / "cluster"
@@ -29,7 +28,7 @@ SBATCH_OPTIONS = {
 
 def options_of(command: str) -> set[str]:
     """The options of one of this project's commands, `train` or `runs ls`."""
-    found: Any = typer.main.get_command(app)
+    found: Any = parser()
     for name in command.split():
         with click.Context(found) as context:
             found = found.get_command(context, name)

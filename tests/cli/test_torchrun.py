@@ -64,7 +64,7 @@ def test_a_dry_run_measures_one_process(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_commands_that_have_jobs_name_them() -> None:
-    root: Any = typer.main.get_command(entry.app)
+    root: Any = entry.parser()
     with_jobs = {" ".join(words) for words in COMMANDS if any("--jobs" in option.opts for option in find(root, words).params)}
     assert with_jobs == set(TAKES_JOBS)
 

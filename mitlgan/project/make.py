@@ -42,6 +42,7 @@ from mitlgan.project.plan import (
 )
 from mitlgan.project.recipe_families import MIN_PHOTOGRAPHS, choose_family, choose_size
 from mitlgan.project.steps import RUNS, TrainingStep, composition_step, layer_step
+from mitlgan.recipe import is_relative_source
 from mitlgan.report.data_check_page import write_check_page
 from mitlgan.report.data_split_page import write_split_page
 from mitlgan.report.run_figures import are_of_pictures_now
@@ -306,7 +307,7 @@ def _earlier_places(out: Path, say: Say) -> list[str]:
     for run in list_runs(out / RUNS):
         with suppress(UsageError, ResourceError):  # a run that cannot be read is not taken
             recorded = run.recorded_recipe()
-            if run.load_recipe(moves.append) != recorded:
+            if not is_relative_source(recorded.data.source) and run.load_recipe(moves.append) != recorded:
                 places.append(str(Path(recorded.data.source).parent.parent))
     for move in moves[:1]:
         say(move)

@@ -170,6 +170,11 @@ def full_source(source: str, folder: Path = Path()) -> str:
         return source
 
 
+def is_relative_source(source: str) -> bool:
+    """Return whether pictures are named by a path that depends on the folder from which it is seen."""
+    return source not in ("demo", "") and not Path(source).is_absolute()
+
+
 def diff_recipes(first: Recipe, second: Recipe) -> dict[str, tuple[Any, Any]]:
     """Return the dotted keys in which two recipes differ, with both values; None for an unset key."""
     left, right = _flat(as_dict(first)), _flat(as_dict(second))

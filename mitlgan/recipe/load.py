@@ -27,6 +27,8 @@ RENAMED_FOLDERS = {"modern": "recommended", "demo": "thesis-32"}
 """Earlier names of the shipped recipes' folders, which keep working."""
 SOURCE_SETTING = "data.source="
 """How a setting that names the pictures begins, as `with_full_source` writes it."""
+NO_PICTURES = "absent"
+"""What recipes that ship without pictures say in place of them."""
 UNREADABLE = (ValueError, RecursionError, OverflowError)  # raised by tomllib; a number of 5,000 digits gives a plain ValueError
 
 
@@ -139,8 +141,16 @@ def with_overrides(recipe: Recipe, **values: object) -> Recipe:
 
 
 def with_data_source(recipe: Recipe, data: str | None) -> Recipe:
-    """Return a copy with the pictures that `--data` names; None keeps the recipe's."""
-    return recipe if data is None else with_overrides(recipe, data__source=full_source(data))
+    """Return a copy with the full path of the pictures that `--data` names, so that they are the same wherever the recipe is read.
+
+    Args:
+        recipe: Of a training that begins.
+        data: None takes the pictures that the recipe names. Its relative path is seen from the working folder, as that of `--data`.
+    """
+    own = recipe.data.source
+    if data is None and (not is_relative_source(own) or (own == NO_PICTURES and not Path(own).exists())):
+        return recipe
+    return with_overrides(recipe, data__source=full_source(own if data is None else data))
 
 
 def with_full_source(setting: str, folder: Path = Path()) -> str:

@@ -142,7 +142,7 @@ def _load_recipe_and_checkpoint(run: Run, context: RunContext) -> tuple[Recipe, 
     if differing:
         examples = "; ".join(f"{key} was {then}, now {now}" for key, (then, now) in list(differing.items())[:MAX_DIFFERENCES])
         raise ArtifactError(f"{run.path}: recipe.toml is not the one its checkpoint was trained with ({examples}); undo the change or start a new run")
-    return with_data_source(recipe, recipe.data.source) if is_relative_source(recipe.data.source) else recipe, checkpoint
+    return with_data_source(recipe, None), checkpoint
 
 
 def _require_time_left(run: Run, recipe: Recipe, counters: Counters, say: Say) -> None:

@@ -7,6 +7,7 @@ import random
 import sys
 import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mitlgan import recipe as recipes
+from mitlgan.api.context import resolve_recipe
+from mitlgan.cli.options import recipe_from
+from mitlgan.compare.domains import resolve_domains
+from mitlgan.compare.plan import ComparisonPlan
+from mitlgan.compare.sweep_plan import SweepPlan, plan_recipes
 from mitlgan.errors import UsageError
 from mitlgan.recipe import (
     DensenetTranslatorRecipe,
@@ -614,6 +620,34 @@ def test_settings_that_name_no_pictures_stay(setting: str) -> None:
 def test_a_files_own_pictures_are_named_as_it_names_them(file: Path) -> None:
     file.write_text(to_toml(load_recipe(file)).replace(f'source = "{load_recipe(file).data.source}"', 'source = "pics"'))
     assert load_recipe(file, ["seed=1"]).data.source == "pics"
+
+
+BEGINNINGS: dict[str, Callable[[Path, str | None], Recipe]] = {
+    "train, pretrain, compose": lambda file, data: recipe_from(str(file), str(file), data=data, seed=None, settings=None),
+    "the API": lambda file, data: resolve_recipe(file, data, None, None),
+    "sweep": lambda file, data: plan_recipes(SweepPlan([str(file)], data=[] if data is None else [data]))[0],
+    "compare": lambda file, data: resolve_domains(ComparisonPlan(recipe=str(file), data=data), Path("runs"))[0].recipe,
+}
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_a_training_begins_with_the_full_path_of_the_pictures_that_its_recipe_names(
+    beginning: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen from the working folder, as those of --data, which go before; a name that stands for no path stays."""
+    begin, file = BEGINNINGS[beginning], tmp_path / "my.toml"
+    shipped = load_recipe("thesis-32/compose" if beginning == "compare" else "thesis-32/pretrain_bg")
+    (tmp_path / "x").mkdir()
+    monkeypatch.chdir(tmp_path / "x")
+    full = {source: str((tmp_path / "x" / source).resolve()) for source in ("pics", "../pics", "a b", "/pics", "demo/pics")}
+    for source, expected in {**full, "demo": "demo", "absent": "absent", "": ""}.items():
+        file.write_text(to_toml(with_overrides(shipped, data__source=source)))
+        assert begin(file, None) == with_overrides(shipped, data__source=expected)
+        assert begin(file, "others").data.source == str(tmp_path / "x" / "others")
+        assert load_recipe(file).data.source == source  # as it is recorded
+    (tmp_path / "x" / "absent").mkdir()
+    file.write_text(to_toml(with_overrides(shipped, data__source="absent")))
+    assert begin(file, None).data.source == str(tmp_path / "x" / "absent")
 
 
 def test_set_switches_off_what_a_recipe_switches_on() -> None:

@@ -83,6 +83,7 @@ from mitlgan.recipe.schema.translators import (
     ResnetTranslatorRecipe,
     UnetTranslatorRecipe,
 )
+from mitlgan.recipe.text_keys import takes_any_text
 from mitlgan.runtime.shipped_files import shipped_folder, shipped_recipe_names
 
 __all__ = [
@@ -161,6 +162,7 @@ __all__ = [
     "shallower",
     "shipped_folder",
     "shipped_recipe_names",
+    "takes_any_text",
     "thesis_generator",
     "to_toml",
     "uses_mattes",

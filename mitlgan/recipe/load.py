@@ -18,6 +18,7 @@ from mitlgan.errors import UsageError
 from mitlgan.recipe.messages import error_location, short, toml_message, validation_message
 from mitlgan.recipe.schema.ladder import with_total_length
 from mitlgan.recipe.schema.recipe import KINDS, SCHEMA_VERSION, Recipe
+from mitlgan.recipe.text_keys import takes_any_text
 from mitlgan.runtime.progress import print_message
 from mitlgan.runtime.shipped_files import shipped_folder, shipped_recipe_names
 from mitlgan.runtime.text_files import read_text
@@ -81,7 +82,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = (), option: str = "
 
     Args:
         name: As of `find_recipe`.
-        overrides: `a.b=v` settings; v is read as TOML, else as a string. Pictures that they name get their full path.
+        overrides: `a.b=v` settings; v is read as TOML, else as a string, as it also is where the key takes any. Pictures get their full path.
         option: As of `find_recipe`.
         root: Folder that must contain the file; see `mitlgan.runtime.files.open_regular`.
 
@@ -161,7 +162,7 @@ def with_full_source(setting: str, folder: Path = Path()) -> str:
         folder: From which a relative path is seen.
     """
     key, equals, raw = setting.partition("=")
-    value = _parse_value(raw) if equals else None
+    value = _parse_value(raw, key.strip()) if equals else None
     if key.strip() == "data.source" and isinstance(value, str):
         source = full_source(value, folder)
         return f"{SOURCE_SETTING}{source if _parse_value(source) == source else json.dumps(source)}"
@@ -205,7 +206,7 @@ def setting_keys(setting: str) -> list[str]:
         setting: `a.b=v`, or a key alone.
     """
     key, equals, raw = setting.partition("=")
-    return inner_keys(key.strip(), _parse_value(raw) if equals else None)
+    return inner_keys(key.strip(), _parse_value(raw, key.strip()) if equals else None)
 
 
 def inner_keys(key: str, value: object) -> list[str]:
@@ -219,13 +220,15 @@ def is_within_table(key: str, table: str) -> bool:
     return key == table or key.startswith(f"{table}.")
 
 
-def _parse_value(raw: str) -> Any:
-    """Return the value of a setting: TOML, else a text."""
+def _parse_value(raw: str, key: str = "") -> Any:
+    """Return the value of a setting: TOML, else a text; of a key that takes any text, what looks like something else is one, too."""
     try:
         parsed = tomllib.loads(f"value = {raw.strip()}")
-        return parsed["value"] if len(parsed) == 1 else raw  # a line break could smuggle in a second key
     except UNREADABLE:
         return raw.strip()
+    if len(parsed) != 1:
+        return raw  # a line break could smuggle in a second key
+    return parsed["value"] if isinstance(parsed["value"], str) or not takes_any_text(key) else raw.strip()
 
 
 def _override(values: dict[str, Any], setting: str) -> None:
@@ -233,7 +236,7 @@ def _override(values: dict[str, Any], setting: str) -> None:
     parts = key.strip().split(".")
     if not equals or not all(parts):
         raise UsageError(f"--set {setting}: write it as key=value, such as training.kimg=50")
-    value = _parse_value(raw)
+    value = _parse_value(raw, key.strip())
     node: Any = values
     for part in parts[:-1]:
         node = node.setdefault(part, {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sys
 import time
 import tomllib
@@ -39,6 +40,7 @@ from mitlgan.recipe import (
     with_overrides,
 )
 from mitlgan.recipe.messages import all_keys
+from mitlgan.recipe.text_keys import takes_any_text
 
 VALID = """\
 # A small generator.
@@ -612,9 +614,32 @@ def test_pictures_that_are_at_no_place_are_set_as_they_are(source: str, file: Pa
     assert load_recipe(file, [f"data.source={json.dumps(source)}"]).data.source == expected
 
 
-@pytest.mark.parametrize("setting", ["seed=1", "data.source", "data.source=1", "data={source=1}", "data={}", "data=pics", "data.backdrop=[1,2,3]", ""])
+@pytest.mark.parametrize("setting", ["seed=1", "data.source", "data={source=1}", "data={}", "data=pics", "data.backdrop=[1,2,3]", ""])
 def test_settings_that_name_no_pictures_stay(setting: str) -> None:
     assert with_full_source(setting) == setting
+
+
+LOOKALIKES = ["2024", "2024-05-01", "12:30:00", "1_000", "1e3", "0x1f", "true", "nan", "[1]", "{a = 1}", "photos"]
+
+
+@pytest.mark.parametrize("text", LOOKALIKES)
+def test_a_text_may_look_like_a_number(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every key that takes any text; quoted or not, it is the same."""
+    monkeypatch.chdir(tmp_path)
+    composition = load_recipe("recommended/compose-32")
+    keys = {key for key in all_keys() if takes_any_text(key)}
+    assert keys == {"name", "licence", "data.source", "composer.placement.mattes"}
+    for key in keys - ({"name"} if re.search("[^a-z0-9_-]", text) else set()):
+        value = str(tmp_path / text) if key == "data.source" else text
+        expected = with_overrides(composition, **{key.replace(".", "__"): value})
+        for written in (text, f" {text} ", json.dumps(text), f"'{text}'"):
+            assert load_recipe("recommended/compose-32", [f"{key}={written}"]) == expected
+    assert setting_keys(f"licence={text}") == ["licence"]
+
+
+@pytest.mark.parametrize("key", ["seed", "training.kimg", "evaluation.extractors", "command", "generator", "data", "generator.kind", "no.such", ""])
+def test_other_keys_do_not_take_any_text(key: str) -> None:
+    assert not takes_any_text(key)
 
 
 def test_a_files_own_pictures_are_named_as_it_names_them(file: Path) -> None:

@@ -1,4 +1,4 @@
-"""The pictures of a project's own trainings, which move and are copied with it; recipes name them by their full path."""
+"""The pictures of a run where its recipe does not lead to them: a project was moved or copied, or the recipe names them by a relative path."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mitlgan.artifacts.known_artifacts import PLAN_FILE
+from mitlgan.artifacts.known_artifacts import ARMS_FOLDER, PLAN_FILE, RESULTS_FOLDER
 from mitlgan.artifacts.picture_sets import PictureSet
 from mitlgan.data.pack.reduced import reduced_pack
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import ArtifactError, DataError, ResourceError
-from mitlgan.recipe import Recipe, full_source, ladder_steps, with_overrides
+from mitlgan.recipe import Recipe, full_source, is_relative_source, ladder_steps, with_overrides
 from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.progress import Say, ignore_message
 
 LAYERS = "layers"
 """Folder of a project: cut photographs."""
+_MAX_DEPTH = 4
+"""Folders between a run's and a file in it, at most, with both."""
 
 
 class _Plan(BaseModel):
@@ -44,21 +46,28 @@ class _Plan(BaseModel):
 
 
 def with_own_pictures(recipe: Recipe, path: Path, read_sets: Callable[[], Sequence[PictureSet]], say: Say = ignore_message) -> Recipe:
-    """Return a recipe of a project's run with the pictures of the project that the run is in now; any other recipe unchanged.
+    """Return a recipe of a run with the pictures that the run has now: those of its project, and those that a relative path means.
 
     The hash of what the run was trained on decides, not what lies where the recipe says. Where the project was before, its own pictures come first,
     elsewhere those that are there. If neither are the trained ones, the project's are taken where it was or may have been: they were edited, as in a
     project that stays in its place.
 
+    Earlier versions recorded a relative path as it was typed, seen from the folder in which the training was begun. That is the one around the runs, or
+    the working folder. If neither has the trained pictures, those of the working folder are taken, as edited ones, if it is around the runs; the path
+    stays relative if it is not: nothing says what it means.
+
     Args:
         recipe: As a run, a checkpoint or a card records it.
         path: The run, or a file in it.
         read_sets: Reads which pictures the run was trained on; called only if they may be the project's.
-        say: Receives that the project was moved, or copied, since then, or that another place still has the trained pictures.
+        say: Receives that the project was moved, or copied, since then, that another place still has the trained pictures, or what a relative path
+            means if not the pictures that the working folder has.
 
     Raises:
         ResourceError: Pictures cannot be read for a fault of the machine.
     """
+    if is_relative_source(recipe.data.source):
+        return _with_full_path(recipe, path, read_sets, say)
     source = Path(recipe.data.source)
     if not source.is_absolute() or source.parent.name != LAYERS:
         return recipe
@@ -84,26 +93,29 @@ def with_own_pictures(recipe: Recipe, path: Path, read_sets: Callable[[], Sequen
     return moved
 
 
-def is_named_by(source: str, recipe: Recipe, path: Path, read_sets: Callable[[], Sequence[PictureSet]]) -> bool:
-    """Return whether a relative path in a run's recipe means the pictures that a recipe names by their full path.
+def _with_full_path(recipe: Recipe, path: Path, read_sets: Callable[[], Sequence[PictureSet]], say: Say) -> Recipe:
+    """Return a recipe that names its pictures by a relative path with the full one; see `with_own_pictures`."""
+    source, around = recipe.data.source, _folders_around(path.resolve())
+    here = with_overrides(recipe, data__source=full_source(source))
+    meanings = {full_source(source, folder): folder for folder in (*around, Path())}
+    sets = _read(read_sets) if len(meanings) > 1 or not around else ()
+    for meaning in meanings if sets else ():
+        named = with_overrides(recipe, data__source=meaning)
+        if _has_pictures(named, sets[-1]):
+            if named != here:
+                say(f"{path}: was trained on {source} as seen from {meanings[meaning]}: these are its pictures, not {here.data.source}")
+            return named
+    return here if not sets or Path.cwd() in around else recipe
 
-    It was seen from the folder in which the training was begun. That is the working folder and the one around the runs, or it is unknown: then the hash
-    of what the run was trained on decides.
 
-    Args:
-        source: As the run's recipe names the pictures.
-        recipe: Of now.
-        path: The run.
-        read_sets: As of `with_own_pictures`.
-
-    Raises:
-        ResourceError: Pictures cannot be read for a fault of the machine.
-    """
-    if source in ("demo", "") or Path(source).is_absolute():
-        return False
-    meanings = {full_source(source, folder) for folder in (Path(), path.resolve().parent.parent.parent)}
-    sets = _read(read_sets) if len(meanings) > 1 and recipe.data.source in meanings else ()
-    return recipe.data.source in meanings and (not sets or _has_pictures(recipe, sets[-1]))
+def _folders_around(path: Path) -> tuple[Path, ...]:
+    """Return the folders around the runs among which a run is, or a file of one: of a comparison's or a sweep's runs, also the one around those."""
+    run = next((folder for folder in (path, *path.parents)[:_MAX_DEPTH] if (folder / "recipe.toml").is_file()), None)
+    if run is None:
+        return ()
+    root = run.parent.parent
+    is_inside = root.name == ARMS_FOLDER or (root.parent / RESULTS_FOLDER).is_dir()
+    return (root.parent.parent, root.parent) if is_inside else (root.parent,)
 
 
 def _project_around(path: Path) -> tuple[Path, _Plan] | tuple[None, None]:

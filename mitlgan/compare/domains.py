@@ -22,6 +22,7 @@ from mitlgan.errors import ArtifactError, DataError, UsageError, naming_option
 from mitlgan.recipe import (
     Recipe,
     composition_settings,
+    full_source,
     generator_settings,
     layer_role,
     load_layer_recipe,
@@ -129,7 +130,7 @@ def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message)
 def resolve_plan(plan: ComparisonPlan, root: Path, say: Say = ignore_message) -> ComparisonPlan:
     """Return a plan that names the composition or the layers that it takes, so that those of later trainings do not change it.
 
-    The pictures that a setting names are named by their full path, so that another working folder does not change them.
+    The pictures that a setting or the recipe names are named by their full path, so that another working folder does not change them.
 
     Args:
         plan: The request.
@@ -140,7 +141,7 @@ def resolve_plan(plan: ComparisonPlan, root: Path, say: Say = ignore_message) ->
         UsageError: There is no such recipe.
         ArtifactError: A layer is missing, and there is none to take.
     """
-    plan = replace(plan, settings=tuple(with_full_source(setting) for setting in plan.settings))
+    plan = replace(plan, data=_data_of_recipe(plan), settings=tuple(with_full_source(setting) for setting in plan.settings))
     if plan.domains or plan.composed is not None:
         return plan
     if plan.recipe is None and lacks_layers(plan.layers) and (run := _newest_composition(root, say)) is not None:
@@ -215,6 +216,14 @@ def _recipe_of_run(run: Run, plan: ComparisonPlan, say: Say) -> Recipe:
     if is_named or recipe.data.source != run.recorded_recipe().data.source:  # these differ where a setting replaces the whole table
         return recipe
     return with_overrides(recipe, data__source=run.load_recipe(say).data.source)
+
+
+def _data_of_recipe(plan: ComparisonPlan) -> str | None:
+    """Return the pictures of a plan, or the full path of those that its recipe names, which may name others later; None leaves them to the recipe."""
+    if plan.data is not None or plan.recipe is None or plan.domains:
+        return plan.data
+    source = with_data_source(_compose_recipe(plan), None).data.source
+    return source if Path(source).is_absolute() and full_source(source) == source else None
 
 
 def _compose_recipe(plan: ComparisonPlan) -> Recipe:

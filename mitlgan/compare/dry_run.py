@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from mitlgan.artifacts.card import GeneratorSpec
+from mitlgan.artifacts.known_artifacts import ARMS_FOLDER
 from mitlgan.compare.arms import COMPOSED, ArmSpec, check_baseline_name, composed_arm, resolve_arms, resolve_baseline
 from mitlgan.compare.budgets import measurement_points, training_macs, with_equal_length, with_schedule
 from mitlgan.compare.critic_networks import domain_critic_networks
@@ -24,7 +25,6 @@ from mitlgan.compare.domains import (
     resolve_domains,
     resolve_plan,
 )
-from mitlgan.compare.equal_budgets import ARMS_FOLDER
 from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.finished_composition import open_composition
 from mitlgan.compare.open_evaluator import open_evaluator

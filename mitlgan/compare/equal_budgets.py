@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitlgan.artifacts.card import GeneratorSpec
+from mitlgan.artifacts.known_artifacts import ARMS_FOLDER
 from mitlgan.compare.arm_training import ArmTraining, run_trainings
 from mitlgan.compare.arms import COMPOSED, ArmSpec, initial_artifact, resolve_arms
 from mitlgan.compare.budgets import with_schedule
@@ -21,8 +22,6 @@ from mitlgan.compare.snapshots import final_snapshot, iteration_cost, measure_sn
 from mitlgan.compare.trained_arms import DomainRun, TrainedArm, failed_arm, untrained_arm, with_both_lengths
 from mitlgan.recipe import with_overrides
 from mitlgan.stages.context import RunContext
-
-ARMS_FOLDER = "arms"
 
 
 @dataclass(frozen=True)

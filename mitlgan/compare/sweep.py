@@ -14,6 +14,7 @@ import torch
 
 from mitlgan import networks
 from mitlgan.artifacts.card import Card, make_card
+from mitlgan.artifacts.known_artifacts import RESULTS_FOLDER
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact
 from mitlgan.artifacts.run_steps import list_steps
 from mitlgan.compare.reproduce import sweep_command
@@ -75,7 +76,7 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
         pack = open_recipe_data(recipe, say=reporter.say)  # a wrong --data is refused now, not after hours
         if train and find_matching_run(root, recipe) is None:
             _check_training(recipe, len(pack), reporter)
-    ensure_folder(out / "results")
+    ensure_folder(out / RESULTS_FOLDER)
     failures: dict[str, str] = {}
     if train:
         trainings = [TrainingProcess(recipe.name, recipe, ["pretrain", recipe.role]) for recipe in recipes]
@@ -144,13 +145,13 @@ def _measure(
     }  # fmt: skip
     inputs = {"artifact": artifact.tensors_sha256, "data": real.measured_sha256, "weights": extractor.weights_sha256}
     key = {**inputs, **asdict(protocol), "extractor": extractor.name}
-    path = out / "results" / (f"{recipe.name}.json" if is_first else f"{recipe.name}-{extractor.name.replace('/', '_')}.json")
+    path = out / RESULTS_FOLDER / (f"{recipe.name}.json" if is_first else f"{recipe.name}-{extractor.name.replace('/', '_')}.json")
     saved = read_json(path)
     if saved.get("key") == key:
         return {**saved, "data": data}
     halves_path = (
         out
-        / "results"
+        / RESULTS_FOLDER
         / f"halves-{real.measured_sha256[:16]}-{protocol.samples}-{extractor.name.replace('/', '_')}-{extractor.weights_sha256[:16]}.json"
     )
     halves = read_json(halves_path)

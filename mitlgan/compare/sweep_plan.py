@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe, load_recipe, read_recipe_text, shipped_recipe_names, with_data_source, with_overrides, with_total_kimg
+from mitlgan.recipe import (
+    Recipe,
+    load_recipe,
+    read_recipe_text,
+    shipped_recipe_names,
+    takes_any_text,
+    with_data_source,
+    with_overrides,
+    with_total_kimg,
+)
 from mitlgan.training.schedule import count_generator_updates
 
 MAX_NAME = 64
@@ -202,10 +211,13 @@ def _parse_values(text: str, part: str) -> list[_Variation]:
     key, equals, values = (word.strip() for word in part.partition("="))
     if not (key and equals and values):
         raise UsageError(f"--vary {text}: write it as key=value,value, such as critic.kernel=3,5,7")
+    words = [value.strip() for value in values.split(",")]
     try:
-        parsed = [json.dumps(value) for value in tomllib.loads(f"v = [{values}]")["v"]]
+        read = tomllib.loads(f"v = [{values}]")["v"]
+        are_words = takes_any_text(key) and len(read) == len(words) and not any(isinstance(value, str) for value in read)  # such as 1_000,2_000
+        parsed = words if are_words else [json.dumps(value, default=str) for value in read]
     except (ValueError, RecursionError):
-        parsed = [value.strip() for value in values.split(",")]
+        parsed = words
     field = key.split(".")[-1]
     suffixes = [_slug(f"-{field}-{re.sub(r'[][, ]+', '-', value).strip('-')}") for value in parsed]
     return [_Variation(suffix, (f"{key}={value}",), suffix == f"-{field}-{value}") for suffix, value in zip(suffixes, parsed, strict=True)]

@@ -113,14 +113,16 @@ def find_unfinished(plan: ComparisonPlan, request: ComparisonPlan, context: RunC
         request: Before that: what earlier versions wrote, whose comparisons are continued, too.
         context: Where comparisons are.
     """
-    record, earlier = (PlanRecord.of_plan(one, context.root) for one in (plan, request))
+    without_data = replace(plan, data=request.data)  # as earlier versions recorded one whose pictures the recipe names
+    record, with_places, earlier = (PlanRecord.of_plan(one, context.root) for one in (plan, without_data, request))
     unfinished = list(_list_unfinished(context.root, context.reporter.say))
-    same = [one for one in unfinished if one.record.is_same(record) or (not one.record.places and one.record.is_same(earlier))]
+    same = [one for one in unfinished if any(map(one.record.is_same, (record, with_places) if one.record.places else (record, with_places, earlier)))]
     if same:
         return min(same, key=lambda one: one.is_in_work).run
+    requests = [request] if request.data == plan.data else [replace(request, data=plan.data), request]
     for one in unfinished:
-        if one.asks_for(request):
-            context.reporter.say(one.describe(request, context))
+        if asked := [asking for asking in requests if one.asks_for(asking)]:
+            context.reporter.say(one.describe(asked[0], context))
         elif line := one.describe_changed(record):
             context.reporter.say(line)
     return None

@@ -42,9 +42,10 @@ from mitlgan.project.plan import (
 )
 from mitlgan.project.recipe_families import MIN_PHOTOGRAPHS, choose_family, choose_size
 from mitlgan.project.steps import RUNS, TrainingStep, composition_step, layer_step
+from mitlgan.recipe import is_relative_source
 from mitlgan.report.data_check_page import write_check_page
 from mitlgan.report.data_split_page import write_split_page
-from mitlgan.report.run_figures import are_of_pictures_now
+from mitlgan.report.run_figures import are_of_pictures_now, say_their_pictures
 from mitlgan.report.run_report import write_run_report
 from mitlgan.runtime.arguments import require_whole
 from mitlgan.runtime.command_line import command_line
@@ -207,7 +208,10 @@ class Project:
         figures = card.metrics
         if not are_of_pictures_now(figures, run.load_recipe(), card):
             if "frechet" in figures:
-                self.say("its figures are of other pictures than those that are held out now: it is measured again")
+                difference = (
+                    "are of other pictures than those that are held out now" if say_their_pictures(figures) else "do not say of which pictures they are"
+                )
+                self.say(f"its figures {difference}: it is measured again")
                 write_run_report(run.path)  # says so as well, should the measurement be interrupted
             measured = evaluate_artifact(artifact, samples=EVALUATED_SAMPLES, say=self.say)
             figures = measured.figures
@@ -306,7 +310,7 @@ def _earlier_places(out: Path, say: Say) -> list[str]:
     for run in list_runs(out / RUNS):
         with suppress(UsageError, ResourceError):  # a run that cannot be read is not taken
             recorded = run.recorded_recipe()
-            if run.load_recipe(moves.append) != recorded:
+            if not is_relative_source(recorded.data.source) and run.load_recipe(moves.append) != recorded:
                 places.append(str(Path(recorded.data.source).parent.parent))
     for move in moves[:1]:
         say(move)

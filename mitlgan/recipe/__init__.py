@@ -34,6 +34,7 @@ from mitlgan.recipe.load import (
     find_recipe,
     full_source,
     inner_keys,
+    is_relative_source,
     is_within_table,
     load_recipe,
     parse_recipe,
@@ -82,6 +83,7 @@ from mitlgan.recipe.schema.translators import (
     ResnetTranslatorRecipe,
     UnetTranslatorRecipe,
 )
+from mitlgan.recipe.text_keys import takes_any_text
 from mitlgan.runtime.shipped_files import shipped_folder, shipped_recipe_names
 
 __all__ = [
@@ -147,6 +149,7 @@ __all__ = [
     "generator_settings",
     "grown_to",
     "inner_keys",
+    "is_relative_source",
     "is_within_table",
     "ladder_steps",
     "layer_role",
@@ -159,6 +162,7 @@ __all__ = [
     "shallower",
     "shipped_folder",
     "shipped_recipe_names",
+    "takes_any_text",
     "thesis_generator",
     "to_toml",
     "uses_mattes",

@@ -18,6 +18,7 @@ from mitlgan.errors import UsageError
 from mitlgan.recipe.messages import error_location, short, toml_message, validation_message
 from mitlgan.recipe.schema.ladder import with_total_length
 from mitlgan.recipe.schema.recipe import KINDS, SCHEMA_VERSION, Recipe
+from mitlgan.recipe.text_keys import takes_any_text
 from mitlgan.runtime.progress import print_message
 from mitlgan.runtime.shipped_files import shipped_folder, shipped_recipe_names
 from mitlgan.runtime.text_files import read_text
@@ -27,6 +28,8 @@ RENAMED_FOLDERS = {"modern": "recommended", "demo": "thesis-32"}
 """Earlier names of the shipped recipes' folders, which keep working."""
 SOURCE_SETTING = "data.source="
 """How a setting that names the pictures begins, as `with_full_source` writes it."""
+NO_PICTURES = "absent"
+"""What recipes that ship without pictures say in place of them."""
 UNREADABLE = (ValueError, RecursionError, OverflowError)  # raised by tomllib; a number of 5,000 digits gives a plain ValueError
 
 
@@ -79,7 +82,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = (), option: str = "
 
     Args:
         name: As of `find_recipe`.
-        overrides: `a.b=v` settings; v is read as TOML, else as a string. Pictures that they name get their full path.
+        overrides: `a.b=v` settings; v is read as TOML, else as a string, as it also is where the key takes any. Pictures get their full path.
         option: As of `find_recipe`.
         root: Folder that must contain the file; see `mitlgan.runtime.files.open_regular`.
 
@@ -139,8 +142,16 @@ def with_overrides(recipe: Recipe, **values: object) -> Recipe:
 
 
 def with_data_source(recipe: Recipe, data: str | None) -> Recipe:
-    """Return a copy with the pictures that `--data` names; None keeps the recipe's."""
-    return recipe if data is None else with_overrides(recipe, data__source=full_source(data))
+    """Return a copy with the full path of the pictures that `--data` names, so that they are the same wherever the recipe is read.
+
+    Args:
+        recipe: Of a training that begins.
+        data: None takes the pictures that the recipe names. Its relative path is seen from the working folder, as that of `--data`.
+    """
+    own = recipe.data.source
+    if data is None and (not is_relative_source(own) or (own == NO_PICTURES and not Path(own).exists())):
+        return recipe
+    return with_overrides(recipe, data__source=full_source(own if data is None else data))
 
 
 def with_full_source(setting: str, folder: Path = Path()) -> str:
@@ -151,7 +162,7 @@ def with_full_source(setting: str, folder: Path = Path()) -> str:
         folder: From which a relative path is seen.
     """
     key, equals, raw = setting.partition("=")
-    value = _parse_value(raw) if equals else None
+    value = _parse_value(raw, key.strip()) if equals else None
     if key.strip() == "data.source" and isinstance(value, str):
         source = full_source(value, folder)
         return f"{SOURCE_SETTING}{source if _parse_value(source) == source else json.dumps(source)}"
@@ -168,6 +179,11 @@ def full_source(source: str, folder: Path = Path()) -> str:
         return source if source in ("demo", "") else str((folder / source).resolve())
     except (OSError, ValueError, RuntimeError):  # it holds a zero, or is a circle of links
         return source
+
+
+def is_relative_source(source: str) -> bool:
+    """Return whether pictures are named by a path that depends on the folder from which it is seen."""
+    return source not in ("demo", "") and not Path(source).is_absolute()
 
 
 def diff_recipes(first: Recipe, second: Recipe) -> dict[str, tuple[Any, Any]]:
@@ -190,7 +206,7 @@ def setting_keys(setting: str) -> list[str]:
         setting: `a.b=v`, or a key alone.
     """
     key, equals, raw = setting.partition("=")
-    return inner_keys(key.strip(), _parse_value(raw) if equals else None)
+    return inner_keys(key.strip(), _parse_value(raw, key.strip()) if equals else None)
 
 
 def inner_keys(key: str, value: object) -> list[str]:
@@ -204,13 +220,15 @@ def is_within_table(key: str, table: str) -> bool:
     return key == table or key.startswith(f"{table}.")
 
 
-def _parse_value(raw: str) -> Any:
-    """Return the value of a setting: TOML, else a text."""
+def _parse_value(raw: str, key: str = "") -> Any:
+    """Return the value of a setting: TOML, else a text; of a key that takes any text, what looks like something else is one, too."""
     try:
         parsed = tomllib.loads(f"value = {raw.strip()}")
-        return parsed["value"] if len(parsed) == 1 else raw  # a line break could smuggle in a second key
     except UNREADABLE:
         return raw.strip()
+    if len(parsed) != 1:
+        return raw  # a line break could smuggle in a second key
+    return parsed["value"] if isinstance(parsed["value"], str) or not takes_any_text(key) else raw.strip()
 
 
 def _override(values: dict[str, Any], setting: str) -> None:
@@ -218,7 +236,7 @@ def _override(values: dict[str, Any], setting: str) -> None:
     parts = key.strip().split(".")
     if not equals or not all(parts):
         raise UsageError(f"--set {setting}: write it as key=value, such as training.kimg=50")
-    value = _parse_value(raw)
+    value = _parse_value(raw, key.strip())
     node: Any = values
     for part in parts[:-1]:
         node = node.setdefault(part, {})

@@ -94,6 +94,16 @@ def are_of_pictures_now(figures: Mapping[str, Any], recipe: Recipe, card: Card, 
     return isinstance(measured, Mapping) and (measured.get("data_sha256"), measured.get("split")) == (real.content_sha256, name)
 
 
+def say_their_pictures(figures: Mapping[str, Any]) -> bool:
+    """Whether figures say of which real pictures they are; if they do not, nothing says that these are other ones than an evaluation would take now.
+
+    Args:
+        figures: As of `are_of_pictures_now`.
+    """
+    measured = figures.get("frechet")
+    return isinstance(measured, Mapping) and bool(measured.get("data_sha256"))
+
+
 def _remark(file: Path, recorded: dict[str, Any], artifact: Path, measure: str) -> tuple[bool | None, list[str]]:
     """Return whether recorded figures are of an artifact, None if they do not say it, and what is to be said of them.
 

@@ -26,7 +26,7 @@ from mitlgan.report.diagnosis import Diagnosis, diagnose
 from mitlgan.report.formatting import BELOW_ZERO, with_spread
 from mitlgan.report.html import ReportPaths, write_report
 from mitlgan.report.nearest_pictures import NEAREST_SAMPLES, describe_memorization, find_nearest, pictures_of_pairs
-from mitlgan.report.run_figures import are_of_pictures_now, read_run_figures
+from mitlgan.report.run_figures import are_of_pictures_now, read_run_figures, say_their_pictures
 from mitlgan.report.run_files import run_layers
 from mitlgan.report.sample_pictures import PICTURES, evenly_chosen, stage_pictures
 from mitlgan.report.schema import ArmResult, Comparison, Cost, Picture, Pixels, StageCost
@@ -155,13 +155,15 @@ def _other_sentences(others: dict[str, Any], figures: dict[str, Any]) -> list[st
 
 
 def _picture_sentences(run: Run, recipe: Recipe, card: Card | None, figures: dict[str, Any]) -> list[str]:
-    """Return that figures are of other held-out pictures than those that are there now; nothing where these are not available."""
+    """Return that figures are of other held-out pictures than those that are there now, or may be; nothing where these are not available."""
     split = figures.get("frechet", {}).get("split")
     if card is None or not isinstance(split, str) or split == TRAIN:
         return []
     with suppress(MitlganError):
         if not are_of_pictures_now(figures, recipe, card, split):
             measure = command_line(["evaluate", run.path, "--write-card"])
+            if not say_their_pictures(figures):
+                return [f"The figures do not say of which {split} pictures they are; `{measure}` measures against those that its recipe names now."]
             return [f"The figures are of other {split} pictures than those that its recipe names now; `{measure}` measures against these."]
     return []
 

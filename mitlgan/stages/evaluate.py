@@ -123,10 +123,9 @@ def evaluate_artifact(
 def recipe_of_card(card: Card, path: Path, data: str | None, say: Say) -> Recipe:
     """Return the recipe of an artifact in a file with the data that `--data` names, else with its own; says if that is the demo's, or has moved."""
     recipe = parse_recipe(card.recipe, str(path))
-    if data is None:
-        recipe = with_own_pictures(recipe, path, lambda: sets_of_card(card.data), say)
+    recipe = with_data_source(recipe, data) if data is not None else with_own_pictures(recipe, path, lambda: sets_of_card(card.data), say)
     note_demo_data(recipe, data, say)
-    return with_data_source(recipe, data)
+    return recipe
 
 
 def _warn_if_changed(recipe: Recipe, card: Card, pictures: ImagePack, say: Say) -> None:

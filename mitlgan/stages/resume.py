@@ -11,7 +11,17 @@ from mitlgan.artifacts.picture_sets import PictureSet, describe_change, sets_of_
 from mitlgan.artifacts.project_pictures import with_own_pictures
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.recipe import Recipe, diff_recipes, ladder_steps, parse_recipe, to_toml, with_equal_length, with_more_kimg
+from mitlgan.recipe import (
+    Recipe,
+    diff_recipes,
+    is_relative_source,
+    ladder_steps,
+    parse_recipe,
+    to_toml,
+    with_data_source,
+    with_equal_length,
+    with_more_kimg,
+)
 from mitlgan.runtime.distributed import wait_for_all_ranks
 from mitlgan.runtime.files import write_atomically
 from mitlgan.runtime.progress import Say, format_duration
@@ -59,10 +69,11 @@ def resume(path: Path, context: RunContext, *, more_kimg: float = 0.0) -> Run:
             recipe = longer
         step = ladder_steps(recipe)[step_index(checkpoint.header)]
         pack = open_step_data(recipe, step.size_px, context.reporter.say)
-        if more_kimg:  # the run stays as it is if its pictures are missing
-            wait_for_all_ranks(context.world)  # every rank has read the shorter length before it is overwritten
+        if more_kimg or is_relative_source(run.recorded_recipe().data.source):  # the run stays as it is if its pictures are missing
+            wait_for_all_ranks(context.world)  # every rank has read the former recipe before it is overwritten
             if context.world.is_leader:
-                run.write_status({**run.read_status(), "state": "stopped"})  # first: its artifact is not that of the longer recipe
+                if more_kimg:
+                    run.write_status({**run.read_status(), "state": "stopped"})  # first: its artifact is not that of the longer recipe
                 write_atomically(run.recipe_file, to_toml(recipe))
         _restore_threads(int(checkpoint.header.get("threads", 0)), context.reporter.say)
         warn_if_data_differs(recipe, pack, sets_of_header(checkpoint.header), context.reporter.say)
@@ -113,7 +124,7 @@ def data_change(recipe: Recipe, pack: ImagePack, sets: Sequence[PictureSet]) -> 
 
 
 def _load_recipe_and_checkpoint(run: Run, context: RunContext) -> tuple[Recipe, Checkpoint]:
-    """Return a run's recipe and its newest checkpoint.
+    """Return a run's recipe, with the full path of pictures that it names by a relative one, and its newest checkpoint.
 
     Raises:
         ArtifactError: There is no checkpoint, or it was trained with another recipe.
@@ -121,14 +132,17 @@ def _load_recipe_and_checkpoint(run: Run, context: RunContext) -> tuple[Recipe, 
     checkpoint = load_checkpoint(run.path, context.reporter.say)
     if checkpoint is None:
         raise ArtifactError(f"{run.path}: no checkpoint to resume from; start the run again")
-    header = checkpoint.header
-    recipe = with_own_pictures(run.recorded_recipe(), run.path, lambda: sets_of_header(header))
-    trained = with_own_pictures(parse_recipe(header["recipe"], str(run.path)), run.path, lambda: sets_of_header(header), context.reporter.say)
+    header, recorded = checkpoint.header, run.recorded_recipe()
+    trained = parse_recipe(header["recipe"], str(run.path))
+    if is_relative_source(trained.data.source) and not is_relative_source(recorded.data.source):
+        trained = with_data_source(trained, recorded.data.source)  # that resume was killed before its checkpoint
+    recipe = with_own_pictures(recorded, run.path, lambda: sets_of_header(header))
+    trained = with_own_pictures(trained, run.path, lambda: sets_of_header(header), context.reporter.say)
     differing = {key: values for key, values in diff_recipes(with_equal_length(trained, recipe), recipe).items() if key != "training.kimg"}
     if differing:
         examples = "; ".join(f"{key} was {then}, now {now}" for key, (then, now) in list(differing.items())[:MAX_DIFFERENCES])
         raise ArtifactError(f"{run.path}: recipe.toml is not the one its checkpoint was trained with ({examples}); undo the change or start a new run")
-    return recipe, checkpoint
+    return with_data_source(recipe, None), checkpoint
 
 
 def _require_time_left(run: Run, recipe: Recipe, counters: Counters, say: Say) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from mitlgan.errors import MitlganError, to_one_line, to_terminal_text
-from mitlgan.recipe import Recipe, to_toml
+from mitlgan.recipe import Recipe, is_relative_source, to_toml
 from mitlgan.runtime.child_processes import Lifeline
 from mitlgan.runtime.files import is_locked, read_bytes
 from mitlgan.studio.errors import RequestRefused
@@ -230,10 +230,11 @@ def _without_paths(text: str) -> str:
 
 
 def run_source(run: Run) -> str | None:
-    """Return where a run's pictures come from, as its recipe says; None if that cannot be read."""
-    with suppress(OSError, ValueError, RecursionError, AttributeError):
+    """Return where a run's pictures come from, as its recipe says, and of a relative path those that it means; None if that cannot be read."""
+    with suppress(OSError, ValueError, RecursionError, AttributeError, MitlganError):
         data = tomllib.loads(read_bytes(run.recipe_file, root=run.path).decode()).get("data", {})
-        return str(data.get("source", "")) or None
+        source = str(data.get("source", ""))
+        return run.load_recipe().data.source if is_relative_source(source) else source or None
     return None
 
 

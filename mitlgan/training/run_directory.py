@@ -73,14 +73,14 @@ class Run:
         return self.path / "recipe.toml"
 
     def load_recipe(self, say: Say = ignore_message) -> Recipe:
-        """Read the resolved recipe; that of a project which was moved names the pictures where they are now.
+        """Read the resolved recipe with its pictures where they are now: of a project that was moved, or of a relative path.
 
         Args:
-            say: Receives that the project was moved.
+            say: As of `with_own_pictures`.
 
         Raises:
             UsageError: It is not valid, or is a link.
-            ResourceError: The project was moved, and its pictures cannot be read for a fault of the machine.
+            ResourceError: Pictures cannot be read for a fault of the machine.
         """
         from mitlgan.artifacts.project_pictures import with_own_pictures
 
@@ -285,23 +285,20 @@ def is_run_of(run: Run, recipe: Recipe, inputs: Mapping[str, str] | None) -> boo
     """Return whether a run has exactly this recipe and was made from these artifacts; a run that cannot be read has not.
 
     A run of a project that was moved names other pictures, and has the recipe if they are the same; see `Run.load_recipe`. So may one whose pictures
-    were named by a relative path, as earlier versions took them from `--set`.
+    are named by a relative path, as earlier versions took them from `--set` and from recipes: it has the recipe of the pictures that this path means.
 
     Args:
         run: Any run.
         recipe: All settings.
         inputs: As `Run.read_inputs` returns them; None accepts any.
     """
-    from mitlgan.artifacts.project_pictures import is_named_by
     from mitlgan.recipe import with_overrides  # slow to import
 
     try:
         recorded = run.recorded_recipe()
         if with_overrides(recorded, data__source=recipe.data.source) != recipe or inputs not in (None, run.read_inputs()):
             return False
-        if recorded == recipe or is_named_by(recorded.data.source, recipe, run.path, run.read_sets):
-            return True
-        return run.load_recipe() == recipe  # compares pictures, if the run's project was moved
+        return recorded == recipe or run.load_recipe() == recipe  # the latter compares pictures, where their names may mean others by now
     except (UsageError, ResourceError):
         return False
 

@@ -19,12 +19,13 @@ from mitlgan.artifacts.safetensors_io import read_tensors, write_tensors
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import DataError
 from mitlgan.project.make import _earlier_places
-from mitlgan.recipe import Recipe, with_data_source
+from mitlgan.recipe import Recipe, to_toml, with_data_source, with_overrides
 from mitlgan.runtime.progress import ignore_message
 from mitlgan.stages.evaluate import evaluate_artifact, recipe_of_card
-from mitlgan.stages.existing_runs import find_matching_run
+from mitlgan.stages.existing_runs import find_matching_run, get_or_train
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import resume
+from mitlgan.studio.trainer import run_source
 from mitlgan.training.run_directory import Run
 
 PLAN = {
@@ -304,23 +305,37 @@ def test_a_stopped_run_is_known_by_its_checkpoint_and_one_without_any_is_not(old
     assert said == []
 
 
-# Relative paths, as earlier versions took them from --set
+# Relative paths, as earlier versions took them from --set and from recipes
+
+
+def _with_relative_path(folder: Path) -> Path:
+    """A run under `folder / "runs"` whose recipe, checkpoints and card name its pictures as `layers/bg`, seen from the folder."""
+    run = _train(_split(folder), folder)
+    _rewrite(folder, str(folder / "layers"), "layers")
+    assert run.recorded_recipe().data.source == "layers/bg"
+    return folder
 
 
 @pytest.fixture(scope="module")
 def of_relative_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run whose recipe names its pictures as `layers/bg`, seen from this folder, and beside it `other` with others of that name."""
-    folder = tmp_path_factory.mktemp("relative") / "a"
-    run = _train(_split(folder), folder)
-    run.recipe_file.write_text(run.recipe_file.read_text().replace(str(folder / "layers"), "layers"))
-    assert run.recorded_recipe().data.source == "layers/bg"
+    """A folder with such a run, and next to it `other` with others of that name."""
+    folder = _with_relative_path(tmp_path_factory.mktemp("relative") / "a")
     _split(folder.parent / "other", first=50)
     return folder
 
 
-@pytest.mark.parametrize("working", [".", "..", "runs", "../other", "/"])
+@pytest.fixture
+def relative(of_relative_path: Path, tmp_path: Path) -> Path:
+    """A copy of both."""
+    return Path(shutil.copytree(of_relative_path.parent, tmp_path / "copy")) / of_relative_path.name
+
+
+WORKING = [".", "..", "runs", "../other", "/"]
+
+
+@pytest.mark.parametrize("working", WORKING)
 def test_a_relative_path_means_the_trained_pictures(working: str, of_relative_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever it is read: a run is taken for these pictures, and for no others of the same name."""
+    """Wherever it is read, and by all that read it: a run is taken for these pictures, and for no others of the same name."""
     monkeypatch.chdir(of_relative_path / working)
     for root in (of_relative_path / "runs", Path(os.path.relpath(of_relative_path / "runs"))):
         run = find_matching_run(root, _recipe(of_relative_path / "layers" / "bg"))
@@ -328,6 +343,59 @@ def test_a_relative_path_means_the_trained_pictures(working: str, of_relative_pa
         assert run.path == root / "pretrain" / "tiny-bg-001"
         assert find_matching_run(root, _recipe(of_relative_path.parent / "other" / "layers" / "bg")) is None
         assert find_matching_run(root, _recipe(of_relative_path / "layers")) is None
+        own, here = str(of_relative_path / "layers" / "bg"), str(Path("layers/bg").resolve())
+        artifact, said = _artifact(run), list[str]()
+        assert run.load_recipe(said.append).data.source == own
+        assert recipe_of_card(read_card(artifact), artifact, None, said.append).data.source == own
+        saying = f"was trained on layers/bg as seen from {of_relative_path}: these are its pictures, not {here}"
+        assert said == ([] if here == own else [f"{run.path}: {saying}", f"{artifact}: {saying}"])
+        assert run_source(run) == own
+
+
+def _artifact(run: Run) -> Path:
+    assert run.artifact_file is not None
+    return run.artifact_file
+
+
+def _interrupt(run: Run) -> None:
+    _artifact(run).unlink()
+    run.write_status({**run.read_status(), "state": "stopped"})
+
+
+@pytest.mark.parametrize("working", WORKING)
+def test_a_training_goes_on_with_the_pictures_that_a_relative_path_means(working: str, relative: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From any folder, with others of the same name in it or with none; then the run names them in full."""
+    monkeypatch.chdir(relative / working)
+    run, context = _run(relative), tiny_runs.run_context(relative / "runs")
+    _interrupt(run)
+    assert get_or_train(_recipe(relative / "layers" / "bg"), context).path == run.path
+    assert "changed" not in tiny_runs.said(context)
+    assert run.recorded_recipe().data.source == str(relative / "layers" / "bg")
+    monkeypatch.chdir(relative.parent / "other")
+    assert get_or_train(_recipe(relative / "layers" / "bg"), context).path == run.path
+
+
+def test_a_resume_that_was_killed_before_its_first_checkpoint_goes_on(relative: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recipe says in full by then what the checkpoint's does not."""
+    next((relative / "layers" / "bg").iterdir()).unlink()
+    run, context = _run(relative), tiny_runs.run_context(relative / "runs")
+    _interrupt(run)
+    run.recipe_file.write_text(to_toml(_recipe(relative / "layers" / "bg")))
+    monkeypatch.chdir(relative.parent / "other")
+    resume(run.path, context)
+    assert f"warning: {relative / 'layers' / 'bg'}: the pictures changed" in tiny_runs.said(context)
+
+
+@pytest.mark.parametrize(("inside", "beside"), [("runs", "arms"), ("sweep", "results")], ids=["a comparison", "a sweep"])
+def test_a_run_of_several_was_begun_around_all(inside: str, beside: str, relative: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comparison keeps the runs of its arms among others, a sweep next to its results."""
+    (relative / inside / beside).mkdir(parents=True)
+    root = relative / inside / ("arms" if beside == "arms" else "runs")
+    shutil.move(relative / "runs" / "pretrain", root / "pretrain")
+    for working in WORKING:
+        monkeypatch.chdir(relative / working)
+        assert find_matching_run(root, _recipe(relative / "layers" / "bg")) == Run(root / "pretrain" / "tiny-bg-001")
+        assert find_matching_run(root, _recipe(relative.parent / "other" / "layers" / "bg")) is None
 
 
 def test_runs_elsewhere_are_taken_from_the_folder_of_their_pictures(of_relative_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,18 +406,17 @@ def test_runs_elsewhere_are_taken_from_the_folder_of_their_pictures(of_relative_
         assert (find_matching_run(runs, _recipe(folder / "layers" / "bg")) is not None) == is_taken
 
 
-def test_pictures_that_were_edited_where_they_are_go_on(of_relative_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As ever: with a warning, which the caller gives."""
-    copy = Path(shutil.copytree(of_relative_path, tmp_path / "copy"))
-    next((copy / "layers" / "bg").iterdir()).unlink()
-    monkeypatch.chdir(copy)
-    assert find_matching_run(Path("runs"), _recipe(copy / "layers" / "bg")) is not None
+def test_pictures_that_were_edited_where_they_are_go_on(relative: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ever: with a warning, which the caller gives. Elsewhere nothing says what the path means."""
+    next((relative / "layers" / "bg").iterdir()).unlink()
+    monkeypatch.chdir(relative)
+    assert find_matching_run(Path("runs"), _recipe(relative / "layers" / "bg")) is not None
     monkeypatch.chdir("/")
-    assert find_matching_run(copy / "runs", _recipe(copy / "layers" / "bg")) is None
+    assert find_matching_run(relative / "runs", _recipe(relative / "layers" / "bg")) is None
+    assert _source(relative) == "layers/bg"
 
 
 @pytest.mark.parametrize("source", ["demo", "", "/layers/bg"])
-def test_what_is_no_relative_path_means_itself(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir("/")
-    recipe = _recipe(Path("/layers/bg" if source == "/layers/bg" else Path(source).resolve()))
-    assert not project_pictures.is_named_by(source, recipe, tmp_path, lambda: pytest.fail("read"))
+def test_what_is_no_relative_path_means_itself(source: str, tmp_path: Path) -> None:
+    recipe = with_overrides(_recipe(tmp_path), data__source=source)
+    assert project_pictures.with_own_pictures(recipe, tmp_path, lambda: pytest.fail("read")) == recipe

@@ -148,6 +148,19 @@ def test_a_ladder_of_widths_stretches_the_lists_of_the_recipe() -> None:
     assert [getattr(recipe.critic, "strides", None) for recipe in strided] == [(2, 2), (2,) * 5]
 
 
+@pytest.mark.parametrize("values", [["2024", "2025"], ["1_000", "1000"], ["2024-05-01", "2024-06-01"], ["true", "x"], ['"2024"', "7"], ['"a,b"', "7"]])
+def test_texts_that_vary_may_look_like_numbers(values: list[str]) -> None:
+    for key in ("data.source", "licence"):
+        recipes = plan_recipes(SweepPlan(["classic/dogs"], vary=[f"{key}={','.join(values)}"]))
+        texts = [value.strip('"') for value in values]
+        if key == "licence":
+            assert [recipe.licence for recipe in recipes] == texts
+        else:
+            assert [recipe.data.source for recipe in recipes] == [str(Path(text).resolve()) for text in texts]
+    with pytest.raises(UsageError, match="seed: Input should be a valid integer"):
+        plan_recipes(SweepPlan(["classic/dogs"], vary=["seed=2024-05-01,2024-06-01"]))
+
+
 def test_keys_may_vary_together() -> None:
     vary = ["critic.widths=[8,16],[8,16,32];generator.widths=[32,16],[64,32,16]", "seed=1,2"]
     recipes = plan_recipes(SweepPlan(["classic/dogs"], vary=vary))

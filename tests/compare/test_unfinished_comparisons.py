@@ -10,6 +10,7 @@ import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from mitlgan.compare.plan import ComparisonPlan, DomainSpec
 from mitlgan.compare.plan_record import PLACES_KEY
 from mitlgan.compare.reproduce import comparison_command
 from mitlgan.errors import ResourceError
-from mitlgan.recipe import shipped_folder
+from mitlgan.recipe import load_recipe, shipped_folder, to_toml, with_overrides
 from mitlgan.runtime.files import lock_folder
 from mitlgan.runtime.json_files import read_json
 from mitlgan.stages import default_layers
@@ -234,10 +235,18 @@ def pictures(folder: Path) -> str:
     return "pics"
 
 
-SOURCES: dict[str, Callable[[str], ComparisonPlan]] = {
-    "--data": lambda source: replace(REQUEST, data=source),
-    "--set": lambda source: replace(REQUEST, settings=(f"data.source={source}",)),
-    "a table": lambda source: replace(REQUEST, settings=(f'data={{source="{source}"}}', "seed=1")),
+def of_recipe(source: str, folder: Path) -> ComparisonPlan:
+    """A plan of a recipe in a file, which names the pictures."""
+    file = folder / "my.toml"
+    file.write_text(to_toml(with_overrides(load_recipe("thesis-32/compose"), data__source=source)))
+    return replace(REQUEST, recipe=str(file))
+
+
+SOURCES: dict[str, Callable[[str, Path], ComparisonPlan]] = {
+    "--data": lambda source, folder: replace(REQUEST, data=source),
+    "--set": lambda source, folder: replace(REQUEST, settings=(f"data.source={source}",)),
+    "a table": lambda source, folder: replace(REQUEST, settings=(f'data={{source="{source}"}}', "seed=1")),
+    "a recipe": of_recipe,
 }
 
 
@@ -245,7 +254,7 @@ SOURCES: dict[str, Callable[[str], ComparisonPlan]] = {
 def test_the_same_words_for_other_pictures_begin_another(option: str, composed: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However the pictures are named; and other words for the same pictures go on."""
     finish(RUNS, 1, composed)
-    name, plan = pictures(folder), SOURCES[option]
+    name, plan = pictures(folder), partial(SOURCES[option], folder=folder)
     monkeypatch.chdir(folder / "A")
     begun, _ = opened(plan(name), folder / "runs")
     monkeypatch.chdir(folder / "B")
@@ -257,10 +266,27 @@ def test_the_same_words_for_other_pictures_begin_another(option: str, composed: 
             assert opened(plan(source), folder / "runs") == (begun, [])
     monkeypatch.chdir(folder)
     finish(RUNS, 2, composed)
+    newer_foreground(RUNS)
     lines = opened(plan(f"A/{name}"), folder / "runs")[1]
     (line,) = lines
     assert str(begun) in line
     assert opened(*plan_of_command(named_command(line), monkeypatch)) == (begun, [])
+
+
+@pytest.mark.parametrize("has_places", [True, False])
+def test_an_earlier_version_left_the_pictures_to_the_recipe(has_places: bool, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = pictures(folder)
+    monkeypatch.chdir(folder / "A")
+    request = of_recipe(name, folder)
+    begun, _ = opened(request, folder / "runs")
+    record = read_json(begun / "plan.json")
+    assert record["data"] == str(folder / "A" / name)
+    places = {PLACES_KEY: {text: place for text, place in record.pop(PLACES_KEY).items() if text != record["data"]}}
+    (begun / "plan.json").write_text(json.dumps({**record, "data": None, **(places if has_places else {})}))
+    assert opened(request, folder / "runs") == (begun, [])
+    newer_foreground(folder / "runs")
+    other, (line,) = opened(request, folder / "runs")
+    assert (other != begun, line.startswith(f"unfinished: {begun}; to go on with it: ")) == (True, True)
 
 
 def test_the_command_of_a_comparison_names_the_pictures_that_were_set_in_full(composed: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

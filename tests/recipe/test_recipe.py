@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sys
 import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mitlgan import recipe as recipes
+from mitlgan.api.context import resolve_recipe
+from mitlgan.cli.options import recipe_from
+from mitlgan.compare.domains import resolve_domains
+from mitlgan.compare.plan import ComparisonPlan
+from mitlgan.compare.sweep_plan import SweepPlan, plan_recipes
 from mitlgan.errors import UsageError
 from mitlgan.recipe import (
     DensenetTranslatorRecipe,
@@ -33,6 +40,7 @@ from mitlgan.recipe import (
     with_overrides,
 )
 from mitlgan.recipe.messages import all_keys
+from mitlgan.recipe.text_keys import takes_any_text
 
 VALID = """\
 # A small generator.
@@ -606,14 +614,65 @@ def test_pictures_that_are_at_no_place_are_set_as_they_are(source: str, file: Pa
     assert load_recipe(file, [f"data.source={json.dumps(source)}"]).data.source == expected
 
 
-@pytest.mark.parametrize("setting", ["seed=1", "data.source", "data.source=1", "data={source=1}", "data={}", "data=pics", "data.backdrop=[1,2,3]", ""])
+@pytest.mark.parametrize("setting", ["seed=1", "data.source", "data={source=1}", "data={}", "data=pics", "data.backdrop=[1,2,3]", ""])
 def test_settings_that_name_no_pictures_stay(setting: str) -> None:
     assert with_full_source(setting) == setting
+
+
+LOOKALIKES = ["2024", "2024-05-01", "12:30:00", "1_000", "1e3", "0x1f", "true", "nan", "[1]", "{a = 1}", "photos"]
+
+
+@pytest.mark.parametrize("text", LOOKALIKES)
+def test_a_text_may_look_like_a_number(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every key that takes any text; quoted or not, it is the same."""
+    monkeypatch.chdir(tmp_path)
+    composition = load_recipe("recommended/compose-32")
+    keys = {key for key in all_keys() if takes_any_text(key)}
+    assert keys == {"name", "licence", "data.source", "composer.placement.mattes"}
+    for key in keys - ({"name"} if re.search("[^a-z0-9_-]", text) else set()):
+        value = str(tmp_path / text) if key == "data.source" else text
+        expected = with_overrides(composition, **{key.replace(".", "__"): value})
+        for written in (text, f" {text} ", json.dumps(text), f"'{text}'"):
+            assert load_recipe("recommended/compose-32", [f"{key}={written}"]) == expected
+    assert setting_keys(f"licence={text}") == ["licence"]
+
+
+@pytest.mark.parametrize("key", ["seed", "training.kimg", "evaluation.extractors", "command", "generator", "data", "generator.kind", "no.such", ""])
+def test_other_keys_do_not_take_any_text(key: str) -> None:
+    assert not takes_any_text(key)
 
 
 def test_a_files_own_pictures_are_named_as_it_names_them(file: Path) -> None:
     file.write_text(to_toml(load_recipe(file)).replace(f'source = "{load_recipe(file).data.source}"', 'source = "pics"'))
     assert load_recipe(file, ["seed=1"]).data.source == "pics"
+
+
+BEGINNINGS: dict[str, Callable[[Path, str | None], Recipe]] = {
+    "train, pretrain, compose": lambda file, data: recipe_from(str(file), str(file), data=data, seed=None, settings=None),
+    "the API": lambda file, data: resolve_recipe(file, data, None, None),
+    "sweep": lambda file, data: plan_recipes(SweepPlan([str(file)], data=[] if data is None else [data]))[0],
+    "compare": lambda file, data: resolve_domains(ComparisonPlan(recipe=str(file), data=data), Path("runs"))[0].recipe,
+}
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_a_training_begins_with_the_full_path_of_the_pictures_that_its_recipe_names(
+    beginning: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen from the working folder, as those of --data, which go before; a name that stands for no path stays."""
+    begin, file = BEGINNINGS[beginning], tmp_path / "my.toml"
+    shipped = load_recipe("thesis-32/compose" if beginning == "compare" else "thesis-32/pretrain_bg")
+    (tmp_path / "x").mkdir()
+    monkeypatch.chdir(tmp_path / "x")
+    full = {source: str((tmp_path / "x" / source).resolve()) for source in ("pics", "../pics", "a b", "/pics", "demo/pics")}
+    for source, expected in {**full, "demo": "demo", "absent": "absent", "": ""}.items():
+        file.write_text(to_toml(with_overrides(shipped, data__source=source)))
+        assert begin(file, None) == with_overrides(shipped, data__source=expected)
+        assert begin(file, "others").data.source == str(tmp_path / "x" / "others")
+        assert load_recipe(file).data.source == source  # as it is recorded
+    (tmp_path / "x" / "absent").mkdir()
+    file.write_text(to_toml(with_overrides(shipped, data__source="absent")))
+    assert begin(file, None).data.source == str(tmp_path / "x" / "absent")
 
 
 def test_set_switches_off_what_a_recipe_switches_on() -> None:

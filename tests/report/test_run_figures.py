@@ -22,7 +22,7 @@ from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import ArtifactError
 from mitlgan.recipe import to_toml, with_data_source
 from mitlgan.report import run_report
-from mitlgan.report.run_figures import FIGURES_FILE, are_of_pictures_now, read_run_figures, write_run_figures
+from mitlgan.report.run_figures import FIGURES_FILE, are_of_pictures_now, read_run_figures, say_their_pictures, write_run_figures
 from mitlgan.report.run_report import write_run_report
 from mitlgan.runtime.command_line import command_line
 from mitlgan.stages.resume import resume
@@ -154,6 +154,25 @@ def test_figures_of_held_out_pictures_that_have_changed_are_told_as_such(change:
     if change != "none left":
         assert are_of_pictures_now(read_card(network(run)).metrics, recipe, card, split) is not is_told
         assert are_of_pictures_now({}, recipe, card, split) is False
+
+
+@pytest.mark.parametrize("data_sha256", [None, "absent"])
+def test_figures_that_do_not_say_their_pictures_are_not_called_those_of_others(data_sha256: str | None, run: Run, tmp_path: Path) -> None:
+    recipe = with_data_source(run.load_recipe(), str(tmp_path / "pictures"))
+    for part, first in (("train", 0), ("test", 10)):
+        images.fill(tmp_path / "pictures" / part, 4, size=(recipe.size_px, recipe.size_px), first=first)
+    run.recipe_file.write_text(to_toml(recipe))
+    measured = figures(OF_CARD)
+    for key in ("frechet", "kid"):
+        measured[key] |= {"data_sha256": data_sha256}
+        if data_sha256 == "absent":
+            del measured[key]["data_sha256"]
+    record(run, measured)
+    told = [finding for finding in page_and_findings(run)[1] if " pictures than those " in finding or "of which" in finding]
+    measure = command_line(["evaluate", run.path, "--write-card"])
+    assert told == [f"The figures do not say of which test pictures they are; `{measure}` measures against those that its recipe names now."]
+    assert not say_their_pictures(measured)
+    assert not are_of_pictures_now(measured, recipe, read_card(network(run)))
 
 
 def test_distances_by_two_extractors_are_told_with_their_names(run: Run) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -142,7 +141,7 @@ def _iteration_of(line: bytes) -> float | None:
         iteration = json.loads(line)["iteration"] if line.endswith(b"\n") else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    return iteration if isinstance(iteration, int | float) and math.isfinite(iteration) else None
+    return iteration if _is_number(iteration) else None
 
 
 class JsonlWriter:

@@ -271,7 +271,7 @@ def test_row_15_a_torn_line_is_left_out(torn: str, tmp_path: Path) -> None:
     assert path.read_text() == as_text(LINES)
 
 
-@pytest.mark.parametrize("damage", [b"\0" * 30, b'{"iteration": ', b"[]", b"\xff", b'{"iteration": NaN}', b""])
+@pytest.mark.parametrize("damage", [b"\0" * 30, b'{"iteration": ', b"[]", b"\xff", b'{"iteration": NaN}', b'{"iteration": 1%b}' % (b"0" * 400), b""])
 @pytest.mark.parametrize("iteration", [2, 100])
 def test_row_15_a_damaged_line_takes_none_of_the_whole_ones_after_it_along(tmp_path: Path, damage: bytes, iteration: int) -> None:
     lines = as_text(LINES).encode().splitlines(keepends=True)

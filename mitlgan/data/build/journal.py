@@ -87,11 +87,8 @@ class Journal:
         end, first = 0, True
         with self.path.open("rb") as file:
             for number, line in enumerate(file, start=1):
-                try:
-                    value = json.loads(line) if line.endswith(b"\n") else None
-                except ValueError:
-                    value = None
-                if not isinstance(value, dict):
+                value = _parse_line(line)
+                if value is None:
                     if next(file, b""):
                         reason = f"line {number} of {self.path.name} is damaged, and the work of those after it would be lost"
                         advice = "mend it, or remove it and all after it, and their work is done again"
@@ -164,7 +161,13 @@ def open_journal(
     """
     path = out / JOURNAL_FILE
     if _read_header(path) is None:
-        check_new(out, option)
+        try:
+            check_new(out, option)
+        except UsageError:
+            if not _read_first_line(path).endswith(b"\n"):
+                raise
+            reason = f"the first line of {path.name} is damaged, so that nothing says what work is in it"
+            raise UsageError(f"{option} {out}: {reason}; give another folder") from None
     ensure_folder(out)
     with lock_folder(out), Journal(path, header, option, earlier) as journal:
         yield journal
@@ -177,13 +180,24 @@ def read_work(folder: Path) -> dict[str, Any]:
 
 def _read_header(path: Path) -> dict[str, Any] | None:
     """Return the header of a journal; None if none was begun."""
+    return _parse_line(_read_first_line(path))
+
+
+def _read_first_line(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            line = file.readline()
+            return file.readline()
+    except OSError:
+        return b""
+
+
+def _parse_line(line: bytes) -> dict[str, Any] | None:
+    """Return what a line holds; None if it is torn or damaged."""
+    try:
         value = json.loads(line) if line.endswith(b"\n") else None
-        return value if isinstance(value, dict) else None
-    except (OSError, ValueError):
+    except (ValueError, RecursionError):
         return None
+    return value if isinstance(value, dict) else None
 
 
 def _to_line(value: Mapping[str, Any]) -> bytes:

@@ -29,6 +29,8 @@ BACKDROP_VERSION = 8
 """Of `prepare` and of `pack`: not all earlier ones recorded whether transparency was composited on the backdrop."""
 BLANK = "blank"
 """In the journal line of such a picture that has one colour on it, as white on white."""
+MIDDLE_VERSION = 10
+"""Of `prepare`: earlier ones did not record the hash of the square in the middle where another one was cropped."""
 _CHOICES = ("excluded", "small", "elongated", "placeholder", "blank", "held out", "duplicate", "near duplicate")
 JournalEntry = tuple[dict[str, Any], bytes | None]
 """A picture's journal line and, if it is used, its pixels (C, H, W)."""

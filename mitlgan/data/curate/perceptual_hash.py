@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -187,29 +187,8 @@ def find_near_pairs(
     Blank pictures are in no pair, nor are two cut-outs whose pixels differ, see `Cutouts`. Only pictures of about the same mean color are compared, in
     blocks: 10,000 pictures take a fraction of a second.
     """
-    cutouts = Cutouts({position: one.cutout for position, one in enumerate(hashes) if one.cutout})
-    positions = np.array([position for position, is_blank in enumerate(are_blank(hashes)) if not is_blank], dtype=np.int64)
-    colors = np.array([np.frombuffer(hashes[position].colors, np.uint8) for position in positions]).reshape(len(positions), 3 * COLOR_SIDE**2)
-    means = colors.mean(1)
-    order = np.argsort(means, kind="stable")
-    positions, colors, means = positions[order], colors[order], means[order]
-    outlines = np.array([hashes[position].phash for position in positions], dtype=np.uint64)
-    pairs: list[tuple[int, int]] = []
-    for start in range(0, len(positions), _BLOCK):
-        # Means differ by no more than colors do on average.
-        end = int(np.searchsorted(means, means[min(start + _BLOCK, len(positions)) - 1] + max_color + 1e-6, side="right"))
-        for column in range(start, end, _COLUMNS):
-            differing = _count_bits(outlines[start : start + _BLOCK, None] ^ outlines[None, column : min(column + _COLUMNS, end)])
-            first, second = np.nonzero(differing <= max_bits)
-            first, second = first + start, second + column
-            rows = np.stack([first[second > first], second[second > first]], axis=1)
-            for part in range(0, len(rows), _PAIRS):
-                first, second = rows[part : part + _PAIRS].T
-                distance = np.abs(colors[first].astype(np.int16) - colors[second])
-                close = (distance.mean(1) <= max_color) & (distance.max(1, initial=0) <= max_peak)
-                near = np.sort(positions[rows[part : part + _PAIRS][close]], axis=1)
-                pairs += map(tuple, near[cutouts.may_be_copies(near)].tolist())
-    return sorted(pairs)
+    blocks = _find_near_rows(hashes, max_bits, max_color, max_peak)
+    return sorted((first, second) for rows in blocks for first, second in rows.tolist())
 
 
 def find_near_pictures(
@@ -223,9 +202,38 @@ def find_near_pictures(
         max_color: See `find_near_pairs`.
         max_peak: See `find_near_pairs`.
     """
-    owners = [position for position, hashes in enumerate(looks) for _ in hashes]
-    pairs = find_near_pairs([value for hashes in looks for value in hashes], max_bits, max_color, max_peak)
-    return sorted({(owners[one], owners[other]) for one, other in pairs if owners[one] != owners[other]})
+    owners = np.repeat(np.arange(len(looks), dtype=np.int64), np.array([len(hashes) for hashes in looks], dtype=np.int64))
+    blocks = [np.empty(0, dtype=np.int64)]  # a pair is one number: of pictures that are all alike there are millions
+    for rows in _find_near_rows([value for hashes in looks for value in hashes], max_bits, max_color, max_peak):
+        first, second = np.sort(owners[rows], axis=1).T
+        blocks.append(np.unique((first * len(looks) + second)[first < second]))
+    first, second = np.divmod(np.unique(np.concatenate(blocks)), max(len(looks), 1))
+    return list(zip(first.tolist(), second.tolist(), strict=True))
+
+
+def _find_near_rows(hashes: Sequence[PictureHash], max_bits: int, max_color: float, max_peak: int) -> Iterator[NDArray[np.int64]]:
+    """Yield the pairs of `find_near_pairs` in blocks, (N, 2) each."""
+    cutouts = Cutouts({position: one.cutout for position, one in enumerate(hashes) if one.cutout})
+    positions = np.array([position for position, is_blank in enumerate(are_blank(hashes)) if not is_blank], dtype=np.int64)
+    colors = np.array([np.frombuffer(hashes[position].colors, np.uint8) for position in positions]).reshape(len(positions), 3 * COLOR_SIDE**2)
+    means = colors.mean(1)
+    order = np.argsort(means, kind="stable")
+    positions, colors, means = positions[order], colors[order], means[order]
+    outlines = np.array([hashes[position].phash for position in positions], dtype=np.uint64)
+    for start in range(0, len(positions), _BLOCK):
+        # Means differ by no more than colors do on average.
+        end = int(np.searchsorted(means, means[min(start + _BLOCK, len(positions)) - 1] + max_color + 1e-6, side="right"))
+        for column in range(start, end, _COLUMNS):
+            differing = _count_bits(outlines[start : start + _BLOCK, None] ^ outlines[None, column : min(column + _COLUMNS, end)])
+            first, second = np.nonzero(differing <= max_bits)
+            first, second = first + start, second + column
+            rows = np.stack([first[second > first], second[second > first]], axis=1)
+            for part in range(0, len(rows), _PAIRS):
+                first, second = rows[part : part + _PAIRS].T
+                distance = np.abs(colors[first].astype(np.int16) - colors[second])
+                close = (distance.mean(1) <= max_color) & (distance.max(1, initial=0) <= max_peak)
+                near = np.sort(positions[rows[part : part + _PAIRS][close]], axis=1)
+                yield near[cutouts.may_be_copies(near)]
 
 
 def _count_bits(values: NDArray[np.uint64]) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mitlgan.data.build.parallel import in_order
-from mitlgan.data.build.prepare_image import BACKDROP_VERSION, CUTOUT_VERSION, ON_BACKDROP
+from mitlgan.data.build.prepare_image import BACKDROP_VERSION, CUTOUT_VERSION, MIDDLE_VERSION, ON_BACKDROP
 from mitlgan.data.curate.cutout_agreement import reduce_cutout
 from mitlgan.data.curate.perceptual_hash import PictureHash, hash_from_json, hash_picture, hashes_from_json
 from mitlgan.data.decode.image_file import UnreadableImageError
@@ -58,7 +58,7 @@ def read_reference_set(spec: str | Path, hash_entry: Callable[[ImageEntry], list
         packs = [pack] if path.is_file() else [pack, *find_held_out_packs(pack.path).values()]
         digest = pack.content_sha256 if len(packs) == 1 else hashlib.sha256("".join(one.content_sha256 for one in packs).encode()).hexdigest()
         pictures = [(str(line["name"]), hash_packed_looks(one, index, line)) for one in packs for index, line in enumerate(one.sources())]
-        remarks = [*find_newer_pictures(path).describe(), *describe_unknown_cutouts(packs)]
+        remarks = [*find_newer_pictures(path).describe(), *describe_unknown_copies(packs)]
         return ReferenceSet(spec, digest, pictures, [f"--against {spec}: {remark}" for remark in remarks])
     source = open_source(spec, "--against")
     hashes = list(in_order(source.entries, partial(_hash_or_error, hash_entry)))
@@ -104,7 +104,7 @@ def open_named_sets(spec: str, option: str) -> tuple[list[NamedSet], list[tuple[
     packs = {} if path.is_file() and path.suffix != ".npy" else _open_packs(path)
     sets = [NamedSet(str(pack.path.parent) if len(packs) > 1 else spec, split, pack) for split, pack in packs.items()]
     if packs:
-        return sets, [(f"{line}.", False) for line in describe_unknown_cutouts(packs.values())]
+        return sets, [(f"{line}.", False) for line in describe_unknown_copies(packs.values())]
     source = open_source(spec, option)
     sources, layout = split_source(source, option)
     if not layout.folders:
@@ -157,31 +157,50 @@ def find_held_out_packs(training: Path) -> dict[str, ImagePack]:
     return {split: ImagePack.open(path) for split in HELD_OUT if (path := training.parent / split / PREPARED_PACK).is_file()}
 
 
-def describe_unknown_cutouts(packs: Iterable[ImagePack]) -> list[str]:
-    """Return in one line that some cut-outs in packs have the hash of what they look like on a backdrop, or may have it; else none.
+def describe_unknown_copies(packs: Iterable[ImagePack]) -> list[str]:
+    """Return in a line each which copies of pictures in packs are not recognised, because earlier versions did not record what tells them.
 
-    Those are of `data prepare` before it recorded the hash of the cut-out itself, and of `data pack`, which records none. Earlier versions of both
-    did not record whether there was any transparency either.
+    They are those of cut-outs on a backdrop: `data prepare` recorded the hash of what they look like on it, and `data pack` records none; earlier
+    versions of both did not record whether there was any transparency either. And they are those of pictures of which only the middle is alike, if
+    `data prepare` cropped another square than that.
     """
     packs, way_out = list(packs), "`mitlgan data prepare`, into a new folder, makes a pack that tells them"
+    lines = []
     if any(map(_has_lost_transparency, packs)):
-        return [f"copies of its cut-outs that were laid on a backdrop are not recognised; {way_out}"]
-    if any(map(_may_have_lost_transparency, packs)):
+        lines.append(f"copies of its cut-outs that were laid on a backdrop are not recognised; {way_out}")
+    elif any(map(_may_have_lost_transparency, packs)):
         words = "copies of cut-outs may not be recognised, if any were laid on a backdrop, which the version that made it did not record"
-        return [f"{words}; {way_out}"]
-    return []
+        lines.append(f"{words}; {way_out}")
+    if any(map(_has_no_middles, packs)):
+        lines.append(f"copies of which only the middle is alike are not recognised; {way_out}")
+    return lines
+
+
+def _version(pack: ImagePack) -> int:
+    """Return the version of the work that made a pack; 0 if it names none."""
+    version = pack.manifest["made_by"].get("version")
+    return version if isinstance(version, int) else 0
 
 
 def _has_lost_transparency(pack: ImagePack) -> bool:
-    made_by = pack.manifest["made_by"]
-    is_earlier = made_by.get("work") == "prepare" and made_by.get("version", 0) < CUTOUT_VERSION
+    is_earlier = pack.manifest["made_by"].get("work") == "prepare" and _version(pack) < CUTOUT_VERSION
     return (is_earlier and any(ON_BACKDROP in line for line in pack.sources())) or bool(pack.manifest.get("composited_on"))
 
 
 def _may_have_lost_transparency(pack: ImagePack) -> bool:
     made_by = pack.manifest["made_by"]
     is_of_pictures = made_by.get("work") == "prepare" or made_by.get("command") == "pack"
-    return is_of_pictures and made_by.get("version", 0) < BACKDROP_VERSION and pack.fourth_channel != "alpha"
+    return is_of_pictures and _version(pack) < BACKDROP_VERSION and pack.fourth_channel != "alpha"
+
+
+def _has_no_middles(pack: ImagePack) -> bool:
+    made_by = pack.manifest["made_by"]
+    is_earlier = made_by.get("work") == "prepare" and _version(pack) < MIDDLE_VERSION
+    return (
+        is_earlier
+        and made_by.get("settings", {}).get("crop", "center") != "center"
+        and any(line.get("width") != line.get("height") for line in pack.sources())
+    )
 
 
 def hash_packed_looks(pack: ImagePack, index: int, line: dict[str, Any]) -> list[PictureHash]:

@@ -24,7 +24,7 @@ def test_work_begins_in_an_empty_folder_and_is_gone_on_with_among_files_that_cam
     assert begin(tmp_path / "out") == [{"name": "0"}, {"name": "1"}]
 
 
-@pytest.mark.parametrize("content", [b"", b'{"work": "te', b"[]\n", b"\0" * 30])
+@pytest.mark.parametrize("content", [b"", b'{"work": "te', b"[]\n", b"\0" * 30 + b"\n", b"[" * 100_000 + b"\n", b"\0" * 30])
 def test_a_journal_whose_first_line_was_lost_is_begun_again_in_an_empty_folder_only(tmp_path: Path, content: bytes) -> None:
     for out, is_empty in ((tmp_path / "empty", True), (tmp_path / "full", False)):
         out.mkdir()
@@ -33,7 +33,9 @@ def test_a_journal_whose_first_line_was_lost_is_begun_again_in_an_empty_folder_o
             assert begin(out) == [{"name": "0"}]
             continue
         (out / "photo.jpg").touch()
-        with pytest.raises(UsageError, match=r"^--out .*full: holds other files, such as photo\.jpg, and no work of an earlier call; give a new"):
+        no_work = r"holds other files, such as photo\.jpg, and no work of an earlier call; give a new"
+        damaged = rf"the first line of {JOURNAL_FILE} is damaged, so that nothing says what work is in it; give another folder"
+        with pytest.raises(UsageError, match=rf"^--out .*full: {damaged if content[-1:] == bytes([10]) else no_work}"):
             begin(out)
         assert (out / JOURNAL_FILE).read_bytes() == content
 

@@ -70,7 +70,7 @@ def follow(result: CheckResult) -> None:
     app([*shlex.split(text[text.index("mitlgan data") :])[1:], "--holdout", "0", "--json"], standalone_mode=False)
 
 
-def alter_manifest(pack: Path, version: int | None = None, without: Sequence[str] = ()) -> None:
+def alter_manifest(pack: Path, version: int | str | None = None, without: Sequence[str] = ()) -> None:
     """Make a pack's manifest that of an earlier version, which recorded less of each picture and of all."""
     path = pack.with_suffix(".json")
     manifest = json.loads(path.read_text())
@@ -258,6 +258,26 @@ def test_it_is_said_that_a_pack_has_no_hashes_of_its_cutouts(tmp_path: Path, mad
             assert sum(words in line for line in pack.manifest["leftovers"]["remarks"]) == expected
             assert sum(words in text for text, _ in check_datasets([str(path.parent)]).verdict) == expected
             alter_manifest(path, version=5, without=("on_backdrop", "composited_on"))
+
+
+@pytest.mark.parametrize(
+    ("crop", "size", "version", "is_said"),
+    [
+        ("entropy", (60, 40), 9, True),
+        ("entropy", (60, 40), "v9", True),
+        ("entropy", (60, 40), 10, False),
+        ("entropy", (40, 40), 9, False),
+        ("center", (60, 40), 9, False),
+    ],
+)
+def test_it_is_said_that_a_pack_of_other_squares_has_no_hashes_of_the_middles(
+    tmp_path: Path, crop: str, size: tuple[int, int], version: int | str, is_said: bool
+) -> None:
+    fill(tmp_path / "set", {f"{seed:02d}": images.smooth(seed, size) for seed in range(3)})
+    prepare_pack(tmp_path / "set", tmp_path / "pack", PrepareSettings(size_px=16, holdout="0", crop=crop))
+    alter_manifest(tmp_path / "pack" / PREPARED_PACK, version=version)
+    words = "copies of which only the middle is alike are not recognised; `mitlgan data prepare`, into a new folder, makes a pack that tells them"
+    assert sum(words in text for text, _ in check_datasets([str(tmp_path / "pack")]).verdict) == is_said
 
 
 @pytest.mark.parametrize("made_by_pack", [False, True])

@@ -128,6 +128,7 @@ def test_a_pair_of_pictures_counts_once_by_whatever_look_it_is_one() -> None:
     looks = [hash_looks(picture, str(index)) for index, picture in enumerate((wide, wide.resize((75, 48)), wide.crop((27, 0, 123, 96)), other))]
     assert [len(hashes) for hashes in looks] == [2, 2, 1, 2]
     assert find_near_pictures(looks) == [(0, 1), (0, 2), (1, 2)]
+    assert find_near_pictures([]) == find_near_pictures([[], []]) == []
     assert find_near_pictures([[], looks[0][1:], looks[2], looks[3], []]) == [(1, 2)]
     assert hash_looks(wide.convert("RGBA"), "0") == looks[0]
     line = looks[0][0].to_json() | {SQUARE: look_to_json(looks[0][1])}

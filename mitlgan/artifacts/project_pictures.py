@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mitlgan.artifacts.known_artifacts import ARMS_FOLDER, PLAN_FILE, RESULTS_FOLDER
+from mitlgan.artifacts.known_artifacts import PLAN_FILE
 from mitlgan.artifacts.picture_sets import PictureSet
 from mitlgan.data.pack.reduced import reduced_pack
 from mitlgan.data.recipe_data import open_recipe_data
@@ -22,6 +23,8 @@ LAYERS = "layers"
 """Folder of a project: cut photographs."""
 _MAX_DEPTH = 4
 """Folders between a run's and a file in it, at most, with both."""
+_MAX_HEIGHT = 8
+"""Folders around a run in which a relative path is looked for, at most: runs may be as deep as `--out` says."""
 
 
 class _Plan(BaseModel):
@@ -45,16 +48,19 @@ class _Plan(BaseModel):
         return other is not None and self.model_dump(exclude=changeable) == other.model_dump(exclude=changeable)
 
 
-def with_own_pictures(recipe: Recipe, path: Path, read_sets: Callable[[], Sequence[PictureSet]], say: Say = ignore_message) -> Recipe:
+def with_own_pictures(
+    recipe: Recipe, path: Path, read_sets: Callable[[], Sequence[PictureSet]], say: Say = ignore_message, *, asked: str = ""
+) -> Recipe:
     """Return a recipe of a run with the pictures that the run has now: those of its project, and those that a relative path means.
 
     The hash of what the run was trained on decides, not what lies where the recipe says. Where the project was before, its own pictures come first,
     elsewhere those that are there. If neither are the trained ones, the project's are taken where it was or may have been: they were edited, as in a
     project that stays in its place.
 
-    Earlier versions recorded a relative path as it was typed, seen from the folder in which the training was begun. That is the one around the runs, or
-    the working folder. If neither has the trained pictures, those of the working folder are taken, as edited ones, if it is around the runs; the path
-    stays relative if it is not: nothing says what it means.
+    Earlier versions recorded a relative path as it was typed, seen from the folder in which the training was begun. That is one around the runs, as
+    they were named or where links lead, or the working folder. If none has the trained pictures, they were edited: those of the working folder are
+    taken if it is around the run and none nearer to it has any. Else nothing says what the path means, and it stays relative, unless the caller asks
+    for the pictures of the working folder, which then is around the run, or no other folder around it has any.
 
     Args:
         recipe: As a run, a checkpoint or a card records it.
@@ -62,12 +68,13 @@ def with_own_pictures(recipe: Recipe, path: Path, read_sets: Callable[[], Sequen
         read_sets: Reads which pictures the run was trained on; called only if they may be the project's.
         say: Receives that the project was moved, or copied, since then, that another place still has the trained pictures, or what a relative path
             means if not the pictures that the working folder has.
+        asked: Full path of the pictures that the caller names, whose run is looked for; it decides what a relative path means where nothing else does.
 
     Raises:
         ResourceError: Pictures cannot be read for a fault of the machine.
     """
     if is_relative_source(recipe.data.source):
-        return _with_full_path(recipe, path, read_sets, say)
+        return _with_full_path(recipe, path, read_sets, say, asked)
     source = Path(recipe.data.source)
     if not source.is_absolute() or source.parent.name != LAYERS:
         return recipe
@@ -93,29 +100,71 @@ def with_own_pictures(recipe: Recipe, path: Path, read_sets: Callable[[], Sequen
     return moved
 
 
-def _with_full_path(recipe: Recipe, path: Path, read_sets: Callable[[], Sequence[PictureSet]], say: Say) -> Recipe:
+def _with_full_path(recipe: Recipe, path: Path, read_sets: Callable[[], Sequence[PictureSet]], say: Say, asked: str) -> Recipe:
     """Return a recipe that names its pictures by a relative path with the full one; see `with_own_pictures`."""
-    source, around = recipe.data.source, _folders_around(path.resolve())
-    here = with_overrides(recipe, data__source=full_source(source))
-    meanings = {full_source(source, folder): folder for folder in (*around, Path())}
-    sets = _read(read_sets) if len(meanings) > 1 or not around else ()
-    for meaning in meanings if sets else ():
+    source, around = recipe.data.source, _folders_around(path)
+    here, meanings = full_source(source), _meanings(source, around)
+    present = [meaning for meaning in meanings if _is_there(Path(meaning))]
+    is_around = Path.cwd() in around
+    own = with_overrides(recipe, data__source=here)
+    sets = () if is_around and set(present) <= {here} else _read(read_sets)
+    if not sets:
+        return own
+    for meaning in sorted(present, key=lambda meaning: meaning != asked):
         named = with_overrides(recipe, data__source=meaning)
         if _has_pictures(named, sets[-1]):
-            if named != here:
-                say(f"{path}: was trained on {source} as seen from {meanings[meaning]}: these are its pictures, not {here.data.source}")
+            if meaning not in (here, asked):
+                say(f"{path}: was trained on {source} as seen from {meanings[meaning]}: these are its pictures, not {here}")
             return named
-    return here if not sets or Path.cwd() in around else recipe
+    is_nearest = is_around and present[0] == here
+    is_asked = here == asked and (is_around or set(present) <= {here})
+    return own if is_nearest or is_asked else recipe
+
+
+def may_mean(source: str, full: str, recipe: Recipe, path: Path, read_sets: Callable[[], Sequence[PictureSet]]) -> bool:
+    """Return whether a relative path of a run may mean what a full one names: seen from a folder around the run, or the working folder, or by the hash.
+
+    Args:
+        source: The relative path.
+        full: The full path.
+        recipe: The run's, with any pictures.
+        path: The run, or a file in it.
+        read_sets: As of `with_own_pictures`.
+
+    Raises:
+        ResourceError: Pictures cannot be read for a fault of the machine.
+    """
+    if full_source(full) in _meanings(source, _folders_around(path)):
+        return True
+    sets = _read(read_sets)
+    return bool(sets) and _has_pictures(with_overrides(recipe, data__source=full), sets[-1])
+
+
+def folder_to_call_from(source: str, path: Path) -> Path | None:
+    """Return the folder around a run, the nearest one, from which a relative path of the run names something; None if there is none."""
+    around = _folders_around(path)
+    return next((folder for meaning, folder in _meanings(source, around).items() if folder in around and _is_there(Path(meaning))), None)
+
+
+def _meanings(source: str, around: Sequence[Path]) -> dict[str, Path]:
+    """Return the full paths that a relative one may mean, each with the folder from which it is seen: those around a run, then the working folder."""
+    meanings = dict[str, Path]()
+    inner = [folder for folder in around[:_MAX_HEIGHT] if folder != folder.parent]  # not "/": what is there is seldom meant, and may be large
+    for folder in (*inner, Path.cwd()):
+        meanings.setdefault(full_source(source, folder), folder)
+    return meanings
 
 
 def _folders_around(path: Path) -> tuple[Path, ...]:
-    """Return the folders around the runs among which a run is, or a file of one: of a comparison's or a sweep's runs, also the one around those."""
-    run = next((folder for folder in (path, *path.parents)[:_MAX_DEPTH] if (folder / "recipe.toml").is_file()), None)
-    if run is None:
-        return ()
-    root = run.parent.parent
-    is_inside = root.name == ARMS_FOLDER or (root.parent / RESULTS_FOLDER).is_dir()
-    return (root.parent.parent, root.parent) if is_inside else (root.parent,)
+    """Return the folders around a run or a file of one, the nearest first, from that of all runs on: as it is named, and where links lead."""
+    named = (Path(os.path.normpath(path.absolute())), path.resolve())
+    levels = dict[Path, int]()
+    for place in named:
+        run = next((folder for folder in (place, *place.parents)[:_MAX_DEPTH] if (folder / "recipe.toml").is_file()), None)
+        for level, folder in enumerate(() if run is None else run.parents[1:]):
+            resolved = folder.resolve()
+            levels[resolved] = min(level, levels.get(resolved, level))
+    return tuple(sorted(levels, key=lambda folder: levels[folder]))
 
 
 def _project_around(path: Path) -> tuple[Path, _Plan] | tuple[None, None]:

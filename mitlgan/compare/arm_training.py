@@ -18,7 +18,7 @@ from mitlgan.stages.existing_runs import find_matching_run, warn_if_data_changed
 from mitlgan.stages.initial_critic import load_initial_critic
 from mitlgan.stages.parallel import TrainingProcess, run_parallel
 from mitlgan.stages.pretrain import pretrain
-from mitlgan.stages.resume import resume
+from mitlgan.stages.resume import record_pictures, resume
 from mitlgan.stages.training_command import training_words
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
@@ -61,6 +61,7 @@ class ArmTraining:
             warn_if_data_changed(run, self.recipe, context.reporter.say)
             return run
         if run is not None:
+            record_pictures(run, self.recipe, context.world)
             return resume(run.path, context)
         if self.recipe.command == "compose":
             return compose(self.recipe, self.layers, context, critic=self.initial_critic)

@@ -17,7 +17,7 @@ from mitlgan.stages.compose import compose
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.inpainter import train_inpainter
 from mitlgan.stages.pretrain import pretrain
-from mitlgan.stages.resume import data_change, resume
+from mitlgan.stages.resume import data_change, record_pictures, resume
 from mitlgan.training import run_directory
 from mitlgan.training.checkpoint import list_checkpoints
 from mitlgan.training.run_directory import Run
@@ -44,6 +44,7 @@ def get_or_train(recipe: Recipe, context: RunContext, layers: Mapping[str, Path]
         return pretrain(recipe, context) if recipe.inpainter is None else train_inpainter(recipe, context)
     run = Run(Path(path))
     if choice == "resume":
+        record_pictures(run, recipe, context.world)
         return resume(run.path, context)
     warn_if_data_changed(run, recipe, context.reporter.say)
     return run

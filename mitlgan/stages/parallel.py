@@ -19,10 +19,12 @@ from pathlib import Path
 from mitlgan.errors import MitlganError, ResourceError, Stopped
 from mitlgan.recipe import Recipe, to_toml
 from mitlgan.runtime.child_processes import Lifeline
+from mitlgan.runtime.distributed import ALONE
 from mitlgan.runtime.files import create_file, ensure_folder, is_locked, lock_folder, read_bytes, translate_disk_errors, write_atomically
 from mitlgan.runtime.progress import PlainReporter, Reporter, make_reporter
 from mitlgan.runtime.signals import StopSignals
 from mitlgan.stages.existing_runs import find_matching_run, warn_if_data_changed
+from mitlgan.stages.resume import record_pictures
 from mitlgan.training.run_directory import Run
 
 POLL_S = 0.25
@@ -188,6 +190,7 @@ class _Supervisor:
         if unfinished is not None:
             if is_locked(unfinished.path):
                 raise ResourceError(f"{training.label}: {locked_message(unfinished)}")
+            record_pictures(unfinished, training.recipe, ALONE)
             arguments = ["resume", str(unfinished.path)]
         else:
             recipe = self.workdir / "recipes" / f"{training.file_name}.toml"

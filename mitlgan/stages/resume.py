@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 
 from mitlgan.artifacts.picture_sets import PictureSet, describe_change, sets_of_header
-from mitlgan.artifacts.project_pictures import with_own_pictures
+from mitlgan.artifacts.project_pictures import folder_to_call_from, may_mean, with_own_pictures
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.recipe import (
     Recipe,
     diff_recipes,
+    full_source,
     is_relative_source,
     ladder_steps,
     parse_recipe,
@@ -22,7 +23,7 @@ from mitlgan.recipe import (
     with_equal_length,
     with_more_kimg,
 )
-from mitlgan.runtime.distributed import wait_for_all_ranks
+from mitlgan.runtime.distributed import World, wait_for_all_ranks
 from mitlgan.runtime.files import write_atomically
 from mitlgan.runtime.progress import Say, format_duration
 from mitlgan.stages.context import RunContext
@@ -52,7 +53,7 @@ def resume(path: Path, context: RunContext, *, more_kimg: float = 0.0) -> Run:
 
     Raises:
         UsageError: The path is not a run directory, or the run is to be longer and has used up the time of its recipe.
-        ArtifactError: There is no checkpoint, or it does not belong to the run's recipe.
+        ArtifactError: There is no checkpoint, it does not belong to the run's recipe, or nothing says which pictures the run has.
         ResourceError: Another process works on the run.
     """
     run = run_directory.open_run(path)
@@ -80,6 +81,23 @@ def resume(path: Path, context: RunContext, *, more_kimg: float = 0.0) -> Run:
         return train_and_export(run, recipe, setup_from_checkpoint(step, pack, checkpoint.header), context, checkpoint)
 
 
+def record_pictures(run: Run, recipe: Recipe, world: World) -> None:
+    """Write the full path of the pictures into a run that names them by a relative one, before it goes on with those that its caller names.
+
+    Args:
+        run: One that `is_run_of` says has the recipe.
+        recipe: The caller's.
+        world: Only rank 0 writes; the others wait.
+
+    Raises:
+        ResourceError: Another process works on the run.
+    """
+    if world.is_leader and is_relative_source(run.recorded_recipe().data.source) and not is_relative_source(recipe.data.source):
+        with lock_run(run, world):
+            write_atomically(run.recipe_file, to_toml(with_data_source(run.recorded_recipe(), recipe.data.source)))
+    wait_for_all_ranks(world)  # none reads the recipe before it is written
+
+
 def finish_at_checkpoint(path: Path, context: RunContext) -> Run:
     """Export a run's newest checkpoint and mark the run as done, however much of its length is left.
 
@@ -89,7 +107,7 @@ def finish_at_checkpoint(path: Path, context: RunContext) -> Run:
 
     Raises:
         UsageError: The path is not a run directory.
-        ArtifactError: There is no checkpoint, or it does not belong to the run's recipe.
+        ArtifactError: As of `resume`.
         ResourceError: Another process works on the run.
     """
     run = run_directory.open_run(path)
@@ -127,22 +145,41 @@ def _load_recipe_and_checkpoint(run: Run, context: RunContext) -> tuple[Recipe, 
     """Return a run's recipe, with the full path of pictures that it names by a relative one, and its newest checkpoint.
 
     Raises:
-        ArtifactError: There is no checkpoint, or it was trained with another recipe.
+        ArtifactError: There is no checkpoint, it was trained with another recipe, or nothing says what a relative path means.
     """
     checkpoint = load_checkpoint(run.path, context.reporter.say)
     if checkpoint is None:
         raise ArtifactError(f"{run.path}: no checkpoint to resume from; start the run again")
     header, recorded = checkpoint.header, run.recorded_recipe()
     trained = parse_recipe(header["recipe"], str(run.path))
-    if is_relative_source(trained.data.source) and not is_relative_source(recorded.data.source):
-        trained = with_data_source(trained, recorded.data.source)  # that resume was killed before its checkpoint
-    recipe = with_own_pictures(recorded, run.path, lambda: sets_of_header(header))
-    trained = with_own_pictures(trained, run.path, lambda: sets_of_header(header), context.reporter.say)
+    source, full = trained.data.source, recorded.data.source
+
+    def read_sets() -> Sequence[PictureSet]:
+        return sets_of_header(header)
+
+    if is_relative_source(source) and not is_relative_source(full) and may_mean(source, full, trained, run.path, read_sets):
+        trained = with_data_source(trained, full)  # written before the first checkpoint with it, or by the user
+    recipe = with_own_pictures(recorded, run.path, read_sets)
+    trained = with_own_pictures(trained, run.path, read_sets, context.reporter.say)
     differing = {key: values for key, values in diff_recipes(with_equal_length(trained, recipe), recipe).items() if key != "training.kimg"}
     if differing:
         examples = "; ".join(f"{key} was {then}, now {now}" for key, (then, now) in list(differing.items())[:MAX_DIFFERENCES])
         raise ArtifactError(f"{run.path}: recipe.toml is not the one its checkpoint was trained with ({examples}); undo the change or start a new run")
-    return with_data_source(recipe, None), checkpoint
+    if is_relative_source(recipe.data.source):
+        raise ArtifactError(_unknown_pictures(run, recipe.data.source))
+    return recipe, checkpoint
+
+
+def _unknown_pictures(run: Run, source: str) -> str:
+    """Say that nothing tells what a relative path of a run means, and how the run goes on."""
+    here, folder = full_source(source), folder_to_call_from(source, run.path)
+    if folder is not None:
+        way_out = f"if {folder / source} has them, edited since then, call this in {folder}"
+    elif Path(here).exists():
+        way_out = f'if they are these, edited since then, write source = "{here}" into {run.recipe_file}'
+    else:
+        way_out = f"call this in the folder that has {source}"
+    return f"{run.path}: was trained on the pictures of {source}, but {here} {'has others' if Path(here).exists() else 'is not there'}; {way_out}"
 
 
 def _require_time_left(run: Run, recipe: Recipe, counters: Counters, say: Say) -> None:

@@ -219,7 +219,7 @@ class Trainer:
 def _has_same_work(run: Run, recipe: Recipe) -> bool:
     """Return whether a run has the pictures and the length of a recipe; parents and fitted placements may have been added to the rest."""
     with suppress(MitlganError):
-        own = run.load_recipe()
+        own = run.load_recipe(asked=recipe.data.source)
         return (own.name, own.role, own.data, own.training) == (recipe.name, recipe.role, recipe.data, recipe.training)
     return False
 

@@ -72,11 +72,12 @@ class Run:
         """The resolved recipe."""
         return self.path / "recipe.toml"
 
-    def load_recipe(self, say: Say = ignore_message) -> Recipe:
+    def load_recipe(self, say: Say = ignore_message, *, asked: str = "") -> Recipe:
         """Read the resolved recipe with its pictures where they are now: of a project that was moved, or of a relative path.
 
         Args:
             say: As of `with_own_pictures`.
+            asked: As of `with_own_pictures`.
 
         Raises:
             UsageError: It is not valid, or is a link.
@@ -84,7 +85,7 @@ class Run:
         """
         from mitlgan.artifacts.project_pictures import with_own_pictures
 
-        return with_own_pictures(self.recorded_recipe(), self.path, self.read_sets, say)
+        return with_own_pictures(self.recorded_recipe(), self.path, self.read_sets, say, asked=asked)
 
     def read_sets(self) -> Sequence[PictureSet]:
         """Read which pictures the run was trained on; none if nothing says it. A checkpoint may be of a longer training than the artifact beside it."""
@@ -298,7 +299,7 @@ def is_run_of(run: Run, recipe: Recipe, inputs: Mapping[str, str] | None) -> boo
         recorded = run.recorded_recipe()
         if with_overrides(recorded, data__source=recipe.data.source) != recipe or inputs not in (None, run.read_inputs()):
             return False
-        return recorded == recipe or run.load_recipe() == recipe  # the latter compares pictures, where their names may mean others by now
+        return recorded == recipe or run.load_recipe(asked=recipe.data.source) == recipe  # compares pictures, whose names may mean others by now
     except (UsageError, ResourceError):
         return False
 

@@ -17,7 +17,7 @@ from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.known_artifacts import PLAN_FILE
 from mitlgan.artifacts.safetensors_io import read_tensors, write_tensors
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.errors import DataError
+from mitlgan.errors import ArtifactError, DataError
 from mitlgan.project.make import _earlier_places
 from mitlgan.recipe import Recipe, to_toml, with_data_source, with_overrides
 from mitlgan.runtime.progress import ignore_message
@@ -386,34 +386,108 @@ def test_a_resume_that_was_killed_before_its_first_checkpoint_goes_on(relative: 
     assert f"warning: {relative / 'layers' / 'bg'}: the pictures changed" in tiny_runs.said(context)
 
 
-@pytest.mark.parametrize(("inside", "beside"), [("runs", "arms"), ("sweep", "results")], ids=["a comparison", "a sweep"])
-def test_a_run_of_several_was_begun_around_all(inside: str, beside: str, relative: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A comparison keeps the runs of its arms among others, a sweep next to its results."""
-    (relative / inside / beside).mkdir(parents=True)
-    root = relative / inside / ("arms" if beside == "arms" else "runs")
-    shutil.move(relative / "runs" / "pretrain", root / "pretrain")
-    for working in WORKING:
-        monkeypatch.chdir(relative / working)
-        assert find_matching_run(root, _recipe(relative / "layers" / "bg")) == Run(root / "pretrain" / "tiny-bg-001")
-        assert find_matching_run(root, _recipe(relative.parent / "other" / "layers" / "bg")) is None
+OUTS = ["runs", ".", "runs/exp1", "results/x/runs", "a/b/c/d/e", "runs/arms", "runs/exp1/arms", "sweep/runs", "sweeps/one/runs", "link"]
+ELSEWHERE = ["../elsewhere", "{}/elsewhere"]
 
 
-def test_runs_elsewhere_are_taken_from_the_folder_of_their_pictures(of_relative_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is around them: the hash of the pictures decides."""
-    runs = Path(shutil.copytree(of_relative_path / "runs", tmp_path / "elsewhere" / "runs"))
-    for folder, is_taken in ((of_relative_path, True), (of_relative_path.parent / "other", False)):
-        monkeypatch.chdir(folder)
-        assert (find_matching_run(runs, _recipe(folder / "layers" / "bg")) is not None) == is_taken
+def _moved_to(out: str, folder: Path) -> Path:
+    """Move the run of a folder under another root, as if it had been trained with this `--out`; return the root as that names it."""
+    root = Path(out.format(folder.parent))
+    if out == "link":
+        (folder.parent / "scratch").mkdir()
+        (folder / out).symlink_to(folder.parent / "scratch")
+    if out != "runs":
+        (folder / root).mkdir(parents=True, exist_ok=True)
+        shutil.move(folder / "runs" / "pretrain", folder / root / "pretrain")
+    return root
 
 
-def test_pictures_that_were_edited_where_they_are_go_on(relative: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As ever: with a warning, which the caller gives. Elsewhere nothing says what the path means."""
-    next((relative / "layers" / "bg").iterdir()).unlink()
+def _edit(folder: Path) -> None:
+    next((folder / "layers" / "bg").iterdir()).unlink()
+
+
+@pytest.mark.parametrize("out", OUTS)
+def test_runs_however_deep_have_the_pictures_of_a_folder_around_them(out: str, relative: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trained ones from everywhere; edited ones from the folder that has them, and no others from elsewhere."""
+    root, own, other = relative / _moved_to(out, relative), _recipe(relative / "layers" / "bg"), relative.parent / "other"
+    run = Run(root / "pretrain" / "tiny-bg-001")
+    for working in (relative, relative.parent, other):
+        monkeypatch.chdir(working)
+        assert find_matching_run(root, own) == run
+        assert find_matching_run(root, _recipe(other / "layers" / "bg")) is None
+    _edit(relative)
+    assert run.load_recipe().data.source == "layers/bg"
+    assert find_matching_run(root, _recipe(other / "layers" / "bg")) is None
     monkeypatch.chdir(relative)
-    assert find_matching_run(Path("runs"), _recipe(relative / "layers" / "bg")) is not None
-    monkeypatch.chdir("/")
-    assert find_matching_run(relative / "runs", _recipe(relative / "layers" / "bg")) is None
+    for name in (root, Path(out)):
+        assert find_matching_run(name, own) == Run(name / "pretrain" / "tiny-bg-001")
+        assert Run(name / "pretrain" / "tiny-bg-001").load_recipe() == own
+
+
+@pytest.mark.parametrize("out", ELSEWHERE)
+def test_runs_elsewhere_go_on_with_the_pictures_that_are_named(out: str, relative: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is around them: the hash decides, and if none has it, the pictures of the call, with a warning."""
+    monkeypatch.chdir(relative)
+    root, own = _moved_to(out, relative), _recipe(relative / "layers" / "bg")
+    run, context = Run(root / "pretrain" / "tiny-bg-001"), tiny_runs.run_context(root)
+    _interrupt(run)
+    assert find_matching_run(root, own) == run
+    _edit(relative)
+    before = run.recipe_file.read_bytes()
+    with pytest.raises(ArtifactError, match=f'{own.data.source} has others; .*write source = "{own.data.source}" into {run.recipe_file}'):
+        resume(run.path, context)
+    assert run.recipe_file.read_bytes() == before
+    assert get_or_train(own, context) == run
+    assert f"warning: {own.data.source}: the pictures changed since this run began" in tiny_runs.said(context)
+    assert run.recorded_recipe() == own
+
+
+@pytest.mark.parametrize(("working", "now"), [("../other", "has others"), ("..", "is not there"), ("runs", "is not there")])
+def test_a_resume_does_not_guess_which_pictures_were_edited(working: str, now: str, relative: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says from where to call it; there it goes on. The recipe stays as it is until then."""
+    _edit(relative)
+    run, context = _run(relative), tiny_runs.run_context(relative / "runs")
+    before = run.recipe_file.read_bytes()
+    monkeypatch.chdir(relative / working)
+    for path in (run.path, Path(os.path.relpath(run.path))):
+        with pytest.raises(ArtifactError, match=f"trained on the pictures of layers/bg, but .* {now}; .*edited since then, call this in {relative}$"):
+            resume(path, context, more_kimg=MORE_KIMG)
+    assert run.recipe_file.read_bytes() == before
+    monkeypatch.chdir(relative)
+    resume(run.path, context, more_kimg=MORE_KIMG)
+    assert f"warning: {relative / 'layers' / 'bg'}: the pictures changed" in tiny_runs.said(context)
+    assert run.recorded_recipe().data.source == str(relative / "layers" / "bg")
+
+
+def test_a_nearer_folder_with_such_pictures_makes_those_of_the_working_folder_a_guess(relative: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a call that names them takes them."""
+    outer = _recipe(_split(relative.parent, first=70))
+    _edit(relative)
+    monkeypatch.chdir(relative.parent)
     assert _source(relative) == "layers/bg"
+    with pytest.raises(ArtifactError, match=f"call this in {relative}$"):
+        resume(_run(relative).path, tiny_runs.run_context(relative / "runs"))
+    assert find_matching_run(relative / "runs", outer) == _run(relative)
+
+
+@pytest.mark.parametrize(("pictures", "working", "is_refused"), [
+    ("other", ".", True), ("other", "..", True), ("other", "../other", False), ("same", ".", False), ("a", "../other", False), ("none", ".", True),
+])  # fmt: skip
+def test_a_recipe_that_was_edited_goes_on_only_with_what_its_relative_path_may_mean(
+    pictures: str, working: str, is_refused: bool, relative: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or with the trained pictures, wherever they are."""
+    shutil.copytree(relative / "layers", relative.parent / "same" / "layers")
+    run, context = _run(relative), tiny_runs.run_context(relative / "runs")
+    _interrupt(run)
+    run.recipe_file.write_text(to_toml(_recipe(relative.parent / pictures / "layers" / "bg")))
+    monkeypatch.chdir(relative / working)
+    if is_refused:
+        with pytest.raises(ArtifactError, match=f"recipe.toml is not the one .*now .*{pictures}/layers/bg"):
+            resume(run.path, context)
+    else:
+        resume(run.path, context)
+        assert ("changed" in tiny_runs.said(context)) == (pictures == "other")
 
 
 @pytest.mark.parametrize("source", ["demo", "", "/layers/bg"])

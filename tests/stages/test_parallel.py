@@ -10,6 +10,7 @@ import pytest
 from helpers import tiny_runs
 
 from mitlgan.errors import MitlganError, ResourceError
+from mitlgan.recipe import to_toml, with_overrides
 from mitlgan.runtime.files import lock_folder
 from mitlgan.stages import parallel
 from mitlgan.stages.parallel import TrainingProcess, run_parallel
@@ -42,6 +43,25 @@ def test_a_locked_run_is_reported_and_no_process_starts(packs: dict[str, Path], 
         failures: list[str] = []
         run_parallel(tmp_path, tmp_path / "runs", [training], on_failure=lambda _, error: failures.append(str(error)))
         assert failures == [message]
+
+
+def test_a_run_that_is_resumed_names_the_pictures_of_its_training_in_full(
+    packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process knows only the run, whose recipe may name them by a relative path."""
+    recipe = tiny_runs.recipe("fg", packs["fg"])
+    run = pretrain(recipe, tiny_runs.run_context(tmp_path / "runs"))
+    (run.path / "generator.safetensors").unlink()
+    run.recipe_file.write_text(to_toml(with_overrides(recipe, data__source=packs["fg"].name)))
+    monkeypatch.chdir(packs["fg"].parent)
+
+    def refuse(command: list[str], **_: object) -> None:
+        raise ResourceError(" ".join(command))
+
+    monkeypatch.setattr(parallel.subprocess, "Popen", refuse)
+    with pytest.raises(ResourceError, match=f"resume {run.path}"):
+        run_parallel(tmp_path, tmp_path / "runs", [TrainingProcess("pretrain fg", recipe, ["pretrain", "fg"])])
+    assert run.recorded_recipe() == recipe
 
 
 @pytest.mark.timeout(60)

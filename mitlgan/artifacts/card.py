@@ -156,7 +156,7 @@ class Card(_Model):
 
     def training_records(self) -> list[dict[str, Any]]:
         """Return the training record of this artifact, then those of the generators it was initialized from."""
-        own = {key: getattr(self, key) for key in ("kimg", "seconds", "cpu_seconds", "parent")}
+        own = {key: getattr(self, key) for key in ("data", "kimg", "seconds", "cpu_seconds", "parent")}
         return _record_with_parents({**own, "made_by": self.recipe})
 
     def critic_networks(self) -> frozenset[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mitlgan.artifacts.card import Card
+from mitlgan.artifacts.card import LayerCard
 from mitlgan.compare.arm_costs import LAYER_LABELS
 from mitlgan.compare.evaluator import CachedEvaluator
+from mitlgan.compare.layer_pictures import with_trained_pictures
 from mitlgan.compare.trained_arms import DomainRun
 from mitlgan.data.demo.real_composite_anchor import composite_anchor_pack
 from mitlgan.data.open import open_data
@@ -14,7 +15,7 @@ from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.recipe_data import open_recipe_data, recorded_backdrop
 from mitlgan.errors import DataError, UsageError
 from mitlgan.metrics.protocol import flat_metrics
-from mitlgan.recipe import Recipe
+from mitlgan.recipe import is_relative_source, parse_recipe
 from mitlgan.report.sample_pictures import evenly_chosen
 from mitlgan.report.schema import Anchor, DomainPictures, Picture
 
@@ -30,10 +31,10 @@ def measure_anchors(domain: DomainRun, evaluator: CachedEvaluator) -> list[Ancho
     """Return real halves and, if the layers' pictures are available, real objects pasted on real backgrounds, and bare backgrounds."""
     recipe, card = domain.setup.recipe, domain.card
     packs: dict[str, ImagePack] = {}
-    demo_roles = {layer.role for name, layer in card.layers.items() if _layer_data_source(card, name) == "demo"}
+    demo_roles = {layer.role for layer in card.layers.values() if _recorded_source(layer) == "demo"}
     if recipe.data.source == "demo" and demo_roles >= {"fg", "bg"}:
         packs["real_pasted"] = composite_anchor_pack(recipe.size_px, count=evaluator.protocol.samples, resize=recipe.data.resize)
-    backgrounds = _layer_training_data(card, card.back_to_front()[0], recipe)
+    backgrounds = _layer_training_data(domain, card.back_to_front()[0])
     if backgrounds is not None:
         packs["bare_backgrounds"] = backgrounds
     secondary = {one.extractor.name: one.evaluate_anchors(packs) for one in evaluator.secondary}
@@ -53,7 +54,7 @@ def domain_pictures(domain: DomainRun) -> DomainPictures:
     recipe = domain.setup.recipe
     pictures = []
     for name in domain.card.layers:
-        pack = _layer_training_data(domain.card, name, recipe)
+        pack = _layer_training_data(domain, name)
         if pack is not None:
             title = f"Real {LAYER_LABELS[name]}s" if name in LAYER_LABELS else f"Real pictures of {name}"
             pictures.append(Picture(title, evenly_chosen(pack)))
@@ -61,15 +62,32 @@ def domain_pictures(domain: DomainRun) -> DomainPictures:
     return DomainPictures(domain.setup.name or Path(recipe.data.source).name, pictures)
 
 
-def _layer_training_data(card: Card, layer: str, recipe: Recipe) -> ImagePack | None:
-    """Return the images that a layer's generator was trained on, if they are available."""
+def _layer_training_data(domain: DomainRun, name: str) -> ImagePack | None:
+    """Return the images that a layer's generator was trained on, if they are available, at the size of the scenes."""
+    layer, scenes, setup = domain.card.layers[name], domain.setup.recipe, domain.setup
+    place = setup.origins.get(name) or setup.layers.get(name) or domain.arms[0].runs[0].path
     try:
-        own = card.layers[layer]
-        backdrop = recorded_backdrop(own.card.get("made_by") or {}, own.generator.image_channels)
-        return open_data(_layer_data_source(card, layer), own.role, recipe.size_px, resize=recipe.data.resize, backdrop=backdrop)
+        source, backdrop = _trained_source(layer, place), recorded_backdrop(layer.card.get("made_by") or {}, layer.generator.image_channels)
+        return open_data(source, layer.role, scenes.size_px, resize=scenes.data.resize, backdrop=backdrop)
     except (DataError, UsageError):
         return None
 
 
-def _layer_data_source(card: Card, layer: str) -> str:
-    return str(card.layers[layer].card.get("data", {}).get("source", ""))
+def _trained_source(layer: LayerCard, place: Path) -> str:
+    """Return what the pictures that a layer was trained on are called now; see `with_trained_pictures`.
+
+    Raises:
+        UsageError: The card names them by a relative path, and nothing says which pictures it means.
+    """
+    source = _recorded_source(layer)
+    try:
+        recipe = parse_recipe(dict(layer.card.get("made_by") or {}))
+    except UsageError:  # cards of earlier versions may lack it
+        if is_relative_source(source):
+            raise
+        return source
+    return with_trained_pictures(recipe, layer.card, place).data.source
+
+
+def _recorded_source(layer: LayerCard) -> str:
+    return str(layer.card.get("data", {}).get("source", ""))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mitlgan.artifacts.card import read_weights_hash
 from mitlgan.artifacts.safetensors_io import tensors_sha256
-from mitlgan.errors import DivergedError, MitlganError, NanError
+from mitlgan.errors import ArtifactError, DivergedError, MitlganError, NanError
 from mitlgan.recipe import Recipe, require_generator_learns
 from mitlgan.runtime.files import lock_folder
 from mitlgan.runtime.progress import ignore_message
@@ -77,10 +77,21 @@ class ArmTraining:
         return run.artifact_file if run is not None and run.is_finished else None
 
     def finished_run(self, root: Path) -> Run:
-        """Return its run, which must exist."""
+        """Return its finished run.
+
+        Raises:
+            ArtifactError: It is not there, as if it were removed or changed after it was trained; nothing else may take its place.
+        """
         run = self.find_run(root)
-        assert run is not None
+        if run is None or not run.is_finished:
+            raise ArtifactError(f"{self.label}: no finished run of {self.recipe.name} under {root / self.recipe.command}; give the same command again")
         return run
+
+    def artifact(self, root: Path) -> Path:
+        """Return the artifact of its finished run; errors as of `finished_run`."""
+        path = self.finished_run(root).artifact_file
+        assert path is not None  # which a finished run has
+        return path
 
     def find_diverged_run(self, root: Path) -> Run | None:
         """Return its newest run that diverged and left no artifact."""

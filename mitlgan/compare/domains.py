@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -56,6 +56,7 @@ class DomainSetup:
         pretrainings: Trainings of the other layers, by layer.
         composed: A finished composition that is taken as it is.
         names: The layers in the order of their latents; empty: as they are in `layers`, then in `pretrainings`.
+        origins: Run of the composition that an artifact of `layers` was taken from, by layer.
     """
 
     name: str
@@ -64,6 +65,7 @@ class DomainSetup:
     pretrainings: Mapping[str, LayerChain]
     composed: Run | None = None
     names: tuple[str, ...] = ()
+    origins: Mapping[str, Path] = field(default_factory=dict)
 
     def in_order(self, layers: Mapping[str, Layer]) -> dict[str, Layer]:
         """Return something of all layers, such as their artifacts, in the order of their latents."""
@@ -77,15 +79,20 @@ class DomainSetup:
             own_layers: Whether each seed has layers of its own.
 
         Raises:
-            UsageError: An artifact does not contain the recipes that made it.
+            MitlganError: As of `chain_of_artifact`.
         """
         if not own_layers:
             return dict(self.pretrainings)
-        chains = {**self.pretrainings, **{name: chain_of_artifact(path, name) for name, path in self.layers.items() if name not in self.pretrainings}}
+        chains = {**self.pretrainings, **self.chains_of_artifacts()}
         return {
             name: chain.with_seed(" ".join(part for part in (self.name, f"pretrain {name}", f"seed {seed}") if part), seed)
             for name, chain in chains.items()
         }
+
+    def chains_of_artifacts(self, say: Say = ignore_message) -> dict[str, LayerChain]:
+        """Return the trainings that made the layers that exist already; `say` and errors as of `chain_of_artifact`."""
+        artifacts = {name: path for name, path in self.layers.items() if name not in self.pretrainings}
+        return {name: chain_of_artifact(path, name, self.origins.get(name), say) for name, path in artifacts.items()}
 
 
 def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message) -> list[DomainSetup]:
@@ -120,11 +127,14 @@ def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message)
     layers = {name: artifact_path(path) for name, path in plan.layers.items()}
     for name, path in layers.items():
         refuse_checkpoint_layer(path, name)
+    origins: dict[str, Path] = {}
     if run is not None and run.artifact_file is not None and lacks_layers(plan.layers):
-        layers = {**extract_layers(run.artifact_file), **layers}
+        extracted = extract_layers(run.artifact_file)
+        origins = {name: run.path for name in extracted if name not in layers}
+        layers = {**extracted, **layers}
     else:
         _check_artifacts(recipe, layers)
-    return [DomainSetup("", recipe, layers, {})]
+    return [DomainSetup("", recipe, layers, {}, origins=origins)]
 
 
 def resolve_plan(plan: ComparisonPlan, root: Path, say: Say = ignore_message) -> ComparisonPlan:

@@ -15,7 +15,7 @@ from mitlgan.compare.budgets import with_schedule
 from mitlgan.compare.domains import DomainSetup, generator_specs, read_cards
 from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.finished_runs import read_finished_card
-from mitlgan.compare.layer_chains import LayerChain, run_chains
+from mitlgan.compare.layer_chains import run_chains
 from mitlgan.compare.plan import ComparisonPlan
 from mitlgan.compare.pretraining import extra_budget, pretraining_costs, resolve_resource
 from mitlgan.compare.snapshots import final_snapshot, iteration_cost, measure_snapshots, up_to_budget
@@ -84,12 +84,8 @@ def _train_layers(plan: ComparisonPlan, setup: DomainSetup, context: RunContext)
     first = setup.recipe.seed
     by_seed = {seed: setup.pretrainings_for_seed(seed, plan.pretrain_seeds) for seed in range(first, first + plan.seeds)}
     run_chains([chain for pretrainings in by_seed.values() for chain in pretrainings.values()], context, jobs=plan.jobs)
-    return {seed: setup.in_order({**setup.layers, **_artifacts(pretrainings, context)}) for seed, pretrainings in by_seed.items()}
-
-
-def _artifacts(chains: Mapping[str, LayerChain], context: RunContext) -> dict[str, Path]:
-    paths = {name: chain.find_artifact(context.root) for name, chain in chains.items()}
-    return {name: path for name, path in paths.items() if path is not None}
+    own = {seed: {name: chain.artifact(context.root) for name, chain in pretrainings.items()} for seed, pretrainings in by_seed.items()}
+    return {seed: setup.in_order({**setup.layers, **layers}) for seed, layers in own.items()}
 
 
 def _run(

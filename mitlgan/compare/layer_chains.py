@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER
 from mitlgan.compare.arm_training import ArmTraining, run_trainings
+from mitlgan.compare.layer_pictures import with_pictures_of_layer, with_trained_pictures
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, parse_recipe, with_overrides
-from mitlgan.runtime.progress import ignore_message
+from mitlgan.runtime.progress import Say, ignore_message
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.pretrain import with_start
 
@@ -50,31 +52,58 @@ class LayerChain:
         trainings = self.trainings(root)
         return trainings[-1].find_artifact(root) if len(trainings) == len(self.recipes) else None
 
+    def artifact(self, root: Path) -> Path:
+        """Return the layer's artifact.
+
+        Raises:
+            ArtifactError: One of the trainings is not finished under the root.
+        """
+        return self.trainings(root)[-1].artifact(root)
+
+    def training(self, root: Path, step: int) -> ArmTraining:
+        """Return one of the trainings, from 0; errors as of `artifact`, if the one before is not finished."""
+        trainings = self.trainings(root)
+        if len(trainings) <= step:
+            trainings[-1].artifact(root)
+        return trainings[step]
+
     def with_seed(self, label: str, seed: int) -> LayerChain:
         """Return the same trainings with another seed."""
         return LayerChain(label, tuple(with_overrides(recipe, seed=seed) for recipe in self.recipes))
 
 
 def run_chains(chains: Sequence[LayerChain], context: RunContext, *, jobs: int) -> None:
-    """Run what is not finished, size by size; errors as of `run_trainings`."""
+    """Run what is not finished, size by size; errors as of `run_trainings`, and an `ArtifactError` if a finished size is no longer there."""
     for step in range(max((len(chain.recipes) for chain in chains), default=0)):
-        run_trainings([chain.trainings(context.root)[step] for chain in chains if step < len(chain.recipes)], context, jobs=jobs)
+        run_trainings([chain.training(context.root, step) for chain in chains if step < len(chain.recipes)], context, jobs=jobs)
 
 
-def chain_of_artifact(path: Path, name: str) -> LayerChain:
-    """Return the trainings that made a layer.
+def chain_of_artifact(path: Path, name: str, place: Path | None = None, say: Say = ignore_message) -> LayerChain:
+    """Return the trainings that made a layer, on the pictures that they were shown then, wherever these are now.
 
     Args:
         path: Its artifact.
         name: Of the layer.
+        place: As of `with_trained_pictures`; None is the artifact.
+        say: As of `with_own_pictures`.
 
     Raises:
-        UsageError: The artifact does not contain the recipes that made it, or goes on from a generator that it does not grow from.
+        UsageError: The artifact does not contain the recipes that made it, goes on from a generator that it does not grow from, or nothing says where
+            its pictures are.
+        DataError: Its pictures are missing.
+        ResourceError: Pictures cannot be read for a fault of the machine.
     """
     records = read_card(path).training_records()
+    recorded: list[Recipe] = []
     recipes: list[Recipe] = []
     for record in records:
-        recipes.insert(0, _recipe_of_record(record, path, name))
+        recorded.insert(0, _recipe_of_record(record, path, name))
+        try:
+            recipes.insert(0, _with_pictures(recorded, record, place or path, recipes, say))
+        except UsageError as error:
+            raise UsageError(
+                f"--pretrain-seeds: {name} ({path}) {error}; call it in the folder from which the path leads to them, or leave the option out"
+            ) from None
         if not isinstance(recipes[0].generator, ParentedGeneratorRecipe):
             break
     if len(recipes) < len(records):
@@ -85,6 +114,22 @@ def chain_of_artifact(path: Path, name: str) -> LayerChain:
     if isinstance(recipes[0].generator, ParentedGeneratorRecipe):
         raise UsageError(f"--pretrain-seeds: {path} does not contain the recipe of the generator that it grew from; give another {name}")
     return LayerChain(name, tuple(recipes))
+
+
+def _with_pictures(recorded: Sequence[Recipe], record: Mapping[str, Any], place: Path, later: Sequence[Recipe], say: Say) -> Recipe:
+    """Return the first of the recorded recipes with its pictures.
+
+    Args:
+        recorded: Of this training and of those that grew from it, the layer's own last.
+        record: Of this training.
+        place: As of `with_trained_pictures`.
+        later: The others with their pictures.
+        say: As of `with_own_pictures`.
+    """
+    recipe, source = recorded[0], recorded[0].data.source
+    if later and source == recorded[-1].data.source != later[-1].data.source and (own := with_pictures_of_layer(recipe, record, later[-1])):
+        return own
+    return with_trained_pictures(recipe, record, place, ignore_message if later else say)
 
 
 def _recipe_of_record(record: dict[str, object], path: Path, name: str) -> Recipe:

@@ -8,17 +8,20 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from mitlgan import networks
-from mitlgan.artifacts.card import GeneratorSpec
+from mitlgan.artifacts.card import GeneratorSpec, read_card
 from mitlgan.compare.arms import ArmSpec, resolve_arms
 from mitlgan.compare.budgets import with_schedule
 from mitlgan.compare.domains import DomainSetup, check_composition, planned_specs, read_cards
+from mitlgan.compare.layer_pictures import sets_of_record
 from mitlgan.compare.plan import KIMG, ComparisonPlan
 from mitlgan.compare.pretraining import pretraining_costs, resolve_resource
+from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import naming_option
 from mitlgan.recipe import require_generator_learns
-from mitlgan.runtime.progress import SilentReporter, ignore_message
+from mitlgan.runtime.progress import Say, SilentReporter, ignore_message
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.pretrain import check_new_start
+from mitlgan.stages.resume import warn_if_data_differs
 
 
 def check_arms(arms: Sequence[ArmSpec], layers: Mapping[str, Path], specs: Mapping[str, GeneratorSpec]) -> None:
@@ -49,10 +52,13 @@ def check_trainings(plan: ComparisonPlan, setup: DomainSetup, context: RunContex
     Raises:
         UsageError: A training cannot be made of its recipe, its layers or the budgets; the message names the arm.
         ArtifactError: An artifact does not fit.
+        DataError: Pictures that layers are to be trained on again are missing.
     """
     quiet = dataclasses.replace(context, reporter=SilentReporter())
     resource = resolve_resource(plan, read_cards(setup.layers).values(), quiet)
     pretraining_costs(setup.layers, resource, plan.count_pretraining, ignore_message)
+    if plan.pretrain_seeds:
+        _check_pictures_of_layers(setup, context.reporter.say)
     for seed in range(setup.recipe.seed, setup.recipe.seed + plan.seeds):
         for chain in setup.pretrainings_for_seed(seed, plan.pretrain_seeds).values():
             for recipe in chain.recipes:
@@ -70,3 +76,10 @@ def check_trainings(plan: ComparisonPlan, setup: DomainSetup, context: RunContex
             unit = resource if plan.budgets or arm is not ours else KIMG  # without budgets the composition alone has its recipe's length
             with nullcontext() if arm is ours else naming_option(f"--baseline {arm.name}"):
                 with_schedule(arm.recipe, plan.budgets or (setup.recipe.training.kimg,), unit, specs if arm.uses_layers else {})
+
+
+def _check_pictures_of_layers(setup: DomainSetup, say: Say) -> None:
+    """Say where the pictures of layers that are trained again are by now, and warn if they changed since."""
+    for name, chain in setup.chains_of_artifacts(say).items():
+        with naming_option(f"--pretrain-seeds: {name}"):
+            warn_if_data_differs(chain.recipe, open_recipe_data(chain.recipe), sets_of_record(read_card(setup.layers[name]).training_records()[0]), say)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe, inner_keys, load_recipe, with_data_source, with_overrides
+from mitlgan.recipe import Recipe, inner_keys, load_recipe, with_data_source, with_full_paths, with_overrides
 from mitlgan.recipe.schema.recipe import MAX_SEED
 from mitlgan.runtime.arguments import REAL_NUMBERS, as_annotated, describe_value, require_whole, to_plain
 from mitlgan.runtime.distributed import join_world
@@ -56,8 +56,7 @@ def resolve_recipe(name: StrPath, data: StrPath | None, settings: Settings | Non
     recipe = with_data_source(load_recipe(str(name), option="recipe"), None if data is None else str(data))
     if settings:
         recipe = with_overrides(recipe, **{key.replace(".", "__"): _setting(key, value) for key, value in settings.items()})
-    if "data.source" in dotted_keys(settings):
-        recipe = with_data_source(recipe, recipe.data.source)
+    recipe = with_full_paths(recipe, recipe.data.source if "data.source" in dotted_keys(settings) else None)
     return recipe if seed is None else with_overrides(recipe, seed=seed)
 
 

@@ -160,11 +160,11 @@ def recipe_from(
     licence: str | None = None,
 ) -> Recipe:  # fmt: skip
     """Return the recipe that a command's options describe; `option` names its option or argument in messages."""
-    from mitlgan.recipe import load_recipe, require_generator_learns, with_data_source, with_overrides
+    from mitlgan.recipe import load_recipe, require_generator_learns, with_full_paths, with_overrides
 
     recipe = load_recipe(name or default, settings or [], option)
     require_generator_learns(recipe)
-    recipe = with_data_source(recipe, data)
+    recipe = with_full_paths(recipe, data)
     recipe = recipe if licence is None else with_overrides(recipe, licence=licence)
     return recipe if seed is None else with_overrides(recipe, seed=seed)
 

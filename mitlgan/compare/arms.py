@@ -14,7 +14,7 @@ from mitlgan.compare.budgets import training_macs, with_equal_length
 from mitlgan.compare.plan import BUILT_IN_BASELINES
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import back_to_front
-from mitlgan.recipe import Recipe, display_name, display_name_of, find_recipe, load_recipe, uses_mattes, with_overrides
+from mitlgan.recipe import Recipe, display_name, display_name_of, find_recipe, load_recipe, uses_mattes, with_full_mattes, with_overrides
 
 COMPOSED = "composed"
 PRETRAINING_SUFFIX = "+pretraining"
@@ -152,7 +152,7 @@ def _recipe_arm(name: str, recipe: Recipe) -> ArmSpec:
         raise UsageError(f"--baseline {name}: {error}") from None
     if other.role != "scene" or other.size_px != recipe.size_px:
         raise UsageError(f"--baseline {name}: trains {other.role} images of {other.size_px} px; give a recipe for scenes of {recipe.size_px} px")
-    other = with_overrides(other, data__source=recipe.data.source)
+    other = with_full_mattes(with_overrides(other, data__source=recipe.data.source))
     if other.command == "compose":
         return ArmSpec(other.name, composed_arm(other).label, other, uses_layers=True)
     return ArmSpec(other.name, display_name(other), other)

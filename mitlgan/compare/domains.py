@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,16 +11,20 @@ from typing import TypeVar
 import torch
 
 from mitlgan import networks
-from mitlgan.artifacts.card import LAYER_ROLES, Card, GeneratorSpec, read_card
+from mitlgan.artifacts.card import LAYER_ROLES, GeneratorSpec
 from mitlgan.artifacts.composition_choice import choose_composition
 from mitlgan.artifacts.load_save import check_layer_card, refuse_checkpoint_layer
 from mitlgan.artifacts.loaded_artifact import artifact_path, is_artifact_reference
 from mitlgan.compare.finished_runs import extract_layers, read_finished_card
+from mitlgan.compare.layer_cards import generator_spec, generator_specs
 from mitlgan.compare.layer_chains import LayerChain, chain_of_artifact
 from mitlgan.compare.plan import ComparisonPlan, DomainSpec
+from mitlgan.compare.plan_record import find_place
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import ArtifactError, DataError, UsageError, naming_option
 from mitlgan.recipe import (
+    MATTES_KEY,
+    NO_PATHS,
     Recipe,
     composition_settings,
     full_source,
@@ -27,8 +32,11 @@ from mitlgan.recipe import (
     layer_role,
     load_layer_recipe,
     load_recipe,
+    mattes_source,
     setting_keys,
     with_data_source,
+    with_full_mattes,
+    with_full_paths,
     with_full_source,
     with_overrides,
     with_parent_recipes,
@@ -123,7 +131,7 @@ def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message)
     if plan.baseline_run is not None:
         raise UsageError("--baseline-run: here every arm is trained from scratch for the same budgets; leave it out")
     recipe = _compose_recipe(plan) if plan.recipe or run is None else _recipe_of_run(run, plan, say)
-    recipe = with_data_source(recipe, plan.data)
+    recipe = with_full_paths(recipe, plan.data)
     layers = {name: artifact_path(path) for name, path in plan.layers.items()}
     for name, path in layers.items():
         refuse_checkpoint_layer(path, name)
@@ -151,7 +159,7 @@ def resolve_plan(plan: ComparisonPlan, root: Path, say: Say = ignore_message) ->
         UsageError: There is no such recipe.
         ArtifactError: A layer is missing, and there is none to take.
     """
-    plan = replace(plan, data=_data_of_recipe(plan), settings=tuple(with_full_source(setting) for setting in plan.settings))
+    plan = with_named_pictures(plan)
     if plan.domains or plan.composed is not None:
         return plan
     if plan.recipe is None and lacks_layers(plan.layers) and (run := _newest_composition(root, say)) is not None:
@@ -163,12 +171,6 @@ def resolve_plan(plan: ComparisonPlan, root: Path, say: Say = ignore_message) ->
     return replace(plan, layers=resolve_layers(layers, root, _compose_recipe(plan)))
 
 
-def generator_spec(recipe: Recipe) -> GeneratorSpec:
-    """Return how the generator of a recipe is built."""
-    assert recipe.generator is not None
-    return GeneratorSpec(recipe.generator, recipe.size_px)
-
-
 def planned_specs(setup: DomainSetup) -> dict[str, GeneratorSpec]:
     """Return how each layer's generator is built, before those that are missing are trained.
 
@@ -176,25 +178,6 @@ def planned_specs(setup: DomainSetup) -> dict[str, GeneratorSpec]:
         ArtifactError: A layer is not a generator.
     """
     return setup.in_order({**generator_specs(setup.layers), **{name: generator_spec(chain.recipe) for name, chain in setup.pretrainings.items()}})
-
-
-def generator_specs(layers: Mapping[str, Path]) -> dict[str, GeneratorSpec]:
-    """Return how each layer's generator is built.
-
-    Raises:
-        ArtifactError: A layer is not a generator.
-    """
-    specs = {}
-    for name, card in read_cards(layers).items():
-        if card.generator is None:
-            raise ArtifactError(f"--{name} {layers[name]}: is a composer; give a generator")
-        specs[name] = GeneratorSpec(card.generator, card.size_px)
-    return specs
-
-
-def read_cards(layers: Mapping[str, Path]) -> dict[str, Card]:
-    """Return the card of each layer."""
-    return {name: read_card(path) for name, path in layers.items()}
 
 
 def _named_composition(plan: ComparisonPlan) -> Run | None:
@@ -221,19 +204,47 @@ def _newest_composition(root: Path, say: Say) -> Run | None:
 
 def _recipe_of_run(run: Run, plan: ComparisonPlan, say: Say) -> Recipe:
     """Return a composition's recipe with the plan's settings, and with the pictures of its project as that is now unless the plan names others."""
-    recipe = load_recipe(run.recipe_file, plan.settings, root=run.path)
+    recipe = _with_mattes_of_run(load_recipe(run.recipe_file, plan.settings, root=run.path), run, say)
     is_named = plan.data is not None or "data.source" in [key for setting in plan.settings for key in setting_keys(setting)]
     if is_named or recipe.data.source != run.recorded_recipe().data.source:  # these differ where a setting replaces the whole table
         return recipe
     return with_overrides(recipe, data__source=run.load_recipe(say).data.source)
 
 
-def _data_of_recipe(plan: ComparisonPlan) -> str | None:
-    """Return the pictures of a plan, or the full path of those that its recipe names, which may name others later; None leaves them to the recipe."""
-    if plan.data is not None or plan.recipe is None or plan.domains:
-        return plan.data
-    source = with_data_source(_compose_recipe(plan), None).data.source
-    return source if Path(source).is_absolute() and full_source(source) == source else None
+def _with_mattes_of_run(recipe: Recipe, run: Run, say: Say) -> Recipe:
+    """Return a run's recipe with the full path of mattes of which an earlier version recorded a relative one.
+
+    It is seen from the folder around the runs, if that has them, else from the working folder.
+    """
+    around, here = run.path.resolve().parents[2], with_full_mattes(recipe)
+    named = with_full_mattes(recipe, around)
+    if named == here or find_place(str(mattes_source(named)), around) is None:
+        return here
+    say(f"{run.path}: its {MATTES_KEY} {mattes_source(recipe)} is taken as seen from {around}")
+    return named
+
+
+def with_named_pictures(plan: ComparisonPlan, folder: Path = Path()) -> ComparisonPlan:
+    """Return a plan that names, by their full path, the pictures of its settings and of its recipe, which may name others later.
+
+    Args:
+        plan: One whose `data` is None leaves them to its recipe; they stay so if they are the demo's, or no pictures.
+        folder: From which relative paths are seen.
+
+    Raises:
+        UsageError: There is no such recipe.
+    """
+    plan = replace(plan, settings=tuple(with_full_source(setting, folder) for setting in plan.settings))
+    if plan.recipe is None:
+        return plan
+    recipe = _compose_recipe(plan)
+    named = with_full_paths(recipe, None, folder)
+    mattes = mattes_source(named)
+    if mattes not in (None, *NO_PATHS[MATTES_KEY]) and not any(MATTES_KEY in setting_keys(setting) for setting in plan.settings):
+        plan = replace(plan, settings=(*plan.settings, with_full_source(f"{MATTES_KEY}={json.dumps(mattes)}")))
+    source = named.data.source
+    is_open = plan.data is None and not plan.domains and Path(source).is_absolute() and full_source(source) == source
+    return replace(plan, data=source) if is_open else plan
 
 
 def _compose_recipe(plan: ComparisonPlan) -> Recipe:
@@ -245,7 +256,7 @@ def _compose_recipe(plan: ComparisonPlan) -> Recipe:
 
 
 def _domain_setup(plan: ComparisonPlan, domain: DomainSpec) -> DomainSetup:
-    recipe = with_data_source(_compose_recipe(plan), domain.scene)
+    recipe = with_full_paths(_compose_recipe(plan), domain.scene)
     assert recipe.composer is not None
     layers: dict[str, Path] = {}
     pretrainings: dict[str, LayerChain] = {}

@@ -15,18 +15,10 @@ from mitlgan.compare.arms import COMPOSED, ArmSpec, check_baseline_name, compose
 from mitlgan.compare.budgets import measurement_points, training_macs, with_equal_length, with_schedule
 from mitlgan.compare.critic_networks import domain_critic_networks
 from mitlgan.compare.demo import JOBS, demo_recipes, find_shipped_layers
-from mitlgan.compare.domains import (
-    DomainSetup,
-    check_pictures,
-    generator_spec,
-    generator_specs,
-    planned_specs,
-    read_cards,
-    resolve_domains,
-    resolve_plan,
-)
+from mitlgan.compare.domains import DomainSetup, check_pictures, planned_specs, resolve_domains, resolve_plan
 from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.finished_composition import open_composition
+from mitlgan.compare.layer_cards import generator_spec, generator_specs, read_cards
 from mitlgan.compare.open_evaluator import open_evaluator
 from mitlgan.compare.plan import KIMG, TIME, ComparisonPlan
 from mitlgan.compare.pretraining import extra_budget, pretraining_costs, resolve_resource

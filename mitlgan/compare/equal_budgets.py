@@ -12,9 +12,10 @@ from mitlgan.artifacts.known_artifacts import ARMS_FOLDER
 from mitlgan.compare.arm_training import ArmTraining, run_trainings
 from mitlgan.compare.arms import COMPOSED, ArmSpec, initial_artifact, resolve_arms
 from mitlgan.compare.budgets import with_schedule
-from mitlgan.compare.domains import DomainSetup, generator_specs, read_cards
+from mitlgan.compare.domains import DomainSetup
 from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.finished_runs import read_finished_card
+from mitlgan.compare.layer_cards import generator_specs, read_cards
 from mitlgan.compare.layer_chains import run_chains
 from mitlgan.compare.plan import ComparisonPlan
 from mitlgan.compare.pretraining import extra_budget, pretraining_costs, resolve_resource

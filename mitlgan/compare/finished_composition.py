@@ -9,8 +9,9 @@ from pathlib import Path
 from mitlgan.artifacts.card import Card
 from mitlgan.compare.arm_training import ArmTraining, run_trainings
 from mitlgan.compare.arms import WGAN_ARMS, ArmSpec, initial_artifact, match_length, resolve_arms
-from mitlgan.compare.domains import DomainSetup, read_cards
+from mitlgan.compare.domains import DomainSetup
 from mitlgan.compare.finished_runs import extract_layers, load_baseline_run, read_finished_card
+from mitlgan.compare.layer_cards import read_cards
 from mitlgan.compare.plan import ComparisonPlan
 from mitlgan.compare.pretraining import extra_budget, pretraining_costs, resolve_resource
 from mitlgan.compare.snapshots import final_snapshot, kept_snapshots

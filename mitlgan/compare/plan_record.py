@@ -19,7 +19,7 @@ from mitlgan.artifacts.known_artifacts import with_shipped
 from mitlgan.artifacts.loaded_artifact import is_artifact_reference
 from mitlgan.compare.plan import BUILT_IN_BASELINES, ComparisonPlan
 from mitlgan.errors import MitlganError
-from mitlgan.recipe import SOURCE_SETTING, with_full_source
+from mitlgan.recipe import NO_PATHS, pictures_of_setting, with_full_source
 from mitlgan.training.run_directory import Run
 
 PLACES_KEY = "places"
@@ -80,7 +80,8 @@ class PlanRecord:
     def of_plan(cls, plan: ComparisonPlan, root: Path) -> Self:
         """Return the record of a plan."""
         plan = replace(plan, settings=tuple(with_full_source(setting) for setting in plan.settings))
-        places = {text: place for text in _path_texts(plan) if (place := find_place(text.removeprefix(SOURCE_SETTING), root)) is not None}
+        paths = {text: text for text in _path_texts(plan)} | {text: path for text in plan.settings if (path := _picture_path(text)) is not None}
+        places = {text: place for text, path in paths.items() if (place := find_place(path, root)) is not None}
         return cls(json.loads(json.dumps(plan.to_json())), places, root)
 
     @classmethod
@@ -136,11 +137,15 @@ class PlanRecord:
                 yield place
 
     def _full_settings(self, setting: str) -> list[str]:
-        """Return what a setting of an earlier version may have meant, which named its pictures as they were typed."""
-        return [with_full_source(setting, base) for base in self._possible_bases()]
+        """Return what a setting of an earlier version may have meant, which named its pictures as they were typed.
+
+        Those that the folder around the runs has are meant, else those that the working folder has.
+        """
+        here, around = (with_full_source(setting, base) for base in self._possible_bases())
+        return [around] if any(find_place(path, self.root) is not None for path in pictures_of_setting(around)) else [here, around]
 
     def _possible_bases(self) -> tuple[Path, Path]:
-        return Path(), self.root.parent
+        return Path(), self.root.resolve().parent
 
 
 def find_place(path: str | Path, root: Path) -> Place | None:
@@ -169,10 +174,15 @@ def _hash_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) else None
 
 
+def _picture_path(setting: str) -> str | None:
+    """Return the path of pictures that a setting names, and nothing else; None if it does not."""
+    key, _, path = setting.partition("=")
+    return path if key in NO_PATHS and path not in NO_PATHS[key] else None
+
+
 def _path_texts(plan: ComparisonPlan) -> list[str]:
-    """Return the texts of a plan that name files or folders, if there are such; of settings, those that name nothing but pictures."""
+    """Return the texts of a plan that name files or folders, if there are such, but for settings."""
     sources = [plan.data, *(source for spec in plan.domains for source in (*spec.sources.values(), spec.scene))]
     recipes = [plan.recipe, plan.fg_recipe, plan.bg_recipe, *(name for name in plan.baselines if name not in BUILT_IN_BASELINES)]
     names = [plan.composed, plan.weights, *plan.layers.values(), *(one for one in sources if one != "demo"), *recipes]
-    settings = [setting for setting in plan.settings if setting.startswith(SOURCE_SETTING) and setting != f"{SOURCE_SETTING}demo"]
-    return [*(str(name) for name in names if name and not is_artifact_reference(name)), *settings]
+    return [str(name) for name in names if name and not is_artifact_reference(name)]

@@ -11,7 +11,7 @@ from mitlgan.artifacts.times import TIMES_FILE
 from mitlgan.artifacts.training_records import uncounted_records
 from mitlgan.compare.arms import ArmSpec, finetune_layer
 from mitlgan.compare.budgets import records_macs
-from mitlgan.compare.domains import read_cards
+from mitlgan.compare.layer_cards import read_cards
 from mitlgan.compare.plan import RESOURCE_UNITS, TIME, ComparisonPlan
 from mitlgan.errors import UsageError
 from mitlgan.recipe import Recipe

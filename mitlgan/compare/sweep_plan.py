@@ -214,13 +214,28 @@ def _parse_values(text: str, part: str) -> list[_Variation]:
     words = [value.strip() for value in values.split(",")]
     try:
         read = tomllib.loads(f"v = [{values}]")["v"]
-        are_words = takes_any_text(key) and len(read) == len(words) and not any(isinstance(value, str) for value in read)  # such as 1_000,2_000
-        parsed = words if are_words else [json.dumps(value, default=str) for value in read]
+        spelt = _spellings(values) if takes_any_text(key) else ()  # as typed, such as 1_000, 1.50 or a date
+        parsed = [json.dumps(value, default=str) if isinstance(value, str) or not spelt else spelt[index] for index, value in enumerate(read)]
     except (ValueError, RecursionError):
         parsed = words
     field = key.split(".")[-1]
     suffixes = [_slug(f"-{field}-{re.sub(r'[][, ]+', '-', value).strip('-')}") for value in parsed]
     return [_Variation(suffix, (f"{key}={value}",), suffix == f"-{field}-{value}") for suffix, value in zip(suffixes, parsed, strict=True)]
+
+
+def _spellings(values: str) -> list[str]:
+    """Return how each value of a TOML list's content is written; a comma within one, as in a quoted text or a list, does not end it."""
+    spelt, begun = list[str](), ""
+    for word in values.split(","):
+        begun += word
+        try:
+            tomllib.loads(f"v = {begun.strip()}")
+        except ValueError:
+            begun += ","
+        else:
+            spelt.append(begun.strip())
+            begun = ""
+    return spelt
 
 
 def _stretched_lists(name: str, settings: Sequence[str]) -> list[str]:

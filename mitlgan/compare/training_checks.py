@@ -11,7 +11,8 @@ from mitlgan import networks
 from mitlgan.artifacts.card import GeneratorSpec, read_card
 from mitlgan.compare.arms import ArmSpec, resolve_arms
 from mitlgan.compare.budgets import with_schedule
-from mitlgan.compare.domains import DomainSetup, check_composition, planned_specs, read_cards
+from mitlgan.compare.domains import DomainSetup, check_composition, planned_specs
+from mitlgan.compare.layer_cards import read_cards
 from mitlgan.compare.layer_pictures import sets_of_record
 from mitlgan.compare.plan import KIMG, ComparisonPlan
 from mitlgan.compare.pretraining import pretraining_costs, resolve_resource

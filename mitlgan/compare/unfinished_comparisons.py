@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mitlgan.artifacts.card import LAYER_ROLES
-from mitlgan.compare.domains import lacks_layers
+from mitlgan.compare.domains import lacks_layers, with_named_pictures
 from mitlgan.compare.plan import ComparisonPlan
 from mitlgan.compare.plan_record import Place, PlanRecord, find_place
 from mitlgan.compare.reproduce import comparison_command
 from mitlgan.errors import ResourceError, to_one_line
-from mitlgan.recipe import shipped_folder
+from mitlgan.recipe import pictures_of_setting, shipped_folder, with_full_source
 from mitlgan.runtime.command_line import command_line
 from mitlgan.runtime.files import is_locked
 from mitlgan.runtime.json_files import read_json
@@ -74,6 +74,14 @@ class UnfinishedComparison:
         names = ", ".join(f"{options[text]} {text}" if text in options else text for text in changed)
         return self._describe_in_work(f"{names} as it was before") if self.is_in_work else self._describe_left(f"were changed: {names}")
 
+    def describe_elsewhere(self, recipe: str, folder: Path) -> str:
+        """Return one line for a user whose plan it is, but with the pictures that a recipe names as seen from another folder."""
+        if self.is_in_work:
+            return self._describe_in_work(f"the pictures that {recipe} names as seen from {folder}")
+        return to_one_line(
+            f"unfinished: {self.run.path}; its pictures are those that {recipe} names as seen from {folder}; to go on with it, call the command there"
+        )
+
     def _describe_in_work(self, used: str) -> str:
         return to_one_line(f"{self.run.path}: is being worked on by another process, with {used}; this is a comparison of its own")
 
@@ -104,28 +112,49 @@ class UnfinishedComparison:
 
 
 def find_unfinished(plan: ComparisonPlan, request: ComparisonPlan, context: RunContext) -> Run | None:
-    """Return the unfinished comparison of the same plan; if there is none, say which ones the same request began with other networks.
+    """Return the unfinished comparison of the same plan; if there is none, say which ones the same request began with other networks or pictures.
 
     So are those that the same plan began with others at the same place, which were trained on or replaced since.
+
+    Earlier versions left pictures to the recipe, seen from the folder in which they worked. Where the folder around the runs has those that a relative
+    path means, they were these.
 
     Args:
         plan: As `resolve_plan` returned it.
         request: Before that: what earlier versions wrote, whose comparisons are continued, too.
         context: Where comparisons are.
     """
-    without_data = replace(plan, data=request.data)  # as earlier versions recorded one whose pictures the recipe names
-    record, with_places, earlier = (PlanRecord.of_plan(one, context.root) for one in (plan, without_data, request))
-    unfinished = list(_list_unfinished(context.root, context.reporter.say))
-    same = [one for one in unfinished if any(map(one.record.is_same, (record, with_places) if one.record.places else (record, with_places, earlier)))]
+    root, around = context.root, context.root.resolve().parent
+    settings = tuple(with_full_source(setting) for setting in request.settings)
+    left = replace(plan, data=request.data, settings=settings)  # as earlier versions recorded pictures that the recipe names
+    record, with_data, with_places, earlier = (PlanRecord.of_plan(one, root) for one in (plan, replace(plan, settings=settings), left, request))
+    is_elsewhere = _has_other_pictures(with_named_pictures(left, around), plan, root)
+    unfinished = list(_list_unfinished(root, context.reporter.say))
+    recorded = {one.run: (with_data, with_places) if one.record.places else (with_data, with_places, earlier) for one in unfinished}
+    left_to_recipe = [one for one in unfinished if not one.record.is_same(record) and any(map(one.record.is_same, recorded[one.run]))]
+    same = [one for one in unfinished if one.record.is_same(record) or (one in left_to_recipe and not is_elsewhere)]
     if same:
         return min(same, key=lambda one: one.is_in_work).run
-    requests = [request] if request.data == plan.data else [replace(request, data=plan.data), request]
+    named = replace(request, data=plan.data, settings=plan.settings)
     for one in unfinished:
-        if asked := [asking for asking in requests if one.asks_for(asking)]:
-            context.reporter.say(one.describe(asked[0], context))
+        if one.asks_for(named):
+            context.reporter.say(one.describe(named, context))
+        elif is_elsewhere and (one in left_to_recipe or one.asks_for(request)):
+            context.reporter.say(one.describe_elsewhere(str(plan.recipe), around))
+        elif one.asks_for(request):
+            context.reporter.say(one.describe(request, context))
         elif line := one.describe_changed(record):
             context.reporter.say(line)
     return None
+
+
+def _has_other_pictures(plan: ComparisonPlan, now: ComparisonPlan, root: Path) -> bool:
+    """Return whether a plan names pictures that are there and that one of now does not name."""
+
+    def pictures(one: ComparisonPlan) -> set[str]:
+        return {*([one.data] if one.data else []), *(path for setting in one.settings for path in pictures_of_setting(setting))}
+
+    return any(find_place(path, root) is not None for path in pictures(plan) - pictures(now))
 
 
 def _list_unfinished(root: Path, say: Say) -> Iterator[UnfinishedComparison]:

@@ -12,9 +12,8 @@ from mitlgan.compare.arm_training import ArmTraining
 from mitlgan.errors import DataError
 from mitlgan.project.plan import ProjectPlan
 from mitlgan.project.recipe_families import LayerStep
-from mitlgan.recipe import load_recipe, with_data_source
+from mitlgan.recipe import MATTES_KEY, USE_SCENES, load_recipe, with_data_source
 from mitlgan.runtime.progress import Say
-from mitlgan.stages.placement_fit import USE_SCENES
 from mitlgan.stages.pretrain import with_start
 
 RUNS = "runs"
@@ -95,7 +94,7 @@ def layer_step(plan: ProjectPlan, out: Path, step: LayerStep, role: str, before:
 
 def composition_step(plan: ProjectPlan, out: Path, layers: Mapping[str, Path]) -> TrainingStep:
     """Return the training of the composition, whose objects are placed where the photographs have them."""
-    settings = (*_settings(plan, "scene", plan.size_px), f"composer.placement.mattes={USE_SCENES}")
+    settings = (*_settings(plan, "scene", plan.size_px), f"{MATTES_KEY}={USE_SCENES}")
     return TrainingStep("scene", plan.size_px, plan.recipe_family.compositions[plan.size_px], settings, _pictures(out, "scene"), None, layers)
 
 

@@ -28,7 +28,8 @@ from mitlgan.recipe.layer_recipes import (
     with_parent_recipes,
 )
 from mitlgan.recipe.load import (
-    SOURCE_SETTING,
+    MATTES_KEY,
+    NO_PATHS,
     as_dict,
     diff_recipes,
     find_recipe,
@@ -37,16 +38,20 @@ from mitlgan.recipe.load import (
     is_relative_source,
     is_within_table,
     load_recipe,
+    mattes_source,
     parse_recipe,
+    pictures_of_setting,
     read_recipe_text,
     setting_keys,
     to_toml,
     with_data_source,
+    with_full_mattes,
+    with_full_paths,
     with_full_source,
     with_overrides,
 )
 from mitlgan.recipe.schema.augment import AugmentRecipe
-from mitlgan.recipe.schema.composer import ComposerRecipe, Conv1x1FusionRecipe, PlacementRecipe
+from mitlgan.recipe.schema.composer import USE_SCENES, ComposerRecipe, Conv1x1FusionRecipe, PlacementRecipe
 from mitlgan.recipe.schema.critics import AnyCritic, GrownCriticRecipe, MlpCriticRecipe, ProjectedCriticRecipe, StridedCriticRecipe, ThesisCriticRecipe
 from mitlgan.recipe.schema.generators import (
     REACHABLE_PX,
@@ -87,9 +92,11 @@ from mitlgan.recipe.text_keys import takes_any_text
 from mitlgan.runtime.shipped_files import shipped_folder, shipped_recipe_names
 
 __all__ = [
+    "MATTES_KEY",
+    "NO_PATHS",
     "REACHABLE_PX",
     "SCHEMA_VERSION",
-    "SOURCE_SETTING",
+    "USE_SCENES",
     "AdamRecipe",
     "AnyCritic",
     "AnyGenerator",
@@ -155,7 +162,9 @@ __all__ = [
     "layer_role",
     "load_layer_recipe",
     "load_recipe",
+    "mattes_source",
     "parse_recipe",
+    "pictures_of_setting",
     "read_recipe_text",
     "require_generator_learns",
     "setting_keys",
@@ -169,6 +178,8 @@ __all__ = [
     "with_data_source",
     "with_equal_length",
     "with_first_step",
+    "with_full_mattes",
+    "with_full_paths",
     "with_full_source",
     "with_more_kimg",
     "with_overrides",

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from mitlgan.errors import UsageError
 from mitlgan.recipe.messages import error_location, short, toml_message, validation_message
+from mitlgan.recipe.schema.composer import USE_SCENES
 from mitlgan.recipe.schema.ladder import with_total_length
 from mitlgan.recipe.schema.recipe import KINDS, SCHEMA_VERSION, Recipe
 from mitlgan.recipe.text_keys import takes_any_text
@@ -26,8 +27,9 @@ from mitlgan.runtime.text_files import read_text
 MAX_BYTES = 1_000_000
 RENAMED_FOLDERS = {"modern": "recommended", "demo": "thesis-32"}
 """Earlier names of the shipped recipes' folders, which keep working."""
-SOURCE_SETTING = "data.source="
-"""How a setting that names the pictures begins, as `with_full_source` writes it."""
+SOURCE_KEY, MATTES_KEY = "data.source", "composer.placement.mattes"
+NO_PATHS: Mapping[str, tuple[str, ...]] = {SOURCE_KEY: ("demo", ""), MATTES_KEY: ("demo", "", USE_SCENES)}
+"""Keys that name pictures by a path -> their values that are none."""
 NO_PICTURES = "absent"
 """What recipes that ship without pictures say in place of them."""
 UNREADABLE = (ValueError, RecursionError, OverflowError)  # raised by tomllib; a number of 5,000 digits gives a plain ValueError
@@ -141,17 +143,43 @@ def with_overrides(recipe: Recipe, **values: object) -> Recipe:
     return parse_recipe(tree, recipe.name)
 
 
-def with_data_source(recipe: Recipe, data: str | None) -> Recipe:
+def with_full_paths(recipe: Recipe, data: str | None = None, folder: Path = Path()) -> Recipe:
+    """Return a copy that names all its pictures by full paths, so that they are the same wherever it is read; arguments as of `with_data_source`."""
+    return with_full_mattes(with_data_source(recipe, data, folder), folder)
+
+
+def with_data_source(recipe: Recipe, data: str | None, folder: Path = Path()) -> Recipe:
     """Return a copy with the full path of the pictures that `--data` names, so that they are the same wherever the recipe is read.
 
     Args:
-        recipe: Of a training that begins.
-        data: None takes the pictures that the recipe names. Its relative path is seen from the working folder, as that of `--data`.
+        recipe: Of a training that begins or goes on.
+        data: None takes the pictures that the recipe names.
+        folder: From which a relative path is seen, of `--data` or of the recipe.
     """
     own = recipe.data.source
-    if data is None and (not is_relative_source(own) or (own == NO_PICTURES and not Path(own).exists())):
+    if data is None and (not is_relative_source(own) or (own == NO_PICTURES and not (folder / own).exists())):
         return recipe
-    return with_overrides(recipe, data__source=full_source(own if data is None else data))
+    return with_overrides(recipe, data__source=full_source(own if data is None else data, folder))
+
+
+def with_full_mattes(recipe: Recipe, folder: Path = Path(), *, inside: Path | None = None) -> Recipe:
+    """Return a copy with the full path of the pictures to whose mattes its placement is fitted, if it names some by a relative path.
+
+    Args:
+        recipe: Any.
+        folder: From which a relative path is seen.
+        inside: A path that the folder must be around, else the recipe stays as it is; None: it need not.
+    """
+    mattes = mattes_source(recipe)
+    if mattes is None or not is_relative_source(mattes, MATTES_KEY) or (inside is not None and folder.resolve() not in inside.resolve().parents):
+        return recipe
+    return with_overrides(recipe, composer__placement__mattes=full_source(mattes, folder, MATTES_KEY))
+
+
+def mattes_source(recipe: Recipe) -> str | None:
+    """Return the pictures to whose mattes a recipe's placement is fitted; None if it is not."""
+    placement = None if recipe.composer is None else recipe.composer.placement
+    return None if placement is None else placement.mattes
 
 
 def with_full_source(setting: str, folder: Path = Path()) -> str:
@@ -162,28 +190,55 @@ def with_full_source(setting: str, folder: Path = Path()) -> str:
         folder: From which a relative path is seen.
     """
     key, equals, raw = setting.partition("=")
-    value = _parse_value(raw, key.strip()) if equals else None
-    if key.strip() == "data.source" and isinstance(value, str):
-        source = full_source(value, folder)
-        return f"{SOURCE_SETTING}{source if _parse_value(source) == source else json.dumps(source)}"
-    if key.strip() == "data" and isinstance(value, Mapping) and isinstance(value.get("source"), str):
-        table = {**value, "source": full_source(value["source"], folder)}
-        text = f"{{{', '.join(f'{json.dumps(name)} = {json.dumps(item, default=str)}' for name, item in table.items())}}}"
-        return f"data={text}" if _parse_value(text) == table else setting
+    key = key.strip()
+    value = _parse_value(raw, key) if equals else None
+    full = _with_full_texts(key, value, folder)
+    if key in NO_PATHS and isinstance(full, str):
+        return f"{key}={full if _parse_value(full) == full else json.dumps(full)}"
+    if isinstance(value, Mapping) and any(name in NO_PATHS and isinstance(item, str) for name, item in _flat({key: full}).items()):
+        text = _inline_toml(full)
+        return f"{key}={text}" if _parse_value(text) == full else setting
     return setting
 
 
-def full_source(source: str, folder: Path = Path()) -> str:
-    """Return the full path of pictures, seen from a folder, unless they are the demo's, or none, or have a name that no disk could have."""
+def pictures_of_setting(setting: str) -> list[str]:
+    """Return the paths by which a setting `a.b=v` names pictures, itself or in its table."""
+    key, equals, raw = setting.partition("=")
+    values = _flat({key.strip(): _parse_value(raw, key.strip())}) if equals else {}
+    return [value for name, value in values.items() if name in NO_PATHS and isinstance(value, str) and value not in NO_PATHS[name]]
+
+
+def _with_full_texts(key: str, value: Any, folder: Path) -> Any:
+    """Return a setting's value with full paths of pictures, which may be deep in its table."""
+    if isinstance(value, Mapping):
+        return {name: _with_full_texts(f"{key}.{name}", item, folder) for name, item in value.items()}
+    return full_source(value, folder, key) if key in NO_PATHS and isinstance(value, str) else value
+
+
+def _inline_toml(value: Any) -> str:
+    """Return a value in one line of TOML; what JSON does not have, such as a date, becomes a text."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{json.dumps(name)} = {_inline_toml(item)}' for name, item in value.items())}}}"
+    return f"[{', '.join(map(_inline_toml, value))}]" if isinstance(value, list) else json.dumps(value, default=str)
+
+
+def full_source(source: str, folder: Path = Path(), key: str = SOURCE_KEY) -> str:
+    """Return the full path of pictures, seen from a folder, unless they are the demo's, or none, or have a name that no disk could have.
+
+    Args:
+        source: Value of a key.
+        folder: From which a relative path is seen.
+        key: One of `NO_PATHS`.
+    """
     try:
-        return source if source in ("demo", "") else str((folder / source).resolve())
+        return source if source in NO_PATHS[key] else str((folder / source).resolve())
     except (OSError, ValueError, RuntimeError):  # it holds a zero, or is a circle of links
         return source
 
 
-def is_relative_source(source: str) -> bool:
-    """Return whether pictures are named by a path that depends on the folder from which it is seen."""
-    return source not in ("demo", "") and not Path(source).is_absolute()
+def is_relative_source(source: str, key: str = SOURCE_KEY) -> bool:
+    """Return whether pictures are named by a path that depends on the folder from which it is seen; arguments as of `full_source`."""
+    return source not in NO_PATHS[key] and not Path(source).is_absolute()
 
 
 def diff_recipes(first: Recipe, second: Recipe) -> dict[str, tuple[Any, Any]]:

@@ -15,17 +15,15 @@ from mitlgan.images.alpha import split_premultiplied
 from mitlgan.networks import Composer
 from mitlgan.networks.placement import PlacementPrior
 from mitlgan.networks.placement_fit import fit_bounds
-from mitlgan.recipe import Recipe
+from mitlgan.recipe import MATTES_KEY, USE_SCENES, Recipe
 from mitlgan.runtime.progress import Say
 from mitlgan.runtime.randomness import derived_seed
 
-USE_SCENES = "scenes"
-"""Value of `composer.placement.mattes` that stands for the pictures that the composition is trained on."""
 MATTE_SAMPLES = 512
 """Generated foregrounds whose mattes are measured."""
 MAX_MATTES = 4096
 """Mattes of scenes that are measured."""
-_OPTION = "composer.placement.mattes"
+_OPTION = MATTES_KEY
 
 
 def fit_placement_to_mattes(recipe: Recipe, composer: Composer, scenes: ImagePack, say: Say) -> None:

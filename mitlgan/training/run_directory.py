@@ -287,19 +287,23 @@ def is_run_of(run: Run, recipe: Recipe, inputs: Mapping[str, str] | None) -> boo
 
     A run of a project that was moved names other pictures, and has the recipe if they are the same; see `Run.load_recipe`. So may one whose pictures
     are named by a relative path, as earlier versions took them from `--set` and from recipes: it has the recipe of the pictures that this path means.
+    One of `composer.placement.mattes`, whose content nothing records, means what it means here if the working folder is around the run, else nothing.
 
     Args:
         run: Any run.
         recipe: All settings.
         inputs: As `Run.read_inputs` returns them; None accepts any.
     """
-    from mitlgan.recipe import with_overrides  # slow to import
+    from mitlgan.recipe import with_full_mattes, with_overrides  # slow to import
 
     try:
-        recorded = run.recorded_recipe()
+        recipe, recorded = with_full_mattes(recipe), with_full_mattes(run.recorded_recipe(), inside=run.path)
         if with_overrides(recorded, data__source=recipe.data.source) != recipe or inputs not in (None, run.read_inputs()):
             return False
-        return recorded == recipe or run.load_recipe(asked=recipe.data.source) == recipe  # compares pictures, whose names may mean others by now
+        if recorded == recipe:
+            return True
+        own = run.load_recipe(asked=recipe.data.source)  # compares pictures, whose names may mean others by now
+        return with_full_mattes(own, inside=run.path) == recipe
     except (UsageError, ResourceError):
         return False
 

@@ -12,11 +12,11 @@ from helpers import images, tiny_runs
 
 from mitlgan.artifacts import loaded_artifact
 from mitlgan.artifacts.known_artifacts import PLAN_FILE
-from mitlgan.compare.domains import DomainSetup, check_pictures, resolve_domains
+from mitlgan.compare.domains import DomainSetup, _with_mattes_of_run, check_pictures, resolve_domains
 from mitlgan.compare.layer_chains import LayerChain
 from mitlgan.compare.plan import ComparisonPlan, DomainSpec, parse_domain
 from mitlgan.errors import ArtifactError, DataError, UsageError
-from mitlgan.recipe import load_recipe, shipped_folder, with_overrides
+from mitlgan.recipe import load_recipe, mattes_source, shipped_folder, with_overrides
 from mitlgan.runtime.progress import ignore_message
 from mitlgan.training.run_directory import Run
 
@@ -167,3 +167,21 @@ def test_a_composition_of_a_moved_project_has_the_pictures_of_its_project_in_a_c
         assert setup.recipe.data.source == str(source)
         expected = [f"{project}: was moved or copied: its pictures are those of {now}, no longer {before}"]
         assert said == (expected if source == now else [])
+
+
+def test_mattes_of_an_earlier_composition_are_those_of_the_folder_around_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which recorded a relative path; where that folder has none, it is that of the working folder. What it means is said if it is not here."""
+    run, lines = Run(tmp_path / "A" / "runs" / "compose" / "x-001"), list[str]()
+    recipe = with_overrides(load_recipe("recommended/compose-32"), composer__placement__mattes="m")
+    (tmp_path / "A" / "m").mkdir(parents=True)
+    (tmp_path / "B").mkdir()
+    for here, said in (("A", 0), ("B", 1)):
+        monkeypatch.chdir(tmp_path / here)
+        assert mattes_source(_with_mattes_of_run(recipe, run, lines.append)) == str(tmp_path / "A" / "m")
+        assert len(lines) == said
+    assert lines == [f"{run.path}: its composer.placement.mattes m is taken as seen from {tmp_path / 'A'}"]
+    (tmp_path / "A" / "m").rmdir()
+    assert mattes_source(_with_mattes_of_run(recipe, run, lines.append)) == str(tmp_path / "B" / "m")
+    for source in ("scenes", str(tmp_path), None):
+        assert mattes_source(_with_mattes_of_run(with_overrides(recipe, composer__placement__mattes=source), run, lines.append)) == source
+    assert len(lines) == 1

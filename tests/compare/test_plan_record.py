@@ -160,7 +160,10 @@ def test_plans_of_earlier_versions_are_compared_by_their_paths(name: str, projec
     assert not PlanRecord.of_json(old, Path("project/runs")).is_same(PlanRecord.of_plan(in_copy, Path("project/runs")))
 
 
-@pytest.mark.parametrize("setting", ["data.source={}", ' data.source = "{}"', 'data={{source="{}"}}', 'data={{backdrop=[1,2,3],source="{}"}}'])
+SETTINGS = ["data.source={}", ' data.source = "{}"', 'data={{source="{}"}}', 'data={{backdrop=[1,2,3],source="{}"}}']
+
+
+@pytest.mark.parametrize("setting", [*SETTINGS, "composer.placement.mattes={}", 'composer.placement={{scale=[0.5, 1.0], mattes="{}"}}'])
 def test_pictures_that_are_set_are_compared_by_their_place(setting: str, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In records of now and of earlier versions, which have the setting as it was typed."""
 
@@ -180,6 +183,7 @@ def test_pictures_that_are_set_are_compared_by_their_place(setting: str, project
     assert begun.is_same(record("../project/pics"))
     assert old.is_same(record("../project/pics"))
     assert not old.is_same(record("../other"))
+    assert not old.is_same(record("pics"))
     assert PLACES_KEY not in record("demo").to_json()
 
 

@@ -148,7 +148,12 @@ def test_a_ladder_of_widths_stretches_the_lists_of_the_recipe() -> None:
     assert [getattr(recipe.critic, "strides", None) for recipe in strided] == [(2, 2), (2,) * 5]
 
 
-@pytest.mark.parametrize("values", [["2024", "2025"], ["1_000", "1000"], ["2024-05-01", "2024-06-01"], ["true", "x"], ['"2024"', "7"], ['"a,b"', "7"]])
+QUOTED = [["1_000", '"b"'], ["1.50", '"b,c"'], ['"b"', "1979-05-27T07:32:00"], ["0x10", "1e3", '"b"'], ["[1,2]", '"b"'], ['"a"', "{a = 1}"]]
+
+
+@pytest.mark.parametrize(
+    "values", [["2024", "2025"], ["1_000", "1000"], ["2024-05-01", "2024-06-01"], ["true", "x"], ['"2024"', "7"], ['"a,b"', "7"], *QUOTED]
+)
 def test_texts_that_vary_may_look_like_numbers(values: list[str]) -> None:
     for key in ("data.source", "licence"):
         recipes = plan_recipes(SweepPlan(["classic/dogs"], vary=[f"{key}={','.join(values)}"]))

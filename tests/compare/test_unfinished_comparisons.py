@@ -242,19 +242,30 @@ def of_recipe(source: str, folder: Path) -> ComparisonPlan:
     return replace(REQUEST, recipe=str(file))
 
 
+def of_recipe_with_mattes(mattes: str, folder: Path, source: str = "demo") -> ComparisonPlan:
+    """A plan of a recipe in a file, which names the pictures to whose mattes a placement is fitted."""
+    file = folder / "my.toml"
+    file.write_text(to_toml(with_overrides(load_recipe("recommended/compose-32"), data__source=source, composer__placement__mattes=mattes)))
+    return replace(REQUEST, recipe=str(file))
+
+
 SOURCES: dict[str, Callable[[str, Path], ComparisonPlan]] = {
     "--data": lambda source, folder: replace(REQUEST, data=source),
     "--set": lambda source, folder: replace(REQUEST, settings=(f"data.source={source}",)),
     "a table": lambda source, folder: replace(REQUEST, settings=(f'data={{source="{source}"}}', "seed=1")),
     "a recipe": of_recipe,
 }
+MATTES: dict[str, Callable[[str, Path], ComparisonPlan]] = {
+    "--set mattes": lambda source, folder: replace(REQUEST, recipe="recommended/compose-32", settings=(f"composer.placement.mattes={source}",)),
+    "mattes of a recipe": of_recipe_with_mattes,
+}
 
 
-@pytest.mark.parametrize("option", SOURCES)
+@pytest.mark.parametrize("option", [*SOURCES, *MATTES])
 def test_the_same_words_for_other_pictures_begin_another(option: str, composed: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However the pictures are named; and other words for the same pictures go on."""
     finish(RUNS, 1, composed)
-    name, plan = pictures(folder), partial(SOURCES[option], folder=folder)
+    name, plan = pictures(folder), partial({**SOURCES, **MATTES}[option], folder=folder)
     monkeypatch.chdir(folder / "A")
     begun, _ = opened(plan(name), folder / "runs")
     monkeypatch.chdir(folder / "B")
@@ -264,6 +275,8 @@ def test_the_same_words_for_other_pictures_begin_another(option: str, composed: 
         monkeypatch.chdir(place)
         for source in (os.path.relpath(folder / "A" / name), str(folder / "A" / name)):
             assert opened(plan(source), folder / "runs") == (begun, [])
+    if option in MATTES:
+        return  # the foreground below is the one that their recipe takes by default
     monkeypatch.chdir(folder)
     finish(RUNS, 2, composed)
     newer_foreground(RUNS)
@@ -287,6 +300,37 @@ def test_an_earlier_version_left_the_pictures_to_the_recipe(has_places: bool, fo
     newer_foreground(folder / "runs")
     other, (line,) = opened(request, folder / "runs")
     assert (other != begun, line.startswith(f"unfinished: {begun}; to go on with it: ")) == (True, True)
+
+
+@pytest.mark.parametrize("has_places", [True, False])
+@pytest.mark.parametrize("left", ["data", "mattes", "both"])
+def test_pictures_left_to_the_recipe_are_those_of_the_folder_around_the_runs(
+    left: str, has_places: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In plans of earlier versions: from elsewhere, the same words mean others, and a new comparison begins."""
+    name = pictures(folder)
+    source, mattes = name if left != "mattes" else "demo", name if left != "data" else "scenes"
+    layers = {layer: path for layer in ("fg", "bg") if (path := shipped_layer(layer, 32)) is not None}
+    monkeypatch.chdir(folder / "A")
+    open_request = of_recipe_with_mattes(mattes, folder, source)
+    request = replace(open_request, layers=layers)
+    begun, _ = opened(request, folder / "A" / "runs")
+    record = read_json(begun / "plan.json")
+    assert (record["data"], record["settings"]) == (
+        None if source == "demo" else str(folder / "A" / name),
+        [] if mattes == "scenes" else [f"composer.placement.mattes={folder / 'A' / name}"],
+    )
+    places = {PLACES_KEY: {text: place for text, place in record.pop(PLACES_KEY).items() if text not in (record["data"], *record["settings"])}}
+    (begun / "plan.json").write_text(json.dumps({**record, "data": None, "settings": [], **(places if has_places else {})}))
+    line = f"unfinished: {begun}; its pictures are those that {request.recipe} names as seen from {folder / 'A'}; to go on with it, call the command"
+    monkeypatch.chdir(folder / "B")
+    other, lines = opened(request, folder / "A" / "runs")
+    assert (other != begun, lines) == (True, [f"{line} there"])
+    assert opened(request, folder / "A" / "runs") == (other, [])
+    newer_foreground(folder / "A" / "runs")
+    assert opened(open_request, folder / "A" / "runs")[1][0] == f"{line} there"  # it would take that foreground
+    monkeypatch.chdir(folder / "A")
+    assert opened(request, folder / "A" / "runs") == (begun, [])
 
 
 def test_the_command_of_a_comparison_names_the_pictures_that_were_set_in_full(composed: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,21 +21,26 @@ from hypothesis import strategies as st
 from mitlgan import recipe as recipes
 from mitlgan.api.context import resolve_recipe
 from mitlgan.cli.options import recipe_from
+from mitlgan.compare.arms import _recipe_arm
 from mitlgan.compare.domains import resolve_domains
 from mitlgan.compare.plan import ComparisonPlan
 from mitlgan.compare.sweep_plan import SweepPlan, plan_recipes
 from mitlgan.errors import UsageError
 from mitlgan.recipe import (
+    NO_PATHS,
     DensenetTranslatorRecipe,
     Recipe,
     as_dict,
     find_recipe,
     load,
     load_recipe,
+    mattes_source,
     parse_recipe,
+    pictures_of_setting,
     setting_keys,
     to_toml,
     with_data_source,
+    with_full_mattes,
     with_full_source,
     with_overrides,
 )
@@ -614,6 +619,31 @@ def test_pictures_that_are_at_no_place_are_set_as_they_are(source: str, file: Pa
     assert load_recipe(file, [f"data.source={json.dumps(source)}"]).data.source == expected
 
 
+@pytest.mark.parametrize("source", ["pics", "../x/pics", "a b", "1_000", "true", "[1]", "demo/pics", 'a"b', "scenes", "demo"])
+def test_mattes_that_are_set_are_at_one_place(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pictures that are trained on, in every form of the setting; `scenes` and `demo` are no paths, but as a picture's `scenes` is one."""
+    (tmp_path / "x").mkdir()
+    monkeypatch.chdir(tmp_path / "x")
+    path = str((tmp_path / "x" / source).resolve())
+    expected = source if source in ("scenes", "demo") else path
+    quoted = json.dumps(source)
+    settings = [
+        f"composer.placement.mattes={quoted}",
+        f" composer.placement = {{learn=false, scale=[0.5, 0.75], mattes={quoted}}}",
+        f'composer={{order=["bg", "fg"], fusion={{kind="alpha"}}, placement={{mattes={quoted}}}}}',
+    ]
+    for setting in settings[:2]:
+        whole = with_full_source(setting)
+        assert pictures_of_setting(whole) == ([] if expected == source else [path])
+        assert mattes_source(load_recipe("recommended/compose-32", [setting])) == expected
+        monkeypatch.chdir("/")
+        assert (with_full_source(whole), with_full_source(setting, tmp_path / "x")) == (whole, whole)
+        assert mattes_source(load_recipe("recommended/compose-32", [whole])) == expected
+        monkeypatch.chdir(tmp_path / "x")
+    assert pictures_of_setting(with_full_source(settings[2])) == ([] if expected == source else [path])
+    assert pictures_of_setting(with_full_source("data.source=scenes")) == [str(tmp_path / "x" / "scenes")]
+
+
 @pytest.mark.parametrize("setting", ["seed=1", "data.source", "data={source=1}", "data={}", "data=pics", "data.backdrop=[1,2,3]", ""])
 def test_settings_that_name_no_pictures_stay(setting: str) -> None:
     assert with_full_source(setting) == setting
@@ -630,7 +660,7 @@ def test_a_text_may_look_like_a_number(text: str, tmp_path: Path, monkeypatch: p
     keys = {key for key in all_keys() if takes_any_text(key)}
     assert keys == {"name", "licence", "data.source", "composer.placement.mattes"}
     for key in keys - ({"name"} if re.search("[^a-z0-9_-]", text) else set()):
-        value = str(tmp_path / text) if key == "data.source" else text
+        value = str(tmp_path / text) if key in NO_PATHS else text
         expected = with_overrides(composition, **{key.replace(".", "__"): value})
         for written in (text, f" {text} ", json.dumps(text), f"'{text}'"):
             assert load_recipe("recommended/compose-32", [f"{key}={written}"]) == expected
@@ -673,6 +703,30 @@ def test_a_training_begins_with_the_full_path_of_the_pictures_that_its_recipe_na
     (tmp_path / "x" / "absent").mkdir()
     file.write_text(to_toml(with_overrides(shipped, data__source="absent")))
     assert begin(file, None).data.source == str(tmp_path / "x" / "absent")
+
+
+@pytest.mark.parametrize("beginning", [*(name for name in BEGINNINGS if name != "sweep"), "a baseline"])
+def test_a_training_begins_with_the_full_path_of_the_mattes_that_its_recipe_names(
+    beginning: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = {**BEGINNINGS, "a baseline": lambda file, _: _recipe_arm(str(file), load_recipe("recommended/compose-32")).recipe}[beginning]
+    file = tmp_path / "my.toml"
+    (tmp_path / "x").mkdir()
+    monkeypatch.chdir(tmp_path / "x")
+    for source, expected in {"pics": str(tmp_path / "x" / "pics"), "../a": str(tmp_path / "a"), "/a": "/a", "scenes": "scenes", "demo": "demo"}.items():
+        written = with_overrides(load_recipe("recommended/compose-32"), data__source="demo", composer__placement__mattes=source)
+        file.write_text(to_toml(written))
+        assert begin(file, None) == with_overrides(written, composer__placement__mattes=expected)
+        assert load_recipe(file) == written  # as it is recorded
+
+
+def test_mattes_stay_as_they_are_where_the_folder_is_not_around_them(tmp_path: Path) -> None:
+    recipe = with_overrides(load_recipe("recommended/compose-32"), composer__placement__mattes="pics")
+    inside = tmp_path / "a" / "runs" / "compose" / "x-001"
+    for folder, expected in ((tmp_path / "a", str(tmp_path / "a" / "pics")), (tmp_path / "b", "pics"), (inside, "pics")):
+        assert mattes_source(with_full_mattes(recipe, folder, inside=inside)) == expected
+    without = load_recipe("thesis-32/compose")
+    assert (mattes_source(without), with_full_mattes(without)) == (None, without)
 
 
 def test_set_switches_off_what_a_recipe_switches_on() -> None:

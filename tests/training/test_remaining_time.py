@@ -11,7 +11,7 @@ import pytest
 import torch
 from helpers import tiny_runs
 
-from mitlgan.compare.domains import generator_spec
+from mitlgan.compare.layer_cards import generator_spec
 from mitlgan.recipe import Recipe, as_dict, ladder_steps, parse_recipe
 from mitlgan.runtime.distributed import World
 from mitlgan.stages.pretrain import pretrain

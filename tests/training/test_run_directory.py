@@ -394,3 +394,23 @@ def test_row_7_a_run_that_another_process_works_on_is_not_resumed(tmp_path: Path
     finally:
         child.kill()
         child.join(60)
+
+
+@pytest.mark.parametrize("parent", ["runs", "runs/compare/x-001/arms"])
+def test_a_run_of_mattes_is_that_of_the_same_mattes(parent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that an earlier version recorded with a relative path is it where the working folder is around it; elsewhere nothing says what it means."""
+    from mitlgan.recipe import load_recipe, to_toml, with_full_mattes, with_overrides
+
+    folder = {name: tmp_path / name for name in ("A", "B")}
+    for path in folder.values():
+        path.mkdir()
+    recipe = with_overrides(load_recipe("recommended/compose-32"), data__source="demo", composer__placement__mattes="m.npy")
+    recorded = {"relative": recipe, "full": with_full_mattes(recipe, folder["A"])}
+    runs = {name: create_run(folder["A"] / parent, "compose", name, {"recipe.toml": to_toml(one)}) for name, one in recorded.items()}
+    for here in "AB":
+        monkeypatch.chdir(folder[here])
+        for run in runs.values():
+            wanted = {name: with_full_mattes(recipe, path) for name, path in folder.items()}
+            fits = {name: run_directory.is_run_of(run, one, None) for name, one in (*wanted.items(), ("here", recipe))}
+            assert fits == {"A": here == "A" or run == runs["full"], "B": False, "here": here == "A"}
+            assert not run_directory.is_run_of(run, with_overrides(recipe, composer__placement__mattes="scenes"), None)

@@ -17,6 +17,9 @@ Coordinate = Annotated[float, Field(ge=-1.0, le=1.0)]
 Scale = Annotated[float, Field(gt=0.0, le=4.0)]
 Resample = Literal["bilinear", "bicubic", "area", "nearest"]
 
+USE_SCENES = "scenes"
+"""Value of `composer.placement.mattes` that stands for the pictures that the composition is trained on."""
+
 
 class _ChannelFusionBase(RecipeTable):
     """A fusion with the same weights at every pixel.

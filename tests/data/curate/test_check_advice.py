@@ -219,7 +219,7 @@ def read_split(out: Path) -> dict[str, Any]:
     return record
 
 
-@pytest.mark.parametrize("is_old", [False, True])
+@pytest.mark.parametrize("is_old", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize("kind", SPLITS)
 def test_a_split_that_is_advised_is_the_earlier_one_but_for_what_was_found(
     kind: str, is_old: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

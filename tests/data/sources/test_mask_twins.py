@@ -654,7 +654,7 @@ def test_photographs_stay_whose_first_bytes_tell_nothing(suffix: str, profile_by
 
 
 @pytest.mark.parametrize(("mask", "other"), [(lambda seed: matte(seed, "RGB"), flat_picture), (class_mask, lambda seed: photo(seed).quantize(32))])
-@pytest.mark.parametrize("folders", [40, 70])
+@pytest.mark.parametrize("folders", [40, pytest.param(70, marks=pytest.mark.slow)])
 def test_pictures_behind_the_mask_of_the_first_stay(folders: int, mask: Callable[[int], Image.Image], other: Callable[[int], Image.Image]) -> None:
     names = [(folder, number) for folder in range(folders) for number in range(4)]
     files = {f"{folder:03}/{number}.png": encoded_as((other if number else mask)(4 * folder + number), ".png") for folder, number in names}

@@ -67,13 +67,13 @@ def _layer_training_data(domain: DomainRun, name: str) -> ImagePack | None:
     layer, scenes, setup = domain.card.layers[name], domain.setup.recipe, domain.setup
     place = setup.origins.get(name) or setup.layers.get(name) or domain.arms[0].runs[0].path
     try:
-        source, backdrop = _trained_source(layer, place), recorded_backdrop(layer.card.get("made_by") or {}, layer.generator.image_channels)
+        source, backdrop = _trained_source(layer, place, setup.root), recorded_backdrop(layer.card.get("made_by") or {}, layer.generator.image_channels)
         return open_data(source, layer.role, scenes.size_px, resize=scenes.data.resize, backdrop=backdrop)
     except (DataError, UsageError):
         return None
 
 
-def _trained_source(layer: LayerCard, place: Path) -> str:
+def _trained_source(layer: LayerCard, place: Path, root: Path | None = None) -> str:
     """Return what the pictures that a layer was trained on are called now; see `with_trained_pictures`.
 
     Raises:
@@ -86,7 +86,7 @@ def _trained_source(layer: LayerCard, place: Path) -> str:
         if is_relative_source(source):
             raise
         return source
-    return with_trained_pictures(recipe, layer.card, place).data.source
+    return with_trained_pictures(recipe, layer.card, place, root=root).data.source
 
 
 def _recorded_source(layer: LayerCard) -> str:

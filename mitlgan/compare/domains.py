@@ -65,6 +65,7 @@ class DomainSetup:
         composed: A finished composition that is taken as it is.
         names: The layers in the order of their latents; empty: as they are in `layers`, then in `pretrainings`.
         origins: Run of the composition that an artifact of `layers` was taken from, by layer.
+        root: Of the comparison's runs.
     """
 
     name: str
@@ -74,6 +75,7 @@ class DomainSetup:
     composed: Run | None = None
     names: tuple[str, ...] = ()
     origins: Mapping[str, Path] = field(default_factory=dict)
+    root: Path | None = None
 
     def in_order(self, layers: Mapping[str, Layer]) -> dict[str, Layer]:
         """Return something of all layers, such as their artifacts, in the order of their latents."""
@@ -100,7 +102,7 @@ class DomainSetup:
     def chains_of_artifacts(self, say: Say = ignore_message) -> dict[str, LayerChain]:
         """Return the trainings that made the layers that exist already; `say` and errors as of `chain_of_artifact`."""
         artifacts = {name: path for name, path in self.layers.items() if name not in self.pretrainings}
-        return {name: chain_of_artifact(path, name, self.origins.get(name), say) for name, path in artifacts.items()}
+        return {name: chain_of_artifact(path, name, self.origins.get(name), say, self.root) for name, path in artifacts.items()}
 
 
 def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message) -> list[DomainSetup]:
@@ -118,7 +120,7 @@ def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message)
     if plan.domains:
         if plan.composed is not None or plan.baseline_run is not None or plan.data is not None:
             raise UsageError("--domain: trains its own compositions and baselines; leave out --composed, --baseline-run and --data")
-        setups = [_domain_setup(plan, domain) for domain in plan.domains]
+        setups = [replace(_domain_setup(plan, domain), root=root) for domain in plan.domains]
         if not any(setup.pretrainings for setup in setups):
             refuse_unused_settings(generator_settings(plan.settings), "every layer of a --domain is an artifact")
         return setups
@@ -127,7 +129,7 @@ def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message)
     if not plan.trains_compositions:
         if run is None:
             raise UsageError(f"--composed: no finished composition under {root}; run `{command_line(['compose', *out_words(root)])}` first")
-        return [DomainSetup("", run.load_recipe(say), {}, {}, run)]
+        return [DomainSetup("", run.load_recipe(say), {}, {}, run, root=root)]
     if plan.baseline_run is not None:
         raise UsageError("--baseline-run: here every arm is trained from scratch for the same budgets; leave it out")
     recipe = _compose_recipe(plan) if plan.recipe or run is None else _recipe_of_run(run, plan, say)
@@ -142,7 +144,7 @@ def resolve_domains(plan: ComparisonPlan, root: Path, say: Say = ignore_message)
         layers = {**extracted, **layers}
     else:
         _check_artifacts(recipe, layers)
-    return [DomainSetup("", recipe, layers, {}, origins=origins)]
+    return [DomainSetup("", recipe, layers, {}, origins=origins, root=root)]
 
 
 def resolve_plan(plan: ComparisonPlan, root: Path, say: Say = ignore_message) -> ComparisonPlan:

@@ -78,7 +78,7 @@ def run_chains(chains: Sequence[LayerChain], context: RunContext, *, jobs: int) 
         run_trainings([chain.training(context.root, step) for chain in chains if step < len(chain.recipes)], context, jobs=jobs)
 
 
-def chain_of_artifact(path: Path, name: str, place: Path | None = None, say: Say = ignore_message) -> LayerChain:
+def chain_of_artifact(path: Path, name: str, place: Path | None = None, say: Say = ignore_message, root: Path | None = None) -> LayerChain:
     """Return the trainings that made a layer, on the pictures that they were shown then, wherever these are now.
 
     Args:
@@ -86,6 +86,7 @@ def chain_of_artifact(path: Path, name: str, place: Path | None = None, say: Say
         name: Of the layer.
         place: As of `with_trained_pictures`; None is the artifact.
         say: As of `with_own_pictures`.
+        root: As of `with_trained_pictures`.
 
     Raises:
         UsageError: The artifact does not contain the recipes that made it, goes on from a generator that it does not grow from, or nothing says where
@@ -99,7 +100,7 @@ def chain_of_artifact(path: Path, name: str, place: Path | None = None, say: Say
     for record in records:
         recorded.insert(0, _recipe_of_record(record, path, name))
         try:
-            recipes.insert(0, _with_pictures(recorded, record, place or path, recipes, say))
+            recipes.insert(0, _with_pictures(recorded, record, place or path, recipes, say, root))
         except UsageError as error:
             raise UsageError(
                 f"--pretrain-seeds: {name} ({path}) {error}; call it in the folder from which the path leads to them, or leave the option out"
@@ -116,7 +117,7 @@ def chain_of_artifact(path: Path, name: str, place: Path | None = None, say: Say
     return LayerChain(name, tuple(recipes))
 
 
-def _with_pictures(recorded: Sequence[Recipe], record: Mapping[str, Any], place: Path, later: Sequence[Recipe], say: Say) -> Recipe:
+def _with_pictures(recorded: Sequence[Recipe], record: Mapping[str, Any], place: Path, later: Sequence[Recipe], say: Say, root: Path | None) -> Recipe:
     """Return the first of the recorded recipes with its pictures.
 
     Args:
@@ -125,11 +126,12 @@ def _with_pictures(recorded: Sequence[Recipe], record: Mapping[str, Any], place:
         place: As of `with_trained_pictures`.
         later: The others with their pictures.
         say: As of `with_own_pictures`.
+        root: As of `with_trained_pictures`.
     """
     recipe, source = recorded[0], recorded[0].data.source
     if later and source == recorded[-1].data.source != later[-1].data.source and (own := with_pictures_of_layer(recipe, record, later[-1])):
         return own
-    return with_trained_pictures(recipe, record, place, ignore_message if later else say)
+    return with_trained_pictures(recipe, record, place, ignore_message if later else say, root)
 
 
 def _recipe_of_record(record: dict[str, object], path: Path, name: str) -> Recipe:

@@ -12,7 +12,7 @@ from mitlgan.artifacts.project_pictures import with_own_pictures
 from mitlgan.data.pack.reduced import reduced_pack
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.recipe import Recipe, is_relative_source, with_overrides
+from mitlgan.recipe import Recipe, full_source, is_relative_source, with_overrides
 from mitlgan.runtime.progress import Say, ignore_message
 
 
@@ -24,7 +24,7 @@ def sets_of_record(record: Mapping[str, Any]) -> Sequence[PictureSet]:
     return ()
 
 
-def with_trained_pictures(recipe: Recipe, record: Mapping[str, Any], place: Path, say: Say = ignore_message) -> Recipe:
+def with_trained_pictures(recipe: Recipe, record: Mapping[str, Any], place: Path, say: Say = ignore_message, root: Path | None = None) -> Recipe:
     """Return the recipe of a training record with the full path of the pictures that it was trained on; see `with_own_pictures`.
 
     Args:
@@ -32,6 +32,8 @@ def with_trained_pictures(recipe: Recipe, record: Mapping[str, Any], place: Path
         record: Of `Card.training_records`, or what a composition's card says of a layer.
         place: The artifact, or the run of the composition that it was taken from: around it the pictures are looked for.
         say: As of `with_own_pictures`.
+        root: Of the runs that are worked on. If the working folder is around them, its pictures are taken, as edited ones, where no folder around the
+            place has any: a layer of a composition, or a copied one, is in no run.
 
     Raises:
         UsageError: The path is relative, and nothing says which pictures it means.
@@ -40,7 +42,8 @@ def with_trained_pictures(recipe: Recipe, record: Mapping[str, Any], place: Path
     source, sets = recipe.data.source, sets_of_record(record)
     if is_relative_source(source) and not sets:
         raise UsageError(f"was trained on {source}, and its card does not say which pictures these are")
-    own = with_own_pictures(recipe, place, lambda: sets, say)
+    asked = full_source(source) if root is not None and Path.cwd() in root.resolve().parents else ""
+    own = with_own_pictures(recipe, place, lambda: sets, say, asked=asked)
     if is_relative_source(own.data.source):
         raise UsageError(f"was trained on {source}, which means other pictures, or none, as seen from {Path.cwd()} and from around its runs")
     return own

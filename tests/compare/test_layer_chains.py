@@ -127,6 +127,28 @@ def test_pictures_that_changed_in_their_place_are_taken_with_a_warning(project: 
     assert [line.startswith(f"warning: {project / 'layers' / 'bg'}: the pictures changed") for line in said] == [True]
 
 
+@pytest.mark.parametrize(("runs", "is_around"), [("other/runs", True), ("other/out/deep/runs", True), ("project/runs", False)])
+def test_edited_pictures_of_a_layer_in_no_run_are_those_of_the_working_folder_around_the_runs(
+    runs: str, is_around: bool, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path / "other")
+    alone = Path(shutil.copy(project / LAYER, tmp_path / "generator.safetensors"))
+    setup = DomainSetup("", tiny_runs.recipe("scene", tmp_path, compose=True), {"bg": alone}, {}, root=tmp_path / runs)
+    if not is_around:
+        with pytest.raises(UsageError, match="was trained on layers/bg, which means other pictures, or none"):
+            setup.chains_of_artifacts()
+        return
+    here = str(tmp_path / "other" / "layers" / "bg")
+    assert setup.chains_of_artifacts()["bg"].recipe.data.source == here
+    said: list[str] = []
+    _check_pictures_of_layers(setup, said.append)
+    assert [line.startswith("warning: ") and "the pictures changed" in line for line in said] == [True]
+    own = read_card(alone)
+    assert own.generator is not None
+    layer = LayerCard(role="bg", generator=own.generator, sha256_before="", sha256_after="", card={"made_by": own.recipe, "data": own.data})
+    assert _trained_source(layer, alone, setup.root) == here
+
+
 def test_generators_that_a_layer_grew_from_have_its_pictures_if_they_learned_from_those(tmp_path: Path) -> None:
     layer = tiny_runs.recipe("bg", tiny_runs.pack(tmp_path / "bg.npy", size_px=16))
     small = with_overrides(layer, data__source="p/bg.npy")

@@ -16,8 +16,6 @@ PLAN_FILE = "make.json"
 """File in the folder of a project of `mitlgan make` that holds its options and stages."""
 ARMS_FOLDER = "arms"
 """Folder among the runs that holds those of a comparison's arms."""
-RESULTS_FOLDER = "results"
-"""Folder of a sweep's figures, next to that of its runs."""
 PRETRAINED = "pretrained"
 NETWORKS = ("composer", "generator")
 MAX_RUN_DEPTH = 4

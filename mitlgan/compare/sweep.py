@@ -14,7 +14,6 @@ import torch
 
 from mitlgan import networks
 from mitlgan.artifacts.card import Card, make_card
-from mitlgan.artifacts.known_artifacts import RESULTS_FOLDER
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact
 from mitlgan.artifacts.run_steps import list_steps
 from mitlgan.compare.reproduce import sweep_command
@@ -42,6 +41,8 @@ from mitlgan.training.run_directory import Run
 from mitlgan.training.schedule import count_generator_updates
 from mitlgan.version import __version__
 
+RESULTS_FOLDER = "results"
+"""Folder of a sweep's figures, next to that of its runs."""
 PUBLISHED_FIGURES: dict[str, str] = {
     **{f"akel-{number:02d}": f"FID {value}" for number, value in enumerate(
         ("53.70", "62.02", "52.45", "55.57", "53.38", "53.11", "53.89", "52.59", "56.32", "55.40",

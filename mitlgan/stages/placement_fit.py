@@ -23,7 +23,6 @@ MATTE_SAMPLES = 512
 """Generated foregrounds whose mattes are measured."""
 MAX_MATTES = 4096
 """Mattes of scenes that are measured."""
-_OPTION = MATTES_KEY
 
 
 def fit_placement_to_mattes(recipe: Recipe, composer: Composer, scenes: ImagePack, say: Say) -> None:
@@ -45,15 +44,15 @@ def fit_placement_to_mattes(recipe: Recipe, composer: Composer, scenes: ImagePac
     if placement is None or placement.mattes is None:
         return
     if len(composer.movable_layers) > 1:
-        raise UsageError(f"{_OPTION}: mattes show the placement of one layer, but {' and '.join(composer.movable_layers)} are movable; leave it out")
+        raise UsageError(f"{MATTES_KEY}: mattes show the placement of one layer, but {' and '.join(composer.movable_layers)} are movable; leave it out")
     (name,) = composer.movable_layers
     if composer.generators[name].image_channels != 4:
-        raise UsageError(f"{_OPTION}: {name} has no matte to compare with; pretrain it with generator.image_channels = 4, or leave it out")
+        raise UsageError(f"{MATTES_KEY}: {name} has no matte to compare with; pretrain it with generator.image_channels = 4, or leave it out")
     try:
         source = placement.mattes
         mattes = _scene_mattes(scenes if source == USE_SCENES else open_data(source, "scene", recipe.size_px, resize=recipe.data.resize, say=say))
         if mattes is None and source == USE_SCENES:
-            say(f"{_OPTION}: the scenes have no mattes, so placement stays as in the recipe")
+            say(f"{MATTES_KEY}: the scenes have no mattes, so placement stays as in the recipe")
             return
         if mattes is None:
             raise DataError(
@@ -61,7 +60,7 @@ def fit_placement_to_mattes(recipe: Recipe, composer: Composer, scenes: ImagePac
             )
         bounds = fit_bounds(_layer_mattes(composer, name, recipe), mattes, flip=placement.flip)
     except DataError as error:
-        raise DataError(f"{_OPTION}: {str(error).removeprefix('--data ')}") from None
+        raise DataError(f"{MATTES_KEY}: {str(error).removeprefix('--data ')}") from None
     cast(PlacementPrior, composer.fusion.get_submodule(f"placements.{name}")).set_bounds(bounds)
     scales = " to ".join(f"{math.exp(bound):.2f}" for bound in bounds[:2])
     where = "" if placement.center is None else ", about ({:.2f}, {:.2f})".format(*bounds.center)

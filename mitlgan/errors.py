@@ -74,6 +74,10 @@ class ArtifactError(MitlganError):
     exit_code = 4
 
 
+class UnknownPicturesError(ArtifactError):
+    """Nothing says which pictures a relative path of an artifact or a run means."""
+
+
 class ResourceError(MitlganError):
     """Disk, port, memory, lock or permission."""
 

@@ -31,7 +31,7 @@ def test_exit_codes() -> None:
     codes = {name: value.exit_code for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, MitlganError)}
     assert codes == {
         "MitlganError": 1, "UsageError": 2, "DataError": 3, "ArtifactError": 4, "ResourceError": 5, "ShortageError": 5, "NanError": 6,
-        "DivergedError": 6, "Stopped": 1, "UnwritableError": 5,
+        "DivergedError": 6, "Stopped": 1, "UnwritableError": 5, "UnknownPicturesError": 4,
     }  # fmt: skip
     assert [Stopped("saved", number).exit_code for number in (2, 15)] == [130, 143]
 

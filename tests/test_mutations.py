@@ -29,7 +29,8 @@ from mitlgan.artifacts.times import TIMES_FILE
 from mitlgan.cli.runs import _length, _run_row
 from mitlgan.compare import runner
 from mitlgan.compare.plan import ComparisonPlan
-from mitlgan.compare.runner import _open_plan
+from mitlgan.compare.runner import _begin
+from mitlgan.compare.unfinished_comparisons import find_unfinished
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.open import open_data
 from mitlgan.data.pack import image_pack
@@ -195,13 +196,13 @@ def test_a_plan_of_a_comparison_is_continued_only_if_it_is_the_same(tmp_path: Pa
     plan = ComparisonPlan(budgets=(1.0, 2.0), seeds=2, layers={"fg": Path("fg")}, trials={"wgan": 2})
     setup: Any = SimpleNamespace(recipe=SimpleNamespace(name="tiny"))
     context = tiny_runs.run_context(tmp_path)
-    path = _open_plan(plan, plan, setup, context).path / "plan.json"
+    path = _begin(plan, setup, context).path / "plan.json"
     whole, other = path.read_bytes(), Run(tmp_path / "other")
     monkeypatch.setattr(runner.run_directory, "create_run", lambda *_: other)
 
     def check(damaged: bytes) -> bool:
         path.write_bytes(damaged)
-        opened = _open_plan(plan, plan, setup, context)
+        opened = find_unfinished(plan, plan, context) or _begin(plan, setup, context)
         if opened is other:
             return False
         assert opened.path == path.parent

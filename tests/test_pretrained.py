@@ -259,6 +259,12 @@ def test_the_comparisons_command_is_that_of_its_plan() -> None:
     assert "http" not in (folder / "report.html").read_text().replace("http://www.w3.org", "")
 
 
+def test_reports_name_no_file_that_is_not_shipped() -> None:
+    for page in PRETRAINED.glob("comparison-*/*.md"):
+        names = re.findall(r"\b(?:report|metrics|plan|table)\.(?:html|json|csv|tex)", page.read_text(encoding="utf-8"))
+        assert not [name for name in names if not (page.parent / name).is_file()], page
+
+
 def test_a_context_encoder_ships_with_card_and_sheet_below_3_mb() -> None:
     network, card = load_network(INPAINTER)
     beside = json.loads((INPAINTER.parent / "card.json").read_text())

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe, inner_keys, load_recipe, with_data_source, with_full_paths, with_overrides
+from mitlgan.recipe import Recipe, inner_keys, load_recipe, with_full_paths, with_overrides
 from mitlgan.recipe.schema.recipe import MAX_SEED
 from mitlgan.runtime.arguments import REAL_NUMBERS, as_annotated, describe_value, require_whole, to_plain
 from mitlgan.runtime.distributed import join_world
@@ -48,15 +48,22 @@ def dotted_keys(settings: Settings | None) -> list[str]:
 def resolve_recipe(name: StrPath, data: StrPath | None, settings: Settings | None, seed: int | None) -> Recipe:
     """Return a shipped recipe, or that of a file, with changes.
 
+    Args:
+        name: Of the recipe, or its file.
+        data: Pictures; they come before those that settings name, as `--data` before `--set`. None takes the settings' or the recipe's.
+        settings: Changes by dotted keys.
+        seed: None takes the settings' or the recipe's.
+
     Raises:
         UsageError: There is no such recipe, or a setting does not fit; names it.
     """
     if seed is not None:
         require_whole("seed", seed, 0, MAX_SEED)
-    recipe = with_data_source(load_recipe(str(name), option="recipe"), None if data is None else str(data))
+    recipe = load_recipe(str(name), option="recipe")
     if settings:
         recipe = with_overrides(recipe, **{key.replace(".", "__"): _setting(key, value) for key, value in settings.items()})
-    recipe = with_full_paths(recipe, recipe.data.source if "data.source" in dotted_keys(settings) else None)
+    named = recipe.data.source if "data.source" in dotted_keys(settings) else None
+    recipe = with_full_paths(recipe, named if data is None else str(data))
     return recipe if seed is None else with_overrides(recipe, seed=seed)
 
 

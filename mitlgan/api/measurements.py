@@ -38,7 +38,7 @@ class EvaluationResult:
     figures: dict[str, Any]
 
 
-@takes_arguments(options={"--extractor": "extractors", "-n": "samples"})
+@takes_arguments(options={"--extractor": "extractors", "-n": "samples"}, is_training=True)
 def evaluate(
     artifact: StrPath,
     data: StrPath | None = None,
@@ -53,6 +53,9 @@ def evaluate(
     quiet: bool = False,
 ) -> EvaluationResult:
     """Measure an artifact's images against real ones: `mitlgan evaluate`.
+
+    Meanwhile other threads of the process should not rely on torch's default type, deterministic algorithms or random numbers; see
+    `mitlgan.runtime.torch_modes.call_with_shared_defaults`.
 
     Args:
         artifact: An artifact, a run, or one of its steps, such as `RUN@4000` or `RUN@best`.
@@ -88,7 +91,7 @@ def evaluate(
     return EvaluationResult(result.artifact, flat_metrics(result.figures), result.split, int(main["generated"]), int(main["real"]), result.figures)
 
 
-@takes_arguments(options={"--baseline": "baselines", "--extractor": "extractors", "-n": "samples"})
+@takes_arguments(options={"--baseline": "baselines", "--extractor": "extractors", "-n": "samples"}, is_training=True)
 def compare(
     composed: StrPath | None = None,
     *,
@@ -104,6 +107,9 @@ def compare(
     """Compare a composition with baselines on the same scenes, and write the report: `mitlgan compare`.
 
     Baselines get as much time as all stages of the composition. A stopped comparison continues when it is called again.
+
+    Meanwhile other threads of the process should not rely on torch's default type, deterministic algorithms or random numbers; see
+    `mitlgan.runtime.torch_modes.call_with_shared_defaults`.
 
     Args:
         composed: Run of the composition; None takes the newest below `out` whose layers can be moved, else the newest.

@@ -55,7 +55,7 @@ class TrainingResult:
         return load_artifact(self.artifact, device=device)
 
 
-@takes_arguments(options=RECIPE_OPTIONS)
+@takes_arguments(options=RECIPE_OPTIONS, is_training=True)
 def pretrain(
     role: Literal["fg", "bg", "scene"],
     data: StrPath | None = None,
@@ -74,9 +74,12 @@ def pretrain(
 
     Its images are (N, 3, size, size), or (N, 4, size, size) with premultiplied alpha for foregrounds with a matte, in [-1, 1].
 
+    Meanwhile other threads of the process should not rely on torch's default type, deterministic algorithms or random numbers; see
+    `mitlgan.runtime.torch_modes.call_with_shared_defaults`.
+
     Args:
         role: `fg` for objects, `bg` for places, `scene` for whole pictures.
-        data: Folder of pictures, a pack, or `demo`; None takes the recipe's.
+        data: Folder of pictures, a pack, or `demo`, whatever `settings` name; None takes the recipe's.
         recipe: Name of a shipped recipe, or a file; None takes the command's default: `thesis-32/pretrain_ROLE`, `thesis-32/wgan` for scenes, and what
             fits `start` if that is given.
         settings: Changes of the recipe by dotted keys, such as `{"training.kimg": 5}`; None removes a key.
@@ -113,7 +116,7 @@ def pretrain(
         return _result(run_pretraining(chosen, context, start=first, critic=critic_path, settings=dotted_keys(settings)))
 
 
-@takes_arguments(options={**RECIPE_OPTIONS, "--layer": "layers", "--fg": "layers, fg", "--bg": "layers, bg"})
+@takes_arguments(options={**RECIPE_OPTIONS, "--layer": "layers", "--fg": "layers, fg", "--bg": "layers, bg"}, is_training=True)
 def compose(
     layers: Mapping[str, StrPath] | None = None,
     data: StrPath | None = None,
@@ -128,6 +131,9 @@ def compose(
     quiet: bool = False,
 ) -> TrainingResult:
     """Join frozen generators into scenes: `mitlgan compose`. Its images are (N, 3, size, size) in [-1, 1].
+
+    Meanwhile other threads of the process should not rely on torch's default type, deterministic algorithms or random numbers; see
+    `mitlgan.runtime.torch_modes.call_with_shared_defaults`.
 
     Args:
         layers: Artifact or run of each layer by name, from back to front; `fg` and `bg` default to the newest of the runs, else the shipped ones.
@@ -165,7 +171,7 @@ def compose(
         return _result(run_composition(chosen, resolved, context, critic=critic_path, settings=dotted_keys(settings)))
 
 
-@takes_arguments(options={"--size": "size_px", "PHOTOS": "photographs"})
+@takes_arguments(options={"--size": "size_px", "PHOTOS": "photographs"}, is_training=True)
 def make(
     photographs: StrPath,
     out: StrPath | None = None,
@@ -181,6 +187,9 @@ def make(
     quiet: bool = False,
 ) -> ProjectResult:
     """Turn a folder of photographs into scenes: `mitlgan make`. A stopped call goes on when it is called again.
+
+    Meanwhile other threads of the process should not rely on torch's default type, deterministic algorithms or random numbers; see
+    `mitlgan.runtime.torch_modes.call_with_shared_defaults`.
 
     Args:
         photographs: Folder, archive, or list of paths; at least eight pictures.

@@ -35,7 +35,8 @@ from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import CompositionStages
 from mitlgan.recipe import as_dict
 from mitlgan.runtime.arguments import require_whole
-from mitlgan.runtime.files import refuse_existing, require_suffix, write_atomically
+from mitlgan.runtime.claimed_names import refuse_existing, require_suffix
+from mitlgan.runtime.files import write_atomically
 from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
@@ -140,7 +141,7 @@ def export_artifact(
         return write_hub_folder(artifact, path)
     if EXPORT_SUFFIXES[to] in PICTURE_SUFFIXES:
         require_suffix(path, EXPORT_SUFFIXES[to], "--out")
-    write_atomically(path, _layered(artifact, to, seed, like, size, has_metadata) if to in LAYERED_FORMATS else TARGETS[to](artifact))
+    write_atomically(path, _layered(artifact, to, seed, like, size, has_metadata) if to in LAYERED_FORMATS else TARGETS[to](artifact), is_new=True)
     return path
 
 
@@ -258,7 +259,7 @@ def _slim(artifact: LoadedArtifact, path: Path) -> Path:
         if os.path.lexists(file) and not _is_of(file, artifact):
             raise UsageError(f"--out {path}: {file.name} next to it is of something else and would be overwritten; name a file in a folder of its own")
     with remove_if_failed(path, *companions):
-        save_network(path, artifact.network, artifact.card, without_generators=True)
+        save_network(path, artifact.network, artifact.card, without_generators=True, is_new=True)
     return path
 
 

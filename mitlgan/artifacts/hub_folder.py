@@ -12,7 +12,8 @@ from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.artifacts.markdown_card import markdown_card
 from mitlgan.artifacts.published_card import published_card
 from mitlgan.artifacts.sample_files import stages_sheet_png
-from mitlgan.runtime.files import ensure_folder, refuse_existing, write_atomically
+from mitlgan.runtime.claimed_names import refuse_existing
+from mitlgan.runtime.files import ensure_folder, write_atomically
 from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
 SHEET_FILE, SHEET_SEEDS = "samples.png", 16
@@ -35,9 +36,9 @@ def write_hub_folder(artifact: LoadedArtifact, folder: Path) -> Path:
     refuse_existing(folder, "--out")
     with remove_if_failed(folder):
         ensure_folder(folder)
-        save_network(folder / f"{artifact.card.kind}.safetensors", artifact.network, published_card(artifact.card))
-        write_atomically(folder / SHEET_FILE, stages_sheet_png(artifact.layers(range(SHEET_SEEDS))))
-        write_atomically(folder / "README.md", hub_readme(artifact))
+        save_network(folder / f"{artifact.card.kind}.safetensors", artifact.network, published_card(artifact.card), root=folder, is_new=True)
+        write_atomically(folder / SHEET_FILE, stages_sheet_png(artifact.layers(range(SHEET_SEEDS))), root=folder, is_new=True)
+        write_atomically(folder / "README.md", hub_readme(artifact), root=folder, is_new=True)
     return folder
 
 

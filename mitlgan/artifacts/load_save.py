@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -32,7 +33,9 @@ CRITIC_FOLDER = "critic"
 CRITIC_FILE = "critic.safetensors"
 
 
-def save_network(path: Path, network: nn.Module, card: Card, *, without_generators: bool = False) -> None:
+def save_network(
+    path: Path, network: nn.Module, card: Card, *, without_generators: bool = False, root: Path | None = None, is_new: bool = False
+) -> None:
     """Write an artifact, and next to it its card as `card.json`, and its times as `times.json`, so that equal trainings make equal artifacts.
 
     Args:
@@ -40,6 +43,8 @@ def save_network(path: Path, network: nn.Module, card: Card, *, without_generato
         network: Network whose tensors are saved.
         card: Description of the network.
         without_generators: Leave out a composer's frozen generators; reading finds them by their hashes, see `load_network`.
+        root: Folder that it must be in; see `mitlgan.runtime.files.write_atomically`.
+        is_new: As there; for the card and the times, where they do not exist yet.
 
     Raises:
         ArtifactError: A weight is not finite, or the generators could not be found again; nothing is written.
@@ -56,9 +61,11 @@ def save_network(path: Path, network: nn.Module, card: Card, *, without_generato
         if tensors_sha256(tensors | frozen) != whole_hash:
             raise ArtifactError(f"{path}: the card names other generators than the network has; nothing was written")
         tensors = {name: tensor for name, tensor in tensors.items() if name not in frozen}
-    write_times(path, times, whole_hash)
-    write_tensors(path, tensors, header)
-    write_json(path.with_name(CARD_FILE), {**header, "tensors_sha256": whole_hash})
+    card_path = path.with_name(CARD_FILE)
+    is_card_new = is_new and not os.path.lexists(card_path)
+    write_times(path, times, whole_hash, root=root, is_new=is_new)
+    write_tensors(path, tensors, header, root=root, is_new=is_new)
+    write_json(card_path, {**header, "tensors_sha256": whole_hash}, root=root, is_new=is_card_new)
 
 
 def load_network(path: Path) -> tuple[Network, Card]:
@@ -66,6 +73,8 @@ def load_network(path: Path) -> tuple[Network, Card]:
 
     Generators that a composer's file names by hash are read from artifacts in its folder, in the folders next to that one, or from the shipped
     artifacts. No path in the file is followed.
+
+    Torch's default type does not matter.
 
     Returns:
         The network, and its card as that of a file that holds all tensors.
@@ -75,27 +84,44 @@ def load_network(path: Path) -> tuple[Network, Card]:
     """
     card = read_card(path)
     with torch.device("meta"):
-        expected = build_network(card, str(path))
+        network = build_network(card, str(path)).float()  # whatever torch's default type is
     tensors, header = read_tensors(path)
     if header.get("kind") == CHECKPOINT:
-        return _load_moving_average(path, card, tensors), card
+        return _load_moving_average(path, card, network, tensors), card
     if card.whole_sha256 is not None:
         tensors |= _read_frozen_tensors(path, card)
         if tensors_sha256(tensors) != card.whole_sha256:
             raise ArtifactError(f"{path}: with its generators, its tensors do not match their SHA-256; take it from its source again")
-    _check_same_tensors(path, network_tensors(expected), tensors)
-    network = build_network(card, str(path))
-    network.load_state_dict(tensors, strict=False)  # every tensor was compared above; only BatchNorm's unused batch counters are absent
+    network = _filled(path, card, network, tensors)
     return network.eval().requires_grad_(False), card.model_copy(update={"whole_sha256": None})
 
 
-def _load_moving_average(path: Path, card: Card, tensors: Mapping[str, Tensor]) -> Network:
+def _filled(path: Path, card: Card, network: Network, tensors: Mapping[str, Tensor]) -> Network:
+    """Return a network that was built on the device `meta` with a file's tensors, on the CPU.
+
+    No initial weights are drawn, which would use up random numbers that all threads share, but for a critic with a feature network: what that needs
+    comes from a file of its own, when it is built. Only trainings read one.
+
+    Raises:
+        ArtifactError: They are not the tensors of the network.
+    """
+    _check_same_tensors(path, network_tensors(network), tensors)
+    if {name for name, _ in network.named_buffers()} <= set(network.state_dict()):
+        network.to_empty(device="cpu")
+        for name, buffer in network.named_buffers():
+            if name.endswith("num_batches_tracked"):  # BatchNorm's unused counters, which files do not hold
+                buffer.zero_()
+    else:
+        network = build_network(card, str(path)).float()
+    network.load_state_dict(tensors, strict=False)  # every tensor was compared above; only these counters are absent
+    return network
+
+
+def _load_moving_average(path: Path, card: Card, network: Network, tensors: Mapping[str, Tensor]) -> Network:
     """Return a checkpoint's moving average, with the BatchNorm statistics that a training measures before it keeps one."""
     average = {name.removeprefix(MOVING_AVERAGE): tensor for name, tensor in tensors.items() if name.startswith(MOVING_AVERAGE)}
-    network = build_network(card, str(path))
     stored = {name: tensor for name, tensor in average.items() if not name.endswith("num_batches_tracked")}
-    _check_same_tensors(path, network_tensors(network), stored)
-    network.load_state_dict(stored, strict=False)
+    network = _filled(path, card, network, stored)
     if isinstance(network, Composer) and layer_hashes(network) != {name: layer.sha256_before for name, layer in card.layers.items()}:
         raise ArtifactError(f"{path}: its frozen layers are not those that its training began with; the file is damaged or was edited")
     network = network.requires_grad_(False).to(memory_format=torch.channels_last)  # as it is trained: sums are rounded alike
@@ -222,7 +248,7 @@ def record_metrics(path: Path, metrics: dict[str, Any], measured_sha256: str) ->
     network, card = load_network(path)
     changed = card.model_copy(update={"metrics": metrics})
     require_same_weights(path, measured_sha256)  # right before it is written
-    save_network(path, network, changed, without_generators=without_generators)
+    save_network(path, network, changed, without_generators=without_generators, root=path.parent)
 
 
 def require_same_weights(path: Path, measured_sha256: str) -> None:

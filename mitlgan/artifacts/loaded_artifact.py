@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -14,31 +14,28 @@ from mitlgan.artifacts.hub import fetch_hub_artifact, is_hub_reference
 from mitlgan.artifacts.known_artifacts import composition_of_project, with_shipped
 from mitlgan.artifacts.load_save import load_network, network_tensors
 from mitlgan.artifacts.network_stages import concat_stages, run_network
+from mitlgan.artifacts.rendering_arguments import LayerTransforms, TransformSpec, checked_latents, checked_strengths, checked_transform, seed_list
 from mitlgan.artifacts.run_steps import is_step_reference, step_file
 from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.latents import latents_from_seeds, require_all_layers
 from mitlgan.networks import PLACEMENT_LATENT, Composer, CompositionStages, EffectStrengths, LayerTransform, Network
-from mitlgan.networks.placement import MIN_SCALE
-from mitlgan.runtime.arguments import describe_value, require_real, to_plain
+from mitlgan.runtime.arguments import describe_value, to_plain
 from mitlgan.runtime.command_line import command_line
 from mitlgan.runtime.distributed import resolve_device
+from mitlgan.runtime.torch_modes import torch_defaults
 
 BATCH = 64
 EVEN_BATCH = 4
 """Pictures per batch of `render_evenly`. Convolutions sum in another order in batches of another size, so that a picture made alone would differ by
 rounding from the same one among others. Padding costs a single picture 20 ms; sixteen pictures take half as long as one by one."""
-MAX_SCALE = 4.0
-MAX_OFFSET = 1000.0
-"""Largest x and y of a transform, either way; from -1 to 1 the centre lies in the picture."""
 Seeds = Sequence[int] | Mapping[str, Sequence[int]]
-TransformSpec = tuple[float, float, float] | tuple[float, float, float, bool]
-"""Scale (1 is the layer's own size), x and y of its center (-1 to 1), and optionally whether it is mirrored."""
-LayerTransforms = Mapping[str, TransformSpec | LayerTransform]
 
 
 class LoadedArtifact:
-    """A loaded generator or composer.
+    """A loaded generator or composer. Threads may share it, and torch's modes of the caller do not reach into its methods.
+
+    Its pictures are float32 whatever the default type is; on a GPU, the caller's deterministic algorithms hold.
 
     Attributes:
         card: Its description.
@@ -61,6 +58,7 @@ class LoadedArtifact:
         """The network, if it is a composer."""
         return self.network if isinstance(self.network, Composer) else None
 
+    @torch_defaults()
     def latents(self, seeds: Seeds) -> Tensor:
         """Return latents (N, sum of the layers' lengths) of seeds; see `mitlgan.latents.latents_from_seeds`.
 
@@ -71,12 +69,13 @@ class LoadedArtifact:
         """
         if isinstance(seeds := to_plain(seeds), int):
             raise UsageError(f"seeds: {seeds} is one number; give a list, such as [{seeds}], or range({seeds})")
-        seeds = {name: _seed_list(values) for name, values in seeds.items()} if isinstance(seeds, Mapping) else _seed_list(seeds)
+        seeds = {name: seed_list(values) for name, values in seeds.items()} if isinstance(seeds, Mapping) else seed_list(seeds)
         if isinstance(seeds, Mapping) and self.composer and PLACEMENT_LATENT in self.card.latent_dims and PLACEMENT_LATENT not in seeds:
             require_all_layers(seeds, [name for name in self.card.latent_dims if name != PLACEMENT_LATENT])
             seeds = {PLACEMENT_LATENT: seeds[self.composer.frontmost_layer], **seeds}
         return latents_from_seeds(seeds, self.card.latent_dims)
 
+    @torch_defaults()
     def sample(self, seeds: Seeds, transforms: LayerTransforms | None = None) -> Tensor:
         """Return images of seeds.
 
@@ -92,6 +91,7 @@ class LoadedArtifact:
         """
         return self.images_from_latents(self.latents(seeds), transforms)
 
+    @torch_defaults()
     def layers(self, seeds: Seeds, transforms: LayerTransforms | None = None) -> CompositionStages:
         """Return every stage of the images of seeds; a generator has one layer, its image.
 
@@ -108,6 +108,7 @@ class LoadedArtifact:
         """
         return self.layers_from_latents(self.latents(seeds), transforms)
 
+    @torch_defaults()
     def images_from_latents(self, z: Tensor, transforms: LayerTransforms | None = None) -> Tensor:
         """Return images of latents (N, sum of the layers' lengths), N at least 1; see `sample`.
 
@@ -116,6 +117,7 @@ class LoadedArtifact:
         """
         return torch.cat([stages.output for stages in self._batches(z, transforms)])
 
+    @torch_defaults()
     def layers_from_latents(
         self, z: Tensor, transforms: LayerTransforms | None = None, strengths: EffectStrengths | None = None
     ) -> CompositionStages:  # fmt: skip
@@ -144,6 +146,7 @@ class LoadedArtifact:
         if not locks:
             return seeds
         self.check_locks(locks, "locks")
+        seeds = seed_list(seeds)
         layers = [name for name in self.card.latent_dims if name != PLACEMENT_LATENT or PLACEMENT_LATENT in locks]
         return {name: [locks[name]] * len(seeds) if name in locks else seeds for name in layers}
 
@@ -180,84 +183,18 @@ class LoadedArtifact:
 
     @torch.inference_mode()
     def _batches(self, z: Tensor, transforms: LayerTransforms | None, strengths: EffectStrengths | None = None) -> Iterator[CompositionStages]:
-        z = self._checked_latents(z)
-        self._check_strengths(strengths, len(z))
+        z = checked_latents(z, sum(self.card.latent_dims.values()))
+        strengths = None if strengths is None else checked_strengths(strengths, self.network, len(z))
         if not isinstance(transforms, Mapping | None):
             raise UsageError(f"transforms: {describe_value(transforms)} is not a dict; give a transform by layer, such as {{'fg': (0.5, -0.2, 0.3)}}")
-        per_image = {name: self._transform(name, transform, len(z)) for name, transform in (transforms or {}).items()}
+        for name in transforms or {}:
+            self.check_movable(name, "transforms")
+        per_image = {name: checked_transform(name, transform, len(z)) for name, transform in (transforms or {}).items()}
         for start in range(0, len(z), BATCH):
             rows = slice(start, start + BATCH)
             batch_transforms = {name: LayerTransform(*(values[rows].to(self.device) for values in transform)) for name, transform in per_image.items()}
             batch_strengths = None if strengths is None else EffectStrengths(*(values[rows].to(self.device) for values in strengths))
             yield run_network(self.network, z[rows].to(self.device), self.card.role, batch_transforms, batch_strengths)
-
-    def _checked_latents(self, z: Tensor) -> Tensor:
-        """Return latents as float32; refuse what is none."""
-        length = sum(self.card.latent_dims.values())
-        if not isinstance(z, Tensor) or z.ndim != 2 or z.shape[1] != length:
-            shape = tuple(z.shape) if isinstance(z, Tensor) else describe_value(z)
-            raise UsageError(f"latents: {shape} is not of the shape (N, {length}), a row per image; `latents` makes them of seeds")
-        if len(z) == 0:
-            raise UsageError("seeds: none given; give at least one")
-        require_real("latents", z)
-        z = z.float()
-        if not bool(torch.isfinite(z).all()):
-            raise UsageError("latents: hold values that are not finite; give numbers")
-        return z
-
-    def _check_strengths(self, strengths: EffectStrengths | None, count: int) -> None:
-        if strengths is None:
-            return
-        has_effect = {"matte": bool(self.network.movable_layers), "harmonise": self.network.can_scale_harmonization}
-        if not isinstance(strengths, EffectStrengths):
-            raise UsageError(
-                f"strengths: {type(strengths).__name__} is no EffectStrengths; give one, of a tensor for {' and one for '.join(has_effect)}"
-            )
-        for name, values in strengths._asdict().items():
-            if not isinstance(values, Tensor):
-                raise UsageError(
-                    f"strengths: {describe_value(values)} of {name} is not a tensor; give one number per image, torch.full(({count},), 0.5)"
-                )
-            require_real(f"strengths: those of {name}", values)
-            if values.shape != (count,) or not bool(((values >= 0) & (values <= 1)).all()):
-                raise UsageError(f"strengths: those of {name} must lie between 0 and 1, one per image ({count})")
-            if not has_effect[name] and not bool((values == 1).all()):
-                raise UsageError(f"strengths: this artifact has nothing to weaken by {name}; leave it at 1")
-
-    def _transform(self, name: str, transform: TransformSpec | LayerTransform, count: int) -> LayerTransform:
-        """Return a transform with one checked number per image."""
-        self.check_movable(name, "transforms")
-        if not isinstance(transform, LayerTransform):
-            scale, x, y, flip = _transform_numbers(name, transform)
-            numbers = (scale, x, y, -1.0 if flip else 1.0)
-            transform = LayerTransform(*(torch.full((count,), number) for number in numbers))
-        if any(not isinstance(values, Tensor) or values.shape != (count,) or not bool(torch.isfinite(values).all()) for values in transform):
-            raise UsageError(f"transforms: those of {name} must be finite numbers, one per image ({count}) each")
-        if not bool(((transform.scale >= MIN_SCALE) & (transform.scale <= MAX_SCALE)).all()):
-            raise UsageError(f"transforms: the scale of {name} must lie between {MIN_SCALE:g} and {MAX_SCALE:g}")
-        if bool((torch.stack([transform.x, transform.y]).abs() > MAX_OFFSET).any()):
-            raise UsageError(f"transforms: x and y of {name} must lie between -{MAX_OFFSET:g} and {MAX_OFFSET:g}")
-        if not bool((transform.flip.abs() == 1).all()):
-            raise UsageError(f"transforms: the flip of {name} must be 1, or -1 for a mirrored layer")
-        return transform
-
-
-def _seed_list(seeds: Iterable[int]) -> Sequence[int]:
-    """Return seeds of one layer as a list, also those of an array or a generator."""
-    if not isinstance(seeds, Iterable) or isinstance(seeds, str | bytes | Mapping) or getattr(seeds, "ndim", 1) != 1:
-        raise UsageError(f"seeds: {describe_value(seeds)} is not a list of seeds; give one, such as [0, 1, 2]")
-    return list(seeds)
-
-
-def _transform_numbers(name: str, transform: TransformSpec) -> tuple[float, float, float, bool]:
-    """Return scale, x, y and whether it is mirrored; refuse a transform of another form."""
-    try:
-        scale, x, y, flip = (to_plain(value) for value in (transform if len(transform) == 4 else (*transform, False)))
-        if isinstance(flip, bool | int | float) and not isinstance(transform, str):
-            return float(scale), float(x), float(y), bool(flip)
-    except (TypeError, ValueError):
-        pass
-    raise UsageError(f"transforms: {describe_value(transform)} of {name} is not (scale, x, y) or (scale, x, y, mirrored); write it as (0.5, -0.2, 0.3)")
 
 
 def render_evenly(

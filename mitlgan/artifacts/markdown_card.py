@@ -12,6 +12,7 @@ from mitlgan.artifacts.published_card import without_folder
 from mitlgan.errors import to_one_line
 from mitlgan.networks import count_parameters
 from mitlgan.recipe import display_name_of
+from mitlgan.runtime.progress import format_duration
 
 KIND_DESCRIPTIONS = {"generator": "A generator", "composer": "A composition of frozen generators"}
 ROLE_DESCRIPTIONS = {
@@ -20,6 +21,8 @@ ROLE_DESCRIPTIONS = {
     "scene": "whole pictures",
 }
 MAX_CHARS = 300
+ROUNDED_FROM = 100
+"""Kimg and minutes from which a length is rounded to whole ones."""
 
 
 def markdown_card(artifact: LoadedArtifact) -> str:
@@ -65,7 +68,7 @@ def _facts_table(artifact: LoadedArtifact) -> str:
         "latents, standard normal": latents,
         "parameters": f"{count_parameters(artifact.network).parameters:,}, BatchNorm statistics counted",
         "trained on": data or "not said",
-        "length": f"{card.kimg:,.0f} kimg, {card.iterations:,} generator updates, {card.seconds / 60:,.0f} min",
+        "length": f"{_describe_kimg(card.kimg)} kimg, {card.iterations:,} generator updates, {_describe_minutes(card.seconds)}",
         **({"looked through by critics": f"{', '.join(sorted(judged))}, by which no figure may judge"} if (judged := card.critic_networks()) else {}),
         "licence of the weights": card.licence or "not said",
         "pictures": card.credit or "not said",
@@ -73,6 +76,14 @@ def _facts_table(artifact: LoadedArtifact) -> str:
         "SHA-256 of the tensors": artifact.tensors_sha256,
     }
     return _table(("", ""), list(rows.items()))
+
+
+def _describe_kimg(kimg: float) -> str:
+    return f"{kimg:,.0f}" if kimg >= ROUNDED_FROM else f"{kimg:.3g}"
+
+
+def _describe_minutes(seconds: float) -> str:
+    return f"{seconds / 60:,.0f} min" if seconds >= 60 * ROUNDED_FROM else f"{seconds:.3g} s" if seconds < 10 else format_duration(seconds)
 
 
 def _layers_table(card: Card) -> str:

@@ -13,7 +13,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError
 from torch import Tensor
 
-from mitlgan.artifacts.loaded_artifact import MAX_OFFSET, MAX_SCALE, LayerTransforms, LoadedArtifact, render_evenly
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact, render_evenly
+from mitlgan.artifacts.rendering_arguments import MAX_OFFSET, MAX_SCALE, LayerTransforms
 from mitlgan.data.decode.image_file import UnreadableImageError, read_file
 from mitlgan.errors import ArtifactError, DataError
 from mitlgan.images.metadata import MAX_TEXT_CHARS, read_text_chunk
@@ -224,7 +225,7 @@ def render_record(artifact: LoadedArtifact, record: PictureRecord, source: str) 
     """
     z = recorded_latent(artifact, record, source)[None]
     is_unchanged = (record.matte, record.harmonise) == (1.0, 1.0)
-    strengths = None if is_unchanged else EffectStrengths(torch.tensor([record.matte]), torch.tensor([record.harmonise]))
+    strengths = None if is_unchanged else EffectStrengths(*(torch.tensor([share], dtype=torch.float32) for share in (record.matte, record.harmonise)))
     return render_evenly(artifact, z, recorded_transforms(record), strengths)
 
 

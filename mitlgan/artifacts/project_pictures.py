@@ -14,17 +14,16 @@ from mitlgan.artifacts.known_artifacts import PLAN_FILE
 from mitlgan.artifacts.picture_sets import PictureSet
 from mitlgan.data.pack.reduced import reduced_pack
 from mitlgan.data.recipe_data import open_recipe_data
-from mitlgan.errors import ArtifactError, DataError, ResourceError
+from mitlgan.errors import ArtifactError, DataError, ResourceError, UnknownPicturesError
 from mitlgan.recipe import Recipe, full_source, is_relative_source, ladder_steps, with_overrides
 from mitlgan.runtime.json_files import read_json
+from mitlgan.runtime.outer_folders import both_names, by_height, searched_folders
 from mitlgan.runtime.progress import Say, ignore_message
 
 LAYERS = "layers"
 """Folder of a project: cut photographs."""
 _MAX_DEPTH = 4
 """Folders between a run's and a file in it, at most, with both."""
-_MAX_HEIGHT = 8
-"""Folders around a run in which a relative path is looked for, at most: runs may be as deep as `--out` says."""
 
 
 class _Plan(BaseModel):
@@ -49,7 +48,7 @@ class _Plan(BaseModel):
 
 
 def with_own_pictures(
-    recipe: Recipe, path: Path, read_sets: Callable[[], Sequence[PictureSet]], say: Say = ignore_message, *, asked: str = ""
+    recipe: Recipe, path: Path, read_sets: Callable[[], Sequence[PictureSet]], say: Say = ignore_message, *, asked: str = "", option: str = ""
 ) -> Recipe:
     """Return a recipe of a run with the pictures that the run has now: those of its project, and those that a relative path means.
 
@@ -59,8 +58,9 @@ def with_own_pictures(
 
     Earlier versions recorded a relative path as it was typed, seen from the folder in which the training was begun. That is one around the runs, as
     they were named or where links lead, or the working folder. If none has the trained pictures, they were edited: those of the working folder are
-    taken if it is around the run and none nearer to it has any. Else nothing says what the path means, and it stays relative, unless the caller asks
-    for the pictures of the working folder, which then is around the run, or no other folder around it has any.
+    taken if it is around the run and none nearer to it has any. Else nothing says what the path means, and it is refused, unless the caller asks for
+    the pictures of the working folder, which then is around the run, or no other folder around it has any; or nothing says what the run was trained
+    on, and only the working folder has any.
 
     Args:
         recipe: As a run, a checkpoint or a card records it.
@@ -69,12 +69,14 @@ def with_own_pictures(
         say: Receives that the project was moved, or copied, since then, that another place still has the trained pictures, or what a relative path
             means if not the pictures that the working folder has.
         asked: Full path of the pictures that the caller names, whose run is looked for; it decides what a relative path means where nothing else does.
+        option: Option by which the user may name the pictures in place of the recipe; empty if there is none.
 
     Raises:
+        UnknownPicturesError: Nothing says which pictures a relative path means; it names the way out.
         ResourceError: Pictures cannot be read for a fault of the machine.
     """
     if is_relative_source(recipe.data.source):
-        return _with_full_path(recipe, path, read_sets, say, asked)
+        return _with_full_path(recipe, path, read_sets, say, asked, option)
     source = Path(recipe.data.source)
     if not source.is_absolute() or source.parent.name != LAYERS:
         return recipe
@@ -100,25 +102,51 @@ def with_own_pictures(
     return moved
 
 
-def _with_full_path(recipe: Recipe, path: Path, read_sets: Callable[[], Sequence[PictureSet]], say: Say, asked: str) -> Recipe:
+def _with_full_path(recipe: Recipe, path: Path, read_sets: Callable[[], Sequence[PictureSet]], say: Say, asked: str, option: str) -> Recipe:
     """Return a recipe that names its pictures by a relative path with the full one; see `with_own_pictures`."""
     source, around = recipe.data.source, _folders_around(path)
     here, meanings = full_source(source), _meanings(source, around)
     present = [meaning for meaning in meanings if _is_there(Path(meaning))]
-    is_around = Path.cwd() in around
-    own = with_overrides(recipe, data__source=here)
-    sets = () if is_around and set(present) <= {here} else _read(read_sets)
-    if not sets:
-        return own
-    for meaning in sorted(present, key=lambda meaning: meaning != asked):
+    is_around, are_no_others = Path.cwd() in around, set(present) <= {here}
+    sets = () if is_around and are_no_others else _read(read_sets)
+    for meaning in sorted(present if sets else (), key=lambda meaning: meaning != asked):
         named = with_overrides(recipe, data__source=meaning)
         if _has_pictures(named, sets[-1]):
             if meaning not in (here, asked):
                 say(f"{path}: was trained on {source} as seen from {meanings[meaning]}: these are its pictures, not {here}")
             return named
-    is_nearest = is_around and present[0] == here
-    is_asked = here == asked and (is_around or set(present) <= {here})
-    return own if is_nearest or is_asked else recipe
+    is_nearest = is_around and present[:1] == [here]
+    is_asked = here == asked and (is_around or are_no_others)
+    is_alone = not sets and present == [here]
+    if not (is_nearest or is_asked or is_alone):
+        raise UnknownPicturesError(_describe_unknown(source, path, option, is_known=bool(sets)))
+    return with_overrides(recipe, data__source=here)
+
+
+def _describe_unknown(source: str, path: Path, option: str, *, is_known: bool) -> str:
+    """Say that nothing tells what a relative path of a run means, and the way out; arguments as of `with_own_pictures`.
+
+    Args:
+        source: The relative path.
+        path: The run, or a file in it.
+        option: Names the pictures.
+        is_known: Whether something says what the run was trained on.
+    """
+    here, folder = full_source(source), _folder_to_call_from(source, path)
+    is_there = _is_there(Path(here))
+    if folder is None and not is_there:
+        way_out = f"call this in the folder that has {source}{f', or name its pictures by {option}' if option else ''}"
+    else:
+        likely = here if folder is None else str(folder / source)
+        if option:
+            words = f"name them: {option} {likely}"
+        elif folder is not None:
+            words = f"call this in {folder}{'' if path.is_absolute() else f', with {os.path.normpath(path.absolute())} in place of {path}'}"
+        else:
+            words = f'write source = "{here}" into {path / "recipe.toml"} and call this in {Path.cwd()} again'
+        way_out = f"if {'they are these' if folder is None else f'{likely} has them'}, edited since then, {words}"
+    now = ("has others" if is_known else "may have others") if is_there else "is not there"
+    return f"{path}: was trained on the pictures of {source}, but {here} {now}; {way_out}"
 
 
 def may_mean(source: str, full: str, recipe: Recipe, path: Path, read_sets: Callable[[], Sequence[PictureSet]]) -> bool:
@@ -140,7 +168,7 @@ def may_mean(source: str, full: str, recipe: Recipe, path: Path, read_sets: Call
     return bool(sets) and _has_pictures(with_overrides(recipe, data__source=full), sets[-1])
 
 
-def folder_to_call_from(source: str, path: Path) -> Path | None:
+def _folder_to_call_from(source: str, path: Path) -> Path | None:
     """Return the folder around a run, the nearest one, from which a relative path of the run names something; None if there is none."""
     around = _folders_around(path)
     return next((folder for meaning, folder in _meanings(source, around).items() if folder in around and _is_there(Path(meaning))), None)
@@ -149,22 +177,16 @@ def folder_to_call_from(source: str, path: Path) -> Path | None:
 def _meanings(source: str, around: Sequence[Path]) -> dict[str, Path]:
     """Return the full paths that a relative one may mean, each with the folder from which it is seen: those around a run, then the working folder."""
     meanings = dict[str, Path]()
-    inner = [folder for folder in around[:_MAX_HEIGHT] if folder != folder.parent]  # not "/": what is there is seldom meant, and may be large
-    for folder in (*inner, Path.cwd()):
+    for folder in (*searched_folders(around), Path.cwd()):
         meanings.setdefault(full_source(source, folder), folder)
     return meanings
 
 
 def _folders_around(path: Path) -> tuple[Path, ...]:
     """Return the folders around a run or a file of one, the nearest first, from that of all runs on: as it is named, and where links lead."""
-    named = (Path(os.path.normpath(path.absolute())), path.resolve())
-    levels = dict[Path, int]()
-    for place in named:
-        run = next((folder for folder in (place, *place.parents)[:_MAX_DEPTH] if (folder / "recipe.toml").is_file()), None)
-        for level, folder in enumerate(() if run is None else run.parents[1:]):
-            resolved = folder.resolve()
-            levels[resolved] = min(level, levels.get(resolved, level))
-    return tuple(sorted(levels, key=lambda folder: levels[folder]))
+    places = [(name, *name.parents)[:_MAX_DEPTH] for name in both_names(path)]
+    runs = [next((folder for folder in folders if (folder / "recipe.toml").is_file()), None) for folders in places]
+    return by_height(run.parents[1:] for run in runs if run is not None)
 
 
 def _project_around(path: Path) -> tuple[Path, _Plan] | tuple[None, None]:

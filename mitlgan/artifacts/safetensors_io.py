@@ -44,7 +44,7 @@ def require_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
         raise ArtifactError(f"{path}: {bad} holds a value that is not finite; nothing was written")
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, root: Path | None = None) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, root: Path | None = None, is_new: bool = False) -> None:
     """Write tensors and a JSON header as one safetensors file, atomically.
 
     Args:
@@ -52,6 +52,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
         tensors: Tensors by name.
         header: JSON values.
         root: Folder that the file must belong to; see `mitlgan.runtime.files.open_regular`.
+        is_new: As of `mitlgan.runtime.files.write_atomically`.
 
     Raises:
         ArtifactError: A tensor holds NaN or infinity; nothing is written.
@@ -62,7 +63,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     # Keys keep their order: a composer's layers are in the order of their latents and of the fusion's channels.
     account = {**header, "tensors_sha256": tensors_sha256(plain)}
     metadata = {"mitlgan": json.dumps({**account, "header_sha256": _header_sha256(account)}, allow_nan=False)}
-    write_atomically(path, safetensors.torch.save(plain, metadata), root=root)
+    write_atomically(path, safetensors.torch.save(plain, metadata), root=root, is_new=is_new)
 
 
 def read_tensors(path: Path, *, root: Path | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -85,7 +85,7 @@ def write_sample_files(
             encode = _encoder(batch.stages, form, size, artifact)
             for index, name in enumerate(batch.names):
                 files.pictures.append(out / f"{name}.{form}")
-                write_atomically(files.pictures[-1], encode(index, texts[index] if texts else None))
+                write_atomically(files.pictures[-1], encode(index, texts[index] if texts else None), root=out, is_new=True)
             room = MAX_OVERVIEW - len(names)
             if room > 0:
                 cells.append(sheet_cells(batch.stages.output[:room], columns))
@@ -94,8 +94,8 @@ def write_sample_files(
                 for stage, images in _images_by_stage(batch.stages).items():
                     files.stages[stage] = stages_folder / stage
                     ensure_folder(files.stages[stage])
-                    _write_each(images, [files.stages[stage] / f"{name}.png" for name in batch.names], size)
-        write_atomically(overview, captioned_cells_png(torch.cat(cells), [_caption(name) for name in names], columns))
+                    _write_each(images, [files.stages[stage] / f"{name}.png" for name in batch.names], size, root=stages_folder)
+        write_atomically(overview, captioned_cells_png(torch.cat(cells), [_caption(name) for name in names], columns), is_new=True)
     return files
 
 
@@ -138,9 +138,9 @@ def _encoder(stages: CompositionStages, form: str, size: PictureSize, artifact: 
     return encode
 
 
-def _write_each(images: Tensor, files: Sequence[Path], size: PictureSize) -> None:
+def _write_each(images: Tensor, files: Sequence[Path], size: PictureSize, *, root: Path) -> None:
     for index, file in enumerate(files):
-        write_atomically(file, encode_png(unpremultiply(resize_images(images[index : index + 1], size))[0]))
+        write_atomically(file, encode_png(unpremultiply(resize_images(images[index : index + 1], size))[0]), root=root, is_new=True)
 
 
 def _images_by_stage(stages: CompositionStages) -> dict[str, Tensor]:

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from mitlgan.artifacts.card import read_weights_hash
 from mitlgan.artifacts.known_artifacts import known_artifacts
-from mitlgan.artifacts.loaded_artifact import LayerTransforms, LoadedArtifact, render_evenly
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact, render_evenly
 from mitlgan.artifacts.picture_record import PictureRecord, latents_by_layer, make_record, read_record, render_record
+from mitlgan.artifacts.rendering_arguments import LayerTransforms
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.images.resize import PictureSize
 from mitlgan.latents import read_latent, truncate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,18 +25,21 @@ def split_times(card: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
     return _without_times(card), _times_of(card)
 
 
-def write_times(artifact: Path, times: Mapping[str, Any], tensors_sha256: str) -> None:
+def write_times(artifact: Path, times: Mapping[str, Any], tensors_sha256: str, *, root: Path | None = None, is_new: bool = False) -> None:
     """Write the times of an artifact next to it, before the artifact itself.
 
     Args:
         artifact: File of the artifact.
         times: As `split_times` returns them.
         tensors_sha256: Hash of the artifact's tensors; times of other tensors are not read.
+        root: As of `mitlgan.runtime.files.write_atomically`.
+        is_new: As there, unless there are times next to it already.
 
     Raises:
         ResourceError: The file cannot be written.
     """
-    write_json(artifact.with_name(TIMES_FILE), {"tensors_sha256": tensors_sha256, **times})
+    path = artifact.with_name(TIMES_FILE)
+    write_json(path, {"tensors_sha256": tensors_sha256, **times}, root=root, is_new=is_new and not os.path.lexists(path))
 
 
 def add_times(card: Mapping[str, Any], artifact: Path, tensors_sha256: str) -> dict[str, Any]:

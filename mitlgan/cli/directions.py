@@ -87,7 +87,7 @@ def directions(
     steps = [f"{step:+.3g} SD" if step else "0" for step in walk.sigmas]
     sheet = labeled_grid_png(walk.images, rows, steps, corner=[layer_title(axes.layer)], size=target)
     with remove_if_failed(out, axes_path):
-        editing.write_directions(axes_path, axes, loaded.tensors_sha256)
-        write_atomically(out, sheet)
+        editing.write_directions(axes_path, axes, loaded.tensors_sha256, is_new=True)
+        write_atomically(out, sheet, is_new=True)
     values = {"sheet": str(out), "directions": str(axes_path), "layer": axes.layer, "by": axes.by, "stage": axes.stage, "shares": axes.shares.tolist()}
     print_result(as_json, values, lines_of(out, axes_path))

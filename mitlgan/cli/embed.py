@@ -9,7 +9,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import log, print_result
-from mitlgan.cli.output_files import new_file, new_folder, refuse_file, refuse_picture
+from mitlgan.cli.output_files import claim_file, claim_picture, new_file, new_folder, refuse_file
 from mitlgan.cli.picture_options import FilterName, Scale, Size, picture_size
 from mitlgan.cli.search_options import Seconds, search_settings
 from mitlgan.cli.search_progress import search_progress
@@ -104,8 +104,8 @@ def _write_embedding(files: list[Path], paths: list[Path], result: InversionResu
     with remove_if_failed(*paths, sheet_path):
         for index, path in enumerate(paths):
             origin = f"embedded {files[index].name}: {result.psnr_db[index]:.2f} dB over [0, 1]"
-            write_latent(path, result.z[index], loaded.card.latent_dims, loaded.tensors_sha256, origin)
-        write_atomically(sheet_path, sheet)
+            write_latent(path, result.z[index], loaded.card.latent_dims, loaded.tensors_sha256, origin, is_new=True)
+        write_atomically(sheet_path, sheet, is_new=True)
 
 
 def _files(images: list[Path]) -> list[Path]:
@@ -131,8 +131,8 @@ def _output_paths(files: list[Path], out: Path, sheet: Path | None) -> tuple[lis
     option = "--out" if sheet is None else "--sheet"
     sheet = sheet or (sibling_path(out.with_suffix("") if out.suffix == LATENT else out, "-sheet.png"))
     for path in latents:
-        refuse_file(path, "--out")
-    refuse_picture(sheet, option)
+        (claim_file if len(latents) == 1 else refuse_file)(path, "--out")  # two commands may add to a folder
+    claim_picture(sheet, option)
     return latents, sheet
 
 

@@ -9,7 +9,7 @@ import typer
 
 from mitlgan.cli import options, score_options
 from mitlgan.cli.output import print_result
-from mitlgan.cli.output_files import lines_of, refuse_picture
+from mitlgan.cli.output_files import claim_picture, lines_of
 from mitlgan.cli.search_options import Seconds, search_settings
 from mitlgan.cli.search_progress import search_progress
 
@@ -50,7 +50,7 @@ def embed_score(
     from mitlgan.runtime.files import write_atomically
 
     options.use_threads(threads)
-    refuse_picture(sheet, "--sheet")
+    claim_picture(sheet, "--sheet")
     settings = search_settings(seed=seed, attempts=attempts, seconds=seconds, perceptual=perceptual, extractor=extractor, weights=weights)
     device_name = str(resolve_device(device))
     path = artifact_path(artifact)
@@ -71,7 +71,7 @@ def embed_score(
         if sheet is not None:
             rows = min(score_options.SHEET_ROWS, len(fit.targets))
             first = replace(fit.result, stages=fit.result.stages[:rows], psnr_db=fit.result.psnr_db[:rows])
-            write_atomically(sheet, sheet_png(fit.targets[:rows], first, [""] * rows))
+            write_atomically(sheet, sheet_png(fit.targets[:rows], first, [""] * rows), is_new=True)
             written_sheet = sheet
         if record:
             score_options.write_into_card(path, "embedding", figures, loaded.tensors_sha256)

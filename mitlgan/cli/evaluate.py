@@ -91,7 +91,7 @@ def _separated(loaded: LoadedArtifact, real: ImagePack, split: str, swaps: int, 
 
     result = measure_separation(loaded, real, foregrounds=swaps, backgrounds=swaps, seed=seed, swap=swap_for(loaded.card))
     with translate_disk_errors(grid):
-        write_atomically(grid, grid_png(result.grid, columns=result.columns))
+        write_atomically(grid, grid_png(result.grid, columns=result.columns), is_new=True)
     reference = {"split": split, "real": min(REAL_SCENES, len(real)), "generated": swaps**2, "data_sha256": real.content_sha256}
     return {**result.numbers, "moved_change_255": change_when_moved(loaded, scenes=swaps, seed=seed), **reference, "grid": str(grid)}
 

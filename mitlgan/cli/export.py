@@ -10,7 +10,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import print_result
-from mitlgan.cli.output_files import new_file
+from mitlgan.cli.output_files import claim_file, new_file
 from mitlgan.cli.picture_options import FilterName, NoMetadata, Scale, Size, picture_size
 
 
@@ -62,7 +62,6 @@ def export(
     from mitlgan.artifacts.export import export_artifact as exported
     from mitlgan.artifacts.layered_files import LAYERED_FORMATS
     from mitlgan.artifacts.loaded_artifact import load_artifact
-    from mitlgan.runtime.files import refuse_existing
 
     if to not in LAYERED_FORMATS:
         reason = "is of a picture in layers, --to ora or psd; leave it out"
@@ -71,8 +70,7 @@ def export(
         options.refuse_given(context, ("seed",), "cannot go with --like, which makes one picture as it was made; leave one out")
     if to == Target.psd:
         options.refuse_given(context, ("no_metadata",), "is of OpenRaster; a PSD never says how it was made")
-    if out is not None:
-        refuse_existing(out, "--out")
+    claim_file(out, "--out")
     loaded = load_artifact(artifact)
     target = picture_size(scale, size, filter_name, loaded.card.size_px, like=like, has_sheet=False)
     path = new_file(out, f"{loaded.card.kind}{EXPORT_SUFFIXES[to.value]}")

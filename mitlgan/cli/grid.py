@@ -57,7 +57,7 @@ def grid(
     z = cross(loaded, (row, chosen[0]), (column, chosen[1]), at=None if at is None else parse_latent(loaded, at, "--at"), truncation=truncation)
     titles = [[str(seed) for seed in axis] for axis in chosen]
     corner = [f"rows: {layer_title(row)}", f"columns: {layer_title(column)}"]
-    write_atomically(out, labeled_grid_png(loaded.images_from_latents(z), *titles, corner=corner, size=target))
+    write_atomically(out, labeled_grid_png(loaded.images_from_latents(z), *titles, corner=corner, size=target), is_new=True)
     print_result(as_json, {"picture": str(out), "rows": {row: chosen[0]}, "columns": {column: chosen[1]}}, str(out))
 
 

@@ -10,7 +10,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import log, print_result
-from mitlgan.cli.output_files import lines_of, new_file, refuse_picture
+from mitlgan.cli.output_files import claim_picture, lines_of, new_file
 from mitlgan.cli.picture_options import FilterName, Scale, Size, picture_size
 
 
@@ -65,16 +65,16 @@ def inpaint(
     from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
     out = new_file(out, "inpainted.png")
-    refuse_picture(sheet, "--sheet", out)
+    claim_picture(sheet, "--sheet", out)
     original = read_original(image)
     target = picture_size(scale, size, filter_name, original.picture.width, original.picture.height, has_sheet=sheet is not None)
     where = parse_hole(hole, original.picture.height, original.picture.width)
     result = filled(original.on_white, where, make_filler(method.value, artifact))
     planes = torch.stack([torch.from_numpy(part).permute(2, 0, 1) for part in (result.masked, result.filled, result.blended)])
     with remove_if_failed(*(path for path in (out, sheet) if path is not None)):
-        write_atomically(out, original.png(result.blended, where, target))
+        write_atomically(out, original.png(result.blended, where, target), is_new=True)
         if sheet is not None:
-            write_atomically(sheet, labeled_grid_png(planes, [""], ["what is left", f"filled: {method.value}", "blended"], size=target))
+            write_atomically(sheet, labeled_grid_png(planes, [""], ["what is left", f"filled: {method.value}", "blended"], size=target), is_new=True)
     if original.note:
         log(f"{image}: {original.note}")
     values = {"file": str(out), "sheet": str(sheet) if sheet else None, "method": method.value, "pixels": int(where.sum()), "note": original.note}

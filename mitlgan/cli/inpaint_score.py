@@ -10,7 +10,7 @@ import typer
 from mitlgan.cli import options, score_options
 from mitlgan.cli.inpaint import Method
 from mitlgan.cli.output import print_result
-from mitlgan.cli.output_files import lines_of, refuse_picture
+from mitlgan.cli.output_files import claim_picture, lines_of
 
 if TYPE_CHECKING:
     from mitlgan.inpainting import InpaintScore
@@ -56,7 +56,7 @@ def inpaint_score(
     from mitlgan.runtime.files import write_atomically
 
     options.use_threads(threads)
-    refuse_picture(sheet, "--sheet")
+    claim_picture(sheet, "--sheet")
     path = artifact_path(artifact or shipped_artifact("context"))
     score_options.check_places(path, sheet, records=record)
     chosen = dict.fromkeys([*(method or MEASURED), *([Method.embed] if embed is not None else [])])
@@ -75,7 +75,7 @@ def inpaint_score(
         if sheet is not None:
             columns = ["what is left", "truth", *(one.method for one in scores)]
             rows = min(score_options.SHEET_ROWS, rows_of_images.shape[1])
-            write_atomically(sheet, labeled_grid_png(rows_of_images[:, :rows].transpose(0, 1).flatten(0, 1), [""] * rows, columns))
+            write_atomically(sheet, labeled_grid_png(rows_of_images[:, :rows].transpose(0, 1).flatten(0, 1), [""] * rows, columns), is_new=True)
             written_sheet = sheet
         if record:
             score_options.write_into_card(path, "inpainting", measured, measured_sha256)

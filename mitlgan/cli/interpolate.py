@@ -12,7 +12,7 @@ import typer
 from mitlgan.cli import options
 from mitlgan.cli.edit_options import POINT, ArtifactPath, Layer, layer_names, load_artifact
 from mitlgan.cli.output import print_result
-from mitlgan.cli.output_files import lines_of, new_file, refuse_picture
+from mitlgan.cli.output_files import claim_picture, lines_of, new_file
 from mitlgan.cli.picture_options import FilterName, Scale, Size, picture_size
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def interpolate(
     if straight:
         options.refuse_given(context, ("easing",), "cannot go with --lerp, the straight line with the pace of sine; leave one out")
     out = new_file(out, "morph.webp")
-    refuse_picture(sheet, "--sheet", out)
+    claim_picture(sheet, "--sheet", out)
     form = validate_format(out.suffix.removeprefix(".").lower(), fps)
     loaded = load_artifact(artifact, device)
     target = picture_size(scale, size, filter_name, loaded.card.size_px)
@@ -91,9 +91,9 @@ def interpolate(
     images = render_path(loaded, way)
     pixels = resize_images(to_opaque_rgb(images), frame_size)
     with remove_if_failed(*(path for path in (out, sheet) if path is not None)):
-        write_atomically(out, encode_animation(pixels.permute(0, 2, 3, 1).contiguous().numpy(), form, fps))
+        write_atomically(out, encode_animation(pixels.permute(0, 2, 3, 1).contiguous().numpy(), form, fps), is_new=True)
         if sheet is not None:
-            write_atomically(sheet, _sheet(images, OWN_SIZE if (scale, size) == (None, None) else target))
+            write_atomically(sheet, _sheet(images, OWN_SIZE if (scale, size) == (None, None) else target), is_new=True)
     values = {"file": str(out), "sheet": str(sheet) if sheet else None, "frames": len(images), "fps": fps, "size_px": pixels.shape[2]}
     print_result(as_json, values, lines_of(f"{out}: {len(images)} frames", sheet))
 

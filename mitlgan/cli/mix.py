@@ -10,7 +10,7 @@ import typer
 from mitlgan.cli import options
 from mitlgan.cli.edit_options import ArtifactPath, Layer, layer_names, load_artifact
 from mitlgan.cli.output import log, print_result
-from mitlgan.cli.output_files import lines_of, new_file, refuse_picture
+from mitlgan.cli.output_files import claim_picture, lines_of, new_file
 from mitlgan.cli.picture_options import FilterName, NoMetadata, Scale, Size, picture_size
 
 if TYPE_CHECKING:
@@ -58,12 +58,11 @@ def mix(
     """
     from mitlgan.editing import mix as mixed
     from mitlgan.editing import mix_styles, parse_latent
-    from mitlgan.latents import write_latent
     from mitlgan.runtime.files import write_atomically
     from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
     out = new_file(out, "child.png", [".json"])
-    refuse_picture(sheet, "--sheet", out)
+    claim_picture(sheet, "--sheet", out)
     names = _parents(first, second, coarse, fine, from_px)
     _check_exclusive(coarse is not None, features is not None, bool(weight or layer), straight)
     loaded = load_artifact(artifact, device)
@@ -75,9 +74,9 @@ def mix(
         child = mixed(loaded, *parents, weight=_weights(weight), layers=layer_names(layer), features=features, lerp=straight, truncation=truncation)
     latent_path = None if child.z is None else out.with_suffix(".json")
     with remove_if_failed(*(path for path in (out, latent_path, sheet) if path is not None)):
-        write_atomically(out, _single_png(loaded, child, target, no_metadata))
+        write_atomically(out, _single_png(loaded, child, target, no_metadata), is_new=True)
         if latent_path is not None and child.z is not None:
-            write_latent(latent_path, child.z, loaded.card.latent_dims, loaded.tensors_sha256, f"child of {' and '.join(names.values())}")
+            _write_child_latent(latent_path, loaded, child.z, list(names.values()))
         if sheet is not None:
             _write_sheet(sheet, loaded, parents, child, target, truncation)
     if latent_path is None:
@@ -96,6 +95,12 @@ def _check_exclusive(by_style: bool, by_features: bool, shares: bool, straight: 
         raise UsageError("--lerp: is a path between latents, and --features mixes activations; leave one out")
 
 
+def _write_child_latent(path: Path, loaded: LoadedArtifact, z: Tensor, names: list[str]) -> None:
+    from mitlgan.latents import write_latent
+
+    write_latent(path, z, loaded.card.latent_dims, loaded.tensors_sha256, f"child of {' and '.join(names)}", is_new=True)
+
+
 def _write_sheet(path: Path, loaded: LoadedArtifact, parents: list[Tensor], child: MixResult, size: PictureSize, truncation: float) -> None:
     import torch
 
@@ -104,7 +109,7 @@ def _write_sheet(path: Path, loaded: LoadedArtifact, parents: list[Tensor], chil
     from mitlgan.runtime.files import write_atomically
 
     first, second = (loaded.images_from_latents(truncate(parent, truncation)[None]) for parent in parents)
-    write_atomically(path, labeled_grid_png(torch.cat([first, child.stages.output, second]), [""], ["A", "child", "B"], size=size))
+    write_atomically(path, labeled_grid_png(torch.cat([first, child.stages.output, second]), [""], ["A", "child", "B"], size=size), is_new=True)
 
 
 def _single_png(loaded: LoadedArtifact, child: MixResult, size: PictureSize, no_metadata: bool) -> bytes:

@@ -157,13 +157,16 @@ def group(explained: str, cls: type[TyperGroup] = Group) -> typer.Typer:
 
 def recipe_from(
     name: str | None, default: str, *, data: str | None, seed: int | None, settings: list[str] | None, option: str = "--recipe",
-    licence: str | None = None,
+    licence: str | None = None, may_go_on: bool = False,
 ) -> Recipe:  # fmt: skip
-    """Return the recipe that a command's options describe; `option` names its option or argument in messages."""
-    from mitlgan.recipe import load_recipe, require_generator_learns, with_full_paths, with_overrides
+    """Return the recipe that a command's options describe; `option` names its option or argument in messages.
+
+    With `may_go_on` a run of an earlier version may have begun with it, so that the caller asks `require_trainable` where a training begins.
+    """
+    from mitlgan.recipe import load_recipe, require_generator_learns, require_trainable, with_full_paths, with_overrides
 
     recipe = load_recipe(name or default, settings or [], option)
-    require_generator_learns(recipe)
+    (require_generator_learns if may_go_on else require_trainable)(recipe)
     recipe = with_full_paths(recipe, data)
     recipe = recipe if licence is None else with_overrides(recipe, licence=licence)
     return recipe if seed is None else with_overrides(recipe, seed=seed)

@@ -1,8 +1,9 @@
-"""Where commands write. Nothing is overwritten: a file that the user names must not exist, and a default name that exists gets a number."""
+"""Where commands write. Nothing is overwritten: what the user names must be new and no other command's; a default name that exists gets a number."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 MAX_NUMBERED = 100_000
@@ -10,7 +11,7 @@ PNG = ".png"
 
 
 def new_file(named: Path | None, default: str, companions: Sequence[str] = (), option: str = "--out") -> Path:
-    """Return the path of a file to write.
+    """Return the path of a file to write, which this command claims until its end.
 
     Args:
         named: As the user named it; None takes the default name, with a number where that exists: `grid.png`, `grid-2.png`.
@@ -20,14 +21,15 @@ def new_file(named: Path | None, default: str, companions: Sequence[str] = (), o
 
     Raises:
         UsageError: What the user named exists, or something next to it that would be written, or the default is a PNG and the name says another format.
+        ResourceError: Another command that runs now has claimed such a name, or its folder cannot be written.
     """
-    from mitlgan.runtime.files import require_suffix
+    from mitlgan.runtime.claimed_names import require_suffix
 
     if named is not None:
         if Path(default).suffix == PNG:
             require_suffix(named, PNG, option)
         for path in (named, *(named.with_name(named.stem + ending) for ending in companions)):
-            refuse_file(path, option)
+            claim_file(path, option)
         return named
     return _first_free(Path(default), lambda path: [path, *(path.with_name(path.stem + ending) for ending in companions)])
 
@@ -40,36 +42,53 @@ def new_folder(named: Path | None, default: str, companions: Sequence[str] = (),
     from mitlgan.runtime.files import sibling_path
     from mitlgan.runtime.output_folders import find_visible_file
 
+    def refuse(path: Path) -> None:
+        if path != named or not path.is_dir() or find_visible_file(path) is not None:
+            refuse_file(path, option)
+
     if named is not None:
-        if find_visible_file(named) is not None:
-            refuse_file(named, option)
-        for ending in ("", *companions):
-            if ending or not named.is_dir():
-                refuse_file(sibling_path(named, ending) if ending else named, option)
+        for path in (named, *(sibling_path(named, ending) for ending in companions)):
+            refuse(path)
+            _claim(path, option)
+            refuse(path)
         return named
     return _first_free(Path(default), lambda path: [path, *(sibling_path(path, ending) for ending in companions)])
 
 
 def refuse_file(path: Path | None, option: str) -> None:
-    """Refuse a file to write that exists.
+    """Refuse a file to write that exists; see `claim_file`, too.
 
     Raises:
         UsageError: It exists; the message begins with the option.
     """
-    from mitlgan.runtime.files import refuse_existing
+    from mitlgan.runtime.claimed_names import refuse_existing
 
     if path is not None:
         refuse_existing(path, option)
 
 
-def refuse_picture(path: Path | None, option: str, out: Path | None = None) -> None:
-    """Refuse a PNG to write that exists, whose name says another format, or that `--out` names as well.
+def claim_file(path: Path | None, option: str) -> None:
+    """Claim a file to write for this command; refuse one that exists, or that another running command is going to write.
+
+    Raises:
+        UsageError: It exists; the message begins with the option.
+        ResourceError: Another command has claimed it, or its folder cannot be written.
+    """
+    if path is not None:
+        refuse_file(path, option)
+        _claim(path, option)
+        refuse_file(path, option)  # another command may have been about to write it
+
+
+def claim_picture(path: Path | None, option: str, out: Path | None = None) -> None:
+    """Claim a PNG to write; refuse one that exists, whose name says another format, or that `--out` names as well.
 
     Raises:
         UsageError: The message begins with the option.
+        ResourceError: As of `claim_file`.
     """
     from mitlgan.errors import UsageError
-    from mitlgan.runtime.files import require_suffix
+    from mitlgan.runtime.claimed_names import require_suffix
 
     if path is None:
         return
@@ -77,22 +96,21 @@ def refuse_picture(path: Path | None, option: str, out: Path | None = None) -> N
     refuse_file(path, option)
     if out is not None and path.absolute() == out.absolute():
         raise UsageError(f"{option} {path}: is the file of --out, too; choose another name")
+    claim_file(path, option)
 
 
-def refuse_pack(path: Path, option: str) -> None:
-    """Refuse a pack to write that exists, or whose manifest would take the place of another file; one that a stopped call left may stay.
+def claim_pack(path: Path, option: str) -> None:
+    """Claim a pack to write; refuse one that exists, or whose manifest would take the place of another file; one that a stopped call left may stay.
 
     Raises:
-        UsageError: As of `refuse_file`.
+        UsageError: As of `claim_file`.
+        ResourceError: As of `claim_file`.
     """
-    from mitlgan.data.pack.manifest import read_manifest
-    from mitlgan.errors import DataError
+    from mitlgan.data.pack.manifest import is_manifest
 
-    refuse_file(path, option)
+    claim_file(path, option)
     manifest = path.with_suffix(".json")
-    try:
-        read_manifest(manifest)
-    except DataError:
+    if not is_manifest(manifest):
         refuse_file(manifest, option)
 
 
@@ -100,16 +118,32 @@ def _first_free(path: Path, written: Callable[[Path], list[Path]]) -> Path:
     """Return the first name under which nothing exists, and that no other command is about to write under."""
     import os
 
-    from mitlgan.runtime.claimed_names import claim_name
+    from mitlgan.runtime.claimed_names import UnreadableClaimError, claim_name, remove_abandoned_claim
 
     def is_free(candidate: Path) -> bool:
         return not any(map(os.path.lexists, written(candidate)))
 
+    def is_claimed_here(candidate: Path) -> bool:
+        with suppress(UnreadableClaimError):
+            return claim_name(candidate)
+        return False
+
     for number in range(1, MAX_NUMBERED):
         candidate = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
-        if is_free(candidate) and claim_name(candidate) and is_free(candidate):  # another command may have been about to write it
+        if is_free(candidate) and is_claimed_here(candidate) and is_free(candidate):  # another command may have been about to write it
             return candidate
+        remove_abandoned_claim(candidate)
     raise AssertionError
+
+
+def _claim(path: Path, option: str) -> None:
+    """Claim a name that the user gave; the first process of several that torchrun started does so for all."""
+    from mitlgan.cli.torchrun import is_leading_process
+    from mitlgan.errors import ResourceError
+    from mitlgan.runtime.claimed_names import claim_name
+
+    if is_leading_process() and not claim_name(path):
+        raise ResourceError(f"{option} {path}: another command that runs now is going to write it; choose another name")
 
 
 def lines_of(*parts: object) -> str:

@@ -11,6 +11,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import log, print_result
+from mitlgan.cli.output_files import claim_file
 
 _SENTENCE_END = re.compile(r"[.!?](?= +[^a-z0-9 ]| *$)")
 """Not within `et al. 2021` or `Table 7.1`."""
@@ -46,12 +47,12 @@ def recipes_cp(
 ) -> None:
     """Copy a recipe, to edit it."""
     from mitlgan import recipe
-    from mitlgan.runtime.files import refuse_existing, write_atomically
+    from mitlgan.runtime.files import write_atomically
 
     source = recipe.find_recipe(name, "NAME")
     place = target / source.name if target.is_dir() else target
-    refuse_existing(place, "FILE")
-    write_atomically(place, source.read_bytes())
+    claim_file(place, "FILE")
+    write_atomically(place, source.read_bytes(), is_new=True)
     print_result(as_json, {"file": str(place)}, str(place))
 
 

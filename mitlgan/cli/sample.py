@@ -12,11 +12,12 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import log, print_result
-from mitlgan.cli.output_files import new_folder, refuse_picture
+from mitlgan.cli.output_files import claim_picture, new_folder
 from mitlgan.cli.picture_options import FilterName, NoMetadata, Scale, Size, picture_size
 
 if TYPE_CHECKING:
-    from mitlgan.artifacts.loaded_artifact import LoadedArtifact, TransformSpec
+    from mitlgan.artifacts.loaded_artifact import LoadedArtifact
+    from mitlgan.artifacts.rendering_arguments import TransformSpec
 
 
 MAX_LISTED = 64
@@ -87,7 +88,7 @@ def sample(
     locks, stands = _locks(lock or []), _stands(stand or [])
     if form in LAYERED_FORMATS:
         check_layered_format(form.value, "--format")
-    refuse_picture(sheet, "--sheet")
+    claim_picture(sheet, "--sheet")
     out = new_folder(out, "samples", SIBLINGS) if sheet is None else Path()
     loaded = _load(artifact, like, device)
     loaded.check_locks(locks, "--lock")
@@ -104,7 +105,7 @@ def sample(
     else:
         samples = batches_of_seeds(loaded, range(seed, seed + count), locks, stands, truncation, one=sheet is not None)
     if sheet is not None:
-        write_atomically(sheet, stages_sheet_png(next(samples).stages, picture_size(scale, size, filter_name, loaded.card.size_px)))
+        write_atomically(sheet, stages_sheet_png(next(samples).stages, picture_size(scale, size, filter_name, loaded.card.size_px)), is_new=True)
         return print_result(as_json, {"sheet": str(sheet)}, f"{sheet}")
     files = write_sample_files(samples, count, out, every_layer=layers, form=form.value, size=target, has_metadata=not no_metadata, artifact=loaded)
     if count > MAX_OVERVIEW:
@@ -168,7 +169,7 @@ def _locks(texts: list[str]) -> dict[str, int]:
 
 
 def _stands(texts: list[str]) -> dict[str, TransformSpec]:
-    from mitlgan.artifacts.loaded_artifact import MAX_OFFSET, MAX_SCALE
+    from mitlgan.artifacts.rendering_arguments import MAX_OFFSET, MAX_SCALE
     from mitlgan.errors import UsageError
     from mitlgan.networks.placement import MIN_SCALE
 

@@ -9,7 +9,7 @@ import typer
 
 from mitlgan.cli import options, score_options
 from mitlgan.cli.output import log, print_result
-from mitlgan.cli.output_files import new_folder, refuse_file
+from mitlgan.cli.output_files import claim_file, new_folder
 
 app = options.group("Ask people which pictures are real.")
 
@@ -67,7 +67,7 @@ def score(
     from mitlgan.report.study_sheet import picture_text, write_study_sheet
     from mitlgan.study import read_pictures, score_answers
 
-    refuse_file(sheet, "--sheet")
+    claim_file(sheet, "--sheet")
     if sheet is None:
         options.refuse_given(context, ("page",), "is for --sheet; give that, too, or leave it out")
     scores = score_answers(key, answers)

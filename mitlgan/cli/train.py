@@ -38,6 +38,7 @@ def train(
     """
     from mitlgan.artifacts.card import read_card
     from mitlgan.errors import UsageError
+    from mitlgan.recipe import require_trainable
     from mitlgan.report.run_files import list_run_files, write_run_files
     from mitlgan.stages.compose import check_layers
     from mitlgan.stages.default_layers import resolve_layers
@@ -46,17 +47,19 @@ def train(
     from mitlgan.stages.initial_generator import suggest_start
     from mitlgan.stages.pretrain import check_training_start, needs_trained_generator
 
-    chosen = options.recipe_from(recipe, recipe, data=data, seed=seed, settings=settings, option="RECIPE")
+    chosen = options.recipe_from(recipe, recipe, data=data, seed=seed, settings=settings, option="RECIPE", may_go_on=True)
+    if is_new := find_matching_run(out, chosen) is None:
+        require_trainable(chosen)
     if chosen.composer is None and (fg is not None or bg is not None or layer):
         raise UsageError(f"--fg, --bg, --layer: are of compositions; {recipe} has no [composer]; leave them out")
-    if chosen.generator is not None and needs_trained_generator(chosen) and find_matching_run(out, chosen) is None:
+    if chosen.generator is not None and needs_trained_generator(chosen) and is_new:
         instead = command_line(["pretrain", chosen.role, "--recipe", recipe, "--from", suggest_start(chosen), *options.given_words(call)])
         raise UsageError(f"RECIPE {recipe}: goes on from a trained generator, and `train` takes none; name it by --from: {instead}")
     layers = {} if chosen.composer is None else resolve_layers(options.layers_from(layer, fg, bg), out, chosen)
     for name, path in layers.items():
         log(f"{name}: {path} ({read_card(path).kimg:g} kimg)")
     if dry_run:
-        if chosen.generator is not None and find_matching_run(out, chosen) is None:
+        if chosen.generator is not None and is_new:
             check_training_start(chosen)
         options.use_threads(threads)
         forms = check_layers(chosen, layers) if layers else None

@@ -9,7 +9,7 @@ from pathlib import Path
 from mitlgan.artifacts.card import read_weights_hash
 from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.errors import ArtifactError, DivergedError, MitlganError, NanError
-from mitlgan.recipe import Recipe, require_generator_learns
+from mitlgan.recipe import Recipe, require_trainable
 from mitlgan.runtime.files import lock_folder
 from mitlgan.runtime.progress import ignore_message
 from mitlgan.stages.compose import compose
@@ -121,7 +121,7 @@ def run_trainings(trainings: Sequence[ArmTraining], context: RunContext, *, jobs
     trainings = [training for training in trainings if training.is_required or not _has_diverged_before(training, context)]
     for training in trainings:  # before hours of the first ones
         if training.find_run(context.root) is None:
-            require_generator_learns(training.recipe)
+            require_trainable(training.recipe)
     if jobs > 1:
         _run_in_processes(trainings, context, jobs)
         return

@@ -42,6 +42,7 @@ from mitlgan.recipe import (
     with_parent_recipes,
 )
 from mitlgan.runtime.command_line import command_line
+from mitlgan.runtime.outer_folders import both_names, by_height, searched_folders
 from mitlgan.runtime.progress import Say, ignore_message
 from mitlgan.stages.compose import DEFAULT_COMPOSITION_RECIPE
 from mitlgan.stages.default_layers import resolve_layers
@@ -216,13 +217,17 @@ def _recipe_of_run(run: Run, plan: ComparisonPlan, say: Say) -> Recipe:
 def _with_mattes_of_run(recipe: Recipe, run: Run, say: Say) -> Recipe:
     """Return a run's recipe with the full path of mattes of which an earlier version recorded a relative one.
 
-    It is seen from the folder around the runs, if that has them, else from the working folder.
+    It is seen from the nearest folder around the runs that has them, else from the working folder.
     """
-    around, here = run.path.resolve().parents[2], with_full_mattes(recipe)
-    named = with_full_mattes(recipe, around)
-    if named == here or find_place(str(mattes_source(named)), around) is None:
+    here = with_full_mattes(recipe)
+    for folder in searched_folders(by_height(name.parents[1:] for name in both_names(run.path))):
+        named = with_full_mattes(recipe, folder)
+        if find_place(str(mattes_source(named)), folder) is not None:
+            break
+    else:
         return here
-    say(f"{run.path}: its {MATTES_KEY} {mattes_source(recipe)} is taken as seen from {around}")
+    if named != here:
+        say(f"{run.path}: its {MATTES_KEY} {mattes_source(recipe)} is taken as seen from {folder}")
     return named
 
 

@@ -75,14 +75,13 @@ def estimate_comparison(plan: ComparisonPlan, context: RunContext) -> WorkEstima
     request, plan = plan, resolve_plan(plan, context.root, context.reporter.say)
     setups = resolve_domains(plan, context.root, context.reporter.say)
     check_pictures(setups, context.reporter.say)
-    if plan.trains_compositions:
-        find_unfinished(plan, request, context)  # for what it says
+    begun = find_unfinished(plan, request, context) if plan.trains_compositions else None
     for setup in setups:
         if plan.trains_compositions and not plan.domains:
             note_demo_data(setup.recipe, plan.data, context.reporter.say)
         evaluator = open_evaluator(plan, setup.recipe, context, domain_critic_networks(plan, setup))
         if plan.trains_compositions:
-            check_trainings(plan, setup, context)
+            check_trainings(plan, setup, context, is_new=begun is None)
         arms = _trained_here(plan, setup, context, estimator) if plan.trains_compositions else _baselines(plan, setup, context, estimator)
         steps += arms
         points = len(measurement_points(plan.budgets)) if plan.budgets else 0

@@ -151,7 +151,7 @@ def _different_length(trained: TrainedArm, domain: DomainRun, plan: ComparisonPl
 
 def _recipe(trained: TrainedArm) -> Recipe | None:
     try:
-        return trained.runs[0].load_recipe() if trained.runs else parse_recipe(_card(trained).recipe)
+        return trained.runs[0].recorded_recipe() if trained.runs else parse_recipe(_card(trained).recipe)
     except UsageError:
         return None
 

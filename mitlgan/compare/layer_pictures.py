@@ -11,8 +11,9 @@ from mitlgan.artifacts.picture_sets import PictureSet, sets_of_card
 from mitlgan.artifacts.project_pictures import with_own_pictures
 from mitlgan.data.pack.reduced import reduced_pack
 from mitlgan.data.recipe_data import open_recipe_data
-from mitlgan.errors import ArtifactError, UsageError
+from mitlgan.errors import ArtifactError, UnknownPicturesError, UsageError
 from mitlgan.recipe import Recipe, full_source, is_relative_source, with_overrides
+from mitlgan.runtime.outer_folders import folders_around_runs
 from mitlgan.runtime.progress import Say, ignore_message
 
 
@@ -42,11 +43,11 @@ def with_trained_pictures(recipe: Recipe, record: Mapping[str, Any], place: Path
     source, sets = recipe.data.source, sets_of_record(record)
     if is_relative_source(source) and not sets:
         raise UsageError(f"was trained on {source}, and its card does not say which pictures these are")
-    asked = full_source(source) if root is not None and Path.cwd() in root.resolve().parents else ""
-    own = with_own_pictures(recipe, place, lambda: sets, say, asked=asked)
-    if is_relative_source(own.data.source):
-        raise UsageError(f"was trained on {source}, which means other pictures, or none, as seen from {Path.cwd()} and from around its runs")
-    return own
+    asked = full_source(source) if root is not None and Path.cwd() in folders_around_runs(root) else ""
+    try:
+        return with_own_pictures(recipe, place, lambda: sets, say, asked=asked)
+    except UnknownPicturesError:
+        raise UsageError(f"was trained on {source}, which means other pictures, or none, as seen from {Path.cwd()} and from around its runs") from None
 
 
 def with_pictures_of_layer(recipe: Recipe, record: Mapping[str, Any], layer: Recipe) -> Recipe | None:

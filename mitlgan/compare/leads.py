@@ -74,10 +74,14 @@ def describe_intervals(intervals: Sequence[Interval], unit: str) -> str:
 
 
 def lead_sentences(arms: Sequence[ArmResult], validation_split: str) -> list[str]:
-    """Return who is ahead when, on each axis, without the composition's pretraining and with it; the composition is the first arm."""
+    """Return who is ahead when, on each axis, without the composition's pretraining and with it; the composition is the first arm.
+
+    An arm whose training diverged is not compared.
+    """
     ours, *others = arms
     sentences = []
-    for other in (arm for arm in others if len(arm.evaluations) > 1 and not arm.name.endswith(PRETRAINING_SUFFIX)):
+    rivals = [] if ours.diverged else [arm for arm in others if not arm.diverged and not arm.name.endswith(PRETRAINING_SUFFIX)]
+    for other in (arm for arm in rivals if len(arm.evaluations) > 1):
         clauses = [describe_intervals(lead_intervals(ours.evaluations, other.evaluations, axis), unit) for axis, unit in AXES.items()]
         if any(clauses):
             sentences.append(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mitlgan.artifacts.card import Card, read_card
 from mitlgan.artifacts.loaded_artifact import load_artifact
-from mitlgan.compare.arm_costs import pretraining_stages
+from mitlgan.compare.arm_costs import mean_pretraining_stages
 from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.layer_swaps import measure_layer_swap
 from mitlgan.compare.paste_baseline import KEY_THRESHOLDS, PastedLayers
@@ -20,6 +20,8 @@ from mitlgan.metrics.layer_swap import doubt_about_key
 from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.report.sample_pictures import PICTURES, stage_pictures
 from mitlgan.report.schema import ArmResult, Cost, StageCost
+
+NO_TRAINING = StageCost("no training", 0.0, 0.0, macs=0.0, cpu_seconds=0.0)
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def measure_paste(trained: TrainedArm, domain: DomainRun, plan: ComparisonPlan, 
         name="paste", label=trained.arm.label, role="baseline", seeds=tuple(composers) if len(composers) > 1 else (), metrics=metrics,
         layers={name: image for name, image in stage_pictures(images).items() if name != "fused"},  # fused is the output here
         samples=to_uint8(images.output),
-        cost=Cost([*pretraining_stages(domain.card).values(), StageCost("no training", 0.0, 0.0, macs=0.0, cpu_seconds=0.0)], 0),
+        cost=Cost([*mean_pretraining_stages([read_card(path) for path in composers.values()]).values(), NO_TRAINING], 0),
         notes=[_matte_note(domain.card, keyed, [paste.layers for paste in pastes], evaluator.validation_split)],
         budget_results=[{"budget": budget, **metrics, "values": values} for budget in domain.budgets], separation=numbers, separation_grid=grid,
         recipes_tried=plan.trials.get("paste", 1), snapshots_tried=len(thresholds),

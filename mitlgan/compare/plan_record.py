@@ -20,6 +20,7 @@ from mitlgan.artifacts.loaded_artifact import is_artifact_reference
 from mitlgan.compare.plan import BUILT_IN_BASELINES, ComparisonPlan
 from mitlgan.errors import MitlganError
 from mitlgan.recipe import NO_PATHS, pictures_of_setting, with_full_source
+from mitlgan.runtime.outer_folders import folders_around_runs, searched_folders
 from mitlgan.training.run_directory import Run
 
 PLACES_KEY = "places"
@@ -131,7 +132,7 @@ class PlanRecord:
         return place.is_same(place_now)
 
     def possible_places(self, text: str) -> Iterator[Place]:
-        """Yield the places that a path of an earlier version may have meant: seen from here, and from the folder around the runs."""
+        """Yield the places that a path of an earlier version may have meant: seen from here, and from the folders around the runs."""
         for base in self._possible_bases():
             if (place := find_place(base / text, self.root)) is not None:
                 yield place
@@ -139,13 +140,14 @@ class PlanRecord:
     def _full_settings(self, setting: str) -> list[str]:
         """Return what a setting of an earlier version may have meant, which named its pictures as they were typed.
 
-        Those that the folder around the runs has are meant, else those that the working folder has.
+        Those that the nearest folder around the runs that has any has are meant, else those that the working folder has.
         """
-        here, around = (with_full_source(setting, base) for base in self._possible_bases())
-        return [around] if any(find_place(path, self.root) is not None for path in pictures_of_setting(around)) else [here, around]
+        meanings = [with_full_source(setting, base) for base in self._possible_bases()]
+        present = [one for one in meanings[1:] if any(find_place(path, self.root) is not None for path in pictures_of_setting(one))]
+        return present[:1] or meanings
 
-    def _possible_bases(self) -> tuple[Path, Path]:
-        return Path(), self.root.resolve().parent
+    def _possible_bases(self) -> tuple[Path, ...]:
+        return (Path(), *searched_folders(folders_around_runs(self.root)))
 
 
 def find_place(path: str | Path, root: Path) -> Place | None:

@@ -132,9 +132,14 @@ def _enlarged(real: ImagePack) -> list[str]:
 
 
 def _short_training(arms: Sequence[ArmResult]) -> list[str]:
-    lengths = [kimg for arm in arms if (kimg := arm.cost.kimg(total=False))]
-    if not lengths or min(lengths) >= SHORT_KIMG:
+    """Return which arms trained for so short a time that their numbers say nothing; arms without training have no length."""
+    lengths = {arm.label: kimg for arm in arms if (kimg := arm.cost.kimg(total=False))}
+    short = {label: kimg for label, kimg in lengths.items() if kimg < SHORT_KIMG}
+    if not short:
         return []
-    return [
-        f"The arms trained for only {number(min(lengths))} kimg. This shows that the program works, and says nothing about which network is better."
-    ]
+    nothing = "This shows that the program works, and says nothing about which network is better."
+    if len(short) == len(lengths):
+        ends = list(dict.fromkeys(number(kimg) for kimg in (min(short.values()), max(short.values()))))
+        return [f"The arms trained for only {' to '.join(ends)} kimg. {nothing}"]
+    named = "; ".join(f"{label} trained for only {number(kimg)} kimg" for label, kimg in short.items())
+    return [f"{named[:1].upper()}{named[1:]}. A comparison with {'it' if len(short) == 1 else 'them'} says nothing about which network is better."]

@@ -87,9 +87,10 @@ def run_comparison(plan: ComparisonPlan, context: RunContext) -> ComparisonResul
         for warning in evaluator.optimism_warnings(chooses_snapshots=plan.trains_compositions):  # before hours of training, not only in the report
             context.reporter.say(warning)
     if plan.trains_compositions:
+        begun = find_unfinished(plan, request, context)
         for setup in setups:
-            check_trainings(plan, setup, context)
-        out = _open_plan(plan, request, setups[0], context)
+            check_trainings(plan, setup, context, is_new=begun is None)
+        out = begun or _begin(plan, setups[0], context)
         with _locked(out):
             trained = [train_for_budgets(plan, setup, evaluator, context) for setup, evaluator in zip(setups, evaluators, strict=True)]
             return _write_report(plan, trained, evaluators, out, context)
@@ -122,18 +123,14 @@ def _locked(out: Run) -> Iterator[None]:
             raise
 
 
-def _open_plan(plan: ComparisonPlan, request: ComparisonPlan, setup: DomainSetup, context: RunContext) -> Run:
-    """Return the report's directory, with the plan written before the first training; an unfinished one with the same plan is continued.
+def _begin(plan: ComparisonPlan, setup: DomainSetup, context: RunContext) -> Run:
+    """Create the report's directory, with the plan written before the first training.
 
     Args:
         plan: As `resolve_plan` returned it.
-        request: Before that.
         setup: The first domain.
         context: Where the folder is.
     """
-    begun = find_unfinished(plan, request, context)
-    if begun is not None:
-        return begun
     record = PlanRecord.of_plan(plan, context.root)
     files = {"plan.json": json.dumps(record.to_json(), indent=2) + "\n", "status.json": _status_text("running")}
     return run_directory.create_run(context.root, "compare", setup.recipe.name, files)

@@ -17,18 +17,19 @@ from mitlgan.artifacts.card import Card, make_card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact
 from mitlgan.artifacts.run_steps import list_steps
 from mitlgan.compare.reproduce import sweep_command
-from mitlgan.compare.sweep_plan import SweepPlan, plan_recipes
+from mitlgan.compare.sweep_plan import SweepPlan, describe_equal_trainings, plan_recipes
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import naming_option
 from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.metrics.open_extractors import open_extractors
 from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics, measure_anchors
 from mitlgan.networks.batchnorm import recalibrate_batchnorm
-from mitlgan.recipe import Recipe, as_dict, changes_from_shipped, ladder_steps, require_generator_learns
+from mitlgan.recipe import Recipe, as_dict, changes_from_shipped, ladder_steps, require_trainable
 from mitlgan.recipe.advice import training_advice
 from mitlgan.recipe.display_name import shipped_of_name
 from mitlgan.recipe.schema.judges import critic_networks
-from mitlgan.report.ranking import RankedRun, Ranking, RankingPaths, write_ranking
+from mitlgan.report.formatting import number, share
+from mitlgan.report.ranking import RankedRun, Ranking, RankingPaths, tell_sets_apart, write_ranking
 from mitlgan.report.run_files import write_run_files
 from mitlgan.runtime.files import ensure_folder, is_locked, read_bytes, write_json
 from mitlgan.runtime.json_files import read_json
@@ -66,6 +67,8 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
         MitlganError: As raised by training and evaluation.
     """
     recipes = plan_recipes(plan)
+    for line in describe_equal_trainings(recipes):
+        reporter.say(line)
     protocol = EvalProtocol(extractor=plan.extractors[0], samples=plan.samples, split="train")
     taught_by = critic_networks(as_dict(recipe) for recipe in recipes)
     extractors = list(open_extractors(protocol, plan.extractors, weights=plan.weights, critic_networks=taught_by).values())
@@ -105,13 +108,13 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
     made_by = f"mitlgan {__version__}, torch {torch.__version__}"
     names = [extractor.name for extractor in extractors]
     account = {"extractor": names[0], **asdict(protocol), "extractors": names}
-    ranking = Ranking(rows, account, sweep_command(plan, out, train=train), made_by)
+    ranking = Ranking(tell_sets_apart(rows), account, sweep_command(plan, out, train=train), made_by)
     return ranking, write_ranking(out, ranking)
 
 
 def _check_training(recipe: Recipe, pictures: int, reporter: Reporter) -> None:
     """Refuse a recipe whose training would be refused in its turn, and say what will hurt it."""
-    require_generator_learns(recipe)
+    require_trainable(recipe)
     with naming_option(recipe.name):
         check_new_start(recipe, "train it by itself, and leave it out of the sweep")
     for line in training_advice(recipe, pictures):
@@ -142,7 +145,7 @@ def _measure(
     real = open_recipe_data(recipe)
     data = {
         "name": Path(recipe.data.source).name, "count": len(real), "size_px": real.size_px, "channels": real.channels,
-        "split": protocol.split, "real": min(protocol.samples, len(real)),
+        "split": protocol.split, "real": min(protocol.samples, len(real)), "sha256": real.measured_sha256,
     }  # fmt: skip
     inputs = {"artifact": artifact.tensors_sha256, "data": real.measured_sha256, "weights": extractor.weights_sha256}
     key = {**inputs, **asdict(protocol), "extractor": extractor.name}
@@ -158,7 +161,7 @@ def _measure(
     halves = read_json(halves_path)
     if not halves:
         halves = {name: flat_metrics(result) for name, result in measure_anchors(real, protocol, extractor=extractor).items()}.get("real_halves", {})
-        write_json(halves_path, halves)
+        write_json(halves_path, halves, root=path.parent)
     figures = {
         "key": key,
         "extractor": extractor.name,
@@ -167,7 +170,7 @@ def _measure(
         "real_halves": halves,
         "data": data,
     }
-    write_json(path, figures)
+    write_json(path, figures, root=path.parent)
     return figures
 
 
@@ -195,6 +198,7 @@ def _ranked_run(
         printed=PUBLISHED_FIGURES.get(recipe.name, ""), is_whole=steps in map(count_generator_updates, shipped_of_name(recipe.name)),
         notes=[note for note in notes if note],
         split=str(data.get("split", "")), real=int(data.get("real", 0)),
+        source=recipe.data.source, role=recipe.role, data_sha256=str(data.get("sha256", "")),
         diverged=status.get("diverged_at_kimg") is not None, run_dir=str(run.path) if run is not None else "",
         grid=read_bytes(snapshots[-1], root=run.path) if run is not None and snapshots else None,
     )  # fmt: skip
@@ -207,7 +211,7 @@ def _distances(figures: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
 def _share_note(recipe: Recipe, run: Run, iterations: int) -> str:
     """Return how far an unfinished training had come when its network was kept, and whether it goes on now."""
     whole = count_generator_updates(recipe)
-    note = f"unfinished: measured at {iterations / whole:.0%} of its {whole:,} iterations"
+    note = f"unfinished: measured at {share(iterations / whole)} of its {whole:,} iterations"
     return f"{note}; in training" if is_locked(run.path) else note
 
 
@@ -217,4 +221,4 @@ def _unfinished_note(run: Run | None) -> str:
 
 def _collapse_note(status: Mapping[str, Any]) -> str:
     kimg = status.get("collapsed_at_kimg")
-    return "" if kimg is None else f"collapsed at {float(kimg):.1f} kimg"
+    return "" if kimg is None else f"collapsed at {number(kimg)} kimg"

@@ -24,6 +24,7 @@ from mitlgan.recipe import (
     with_overrides,
     with_total_kimg,
 )
+from mitlgan.recipe.idle_keys import idle_keys, without_idle_keys
 from mitlgan.training.schedule import count_generator_updates
 
 MAX_NAME = 64
@@ -157,6 +158,19 @@ def _refuse_equal_variations(rows: Sequence[_Row]) -> None:
                 first, second = (";".join(settings) for settings in zip(*pairs, strict=True))
                 raise UsageError(f"--vary: {first} and {second} make the same recipe of {row.path}; leave one of them out")
         earlier[row.path].append(row)
+
+
+def describe_equal_trainings(recipes: Sequence[Recipe]) -> list[str]:
+    """Return a line for each recipe that differs from an earlier one only in keys that have no effect, so that one training is ranked twice."""
+    lines, earlier = list[str](), list[tuple[Recipe, Recipe]]()
+    for recipe in recipes:
+        whole = with_overrides(without_idle_keys(recipe), name="any")
+        same = next((one for one, other in earlier if other == whole), None)
+        keys = {} if same is None else {**idle_keys(same), **idle_keys(recipe)}
+        if same is not None and keys:
+            lines.append(f"advice: {recipe.name} differs from {same.name} only in {', '.join(keys)}, with no effect; leave one of them out")
+        earlier.append((recipe, whole))
+    return lines
 
 
 def scale_length(recipe: Recipe, factor: float) -> Recipe:

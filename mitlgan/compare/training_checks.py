@@ -18,7 +18,7 @@ from mitlgan.compare.plan import KIMG, ComparisonPlan
 from mitlgan.compare.pretraining import pretraining_costs, resolve_resource
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import naming_option
-from mitlgan.recipe import require_generator_learns
+from mitlgan.recipe import require_generator_learns, require_trainable
 from mitlgan.runtime.progress import Say, SilentReporter, ignore_message
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.pretrain import check_new_start
@@ -47,14 +47,21 @@ def check_arms(arms: Sequence[ArmSpec], layers: Mapping[str, Path], specs: Mappi
                     check_composition(arm.recipe, layers, specs)
 
 
-def check_trainings(plan: ComparisonPlan, setup: DomainSetup, context: RunContext) -> None:
+def check_trainings(plan: ComparisonPlan, setup: DomainSetup, context: RunContext, *, is_new: bool) -> None:
     """Refuse, before the first training of a domain, what would be refused at the beginning of a later one, after hours.
+
+    Args:
+        plan: As `resolve_plan` returned it.
+        setup: One of its domains.
+        context: Where its runs are.
+        is_new: Whether no earlier call began it; what an earlier version began may have recipes that no training begins with now.
 
     Raises:
         UsageError: A training cannot be made of its recipe, its layers or the budgets; the message names the arm.
         ArtifactError: An artifact does not fit.
         DataError: Pictures that layers are to be trained on again are missing.
     """
+    require = require_trainable if is_new else require_generator_learns
     quiet = dataclasses.replace(context, reporter=SilentReporter())
     resource = resolve_resource(plan, read_cards(setup.layers).values(), quiet)
     pretraining_costs(setup.layers, resource, plan.count_pretraining, ignore_message)
@@ -64,12 +71,12 @@ def check_trainings(plan: ComparisonPlan, setup: DomainSetup, context: RunContex
         for chain in setup.pretrainings_for_seed(seed, plan.pretrain_seeds).values():
             for recipe in chain.recipes:
                 with naming_option(chain.label):
-                    require_generator_learns(recipe)
+                    require(recipe)
                     networks.require_critic_weights(recipe.critic)
     specs = planned_specs(setup)
     ours, *others = arms = resolve_arms(plan.baselines, setup.recipe, specs, plan.trials)
     check_arms(others, setup.layers, specs)
-    require_generator_learns(setup.recipe)
+    require(setup.recipe)
     with naming_option(f"--recipe {setup.recipe.name}"):
         check_new_start(setup.recipe, "compose it by itself and name its run by --composed")
     for arm in arms:

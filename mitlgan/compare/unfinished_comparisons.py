@@ -16,6 +16,7 @@ from mitlgan.recipe import pictures_of_setting, shipped_folder, with_full_source
 from mitlgan.runtime.command_line import command_line
 from mitlgan.runtime.files import is_locked
 from mitlgan.runtime.json_files import read_json
+from mitlgan.runtime.outer_folders import folders_around_runs, searched_folders
 from mitlgan.runtime.progress import Say
 from mitlgan.stages.context import RunContext
 from mitlgan.training import run_directory
@@ -78,9 +79,10 @@ class UnfinishedComparison:
         """Return one line for a user whose plan it is, but with the pictures that a recipe names as seen from another folder."""
         if self.is_in_work:
             return self._describe_in_work(f"the pictures that {recipe} names as seen from {folder}")
-        return to_one_line(
-            f"unfinished: {self.run.path}; its pictures are those that {recipe} names as seen from {folder}; to go on with it, call the command there"
-        )
+        root = self.record.root
+        out = "" if root.is_absolute() else f", with --out {root.absolute()}"
+        line = f"unfinished: {self.run.path}; its pictures are those that {recipe} names as seen from {folder}"
+        return to_one_line(f"{line}; to go on with it, call the command there{out}")
 
     def _describe_in_work(self, used: str) -> str:
         return to_one_line(f"{self.run.path}: is being worked on by another process, with {used}; this is a comparison of its own")
@@ -116,31 +118,31 @@ def find_unfinished(plan: ComparisonPlan, request: ComparisonPlan, context: RunC
 
     So are those that the same plan began with others at the same place, which were trained on or replaced since.
 
-    Earlier versions left pictures to the recipe, seen from the folder in which they worked. Where the folder around the runs has those that a relative
-    path means, they were these.
+    Earlier versions left pictures to the recipe, seen from the folder in which they worked. Where a folder around the runs has those that a relative
+    path means, they were these, of the nearest one.
 
     Args:
         plan: As `resolve_plan` returned it.
         request: Before that: what earlier versions wrote, whose comparisons are continued, too.
         context: Where comparisons are.
     """
-    root, around = context.root, context.root.resolve().parent
+    root = context.root
     settings = tuple(with_full_source(setting) for setting in request.settings)
     left = replace(plan, data=request.data, settings=settings)  # as earlier versions recorded pictures that the recipe names
     record, with_data, with_places, earlier = (PlanRecord.of_plan(one, root) for one in (plan, replace(plan, settings=settings), left, request))
-    is_elsewhere = _has_other_pictures(with_named_pictures(left, around), plan, root)
     unfinished = list(_list_unfinished(root, context.reporter.say))
+    elsewhere = _folder_of_other_pictures(left, plan, root) if unfinished else None
     recorded = {one.run: (with_data, with_places) if one.record.places else (with_data, with_places, earlier) for one in unfinished}
     left_to_recipe = [one for one in unfinished if not one.record.is_same(record) and any(map(one.record.is_same, recorded[one.run]))]
-    same = [one for one in unfinished if one.record.is_same(record) or (one in left_to_recipe and not is_elsewhere)]
+    same = [one for one in unfinished if one.record.is_same(record) or (one in left_to_recipe and elsewhere is None)]
     if same:
         return min(same, key=lambda one: one.is_in_work).run
     named = replace(request, data=plan.data, settings=plan.settings)
     for one in unfinished:
         if one.asks_for(named):
             context.reporter.say(one.describe(named, context))
-        elif is_elsewhere and (one in left_to_recipe or one.asks_for(request)):
-            context.reporter.say(one.describe_elsewhere(str(plan.recipe), around))
+        elif elsewhere is not None and (one in left_to_recipe or one.asks_for(request)):
+            context.reporter.say(one.describe_elsewhere(str(plan.recipe), elsewhere))
         elif one.asks_for(request):
             context.reporter.say(one.describe(request, context))
         elif line := one.describe_changed(record):
@@ -148,13 +150,20 @@ def find_unfinished(plan: ComparisonPlan, request: ComparisonPlan, context: RunC
     return None
 
 
-def _has_other_pictures(plan: ComparisonPlan, now: ComparisonPlan, root: Path) -> bool:
-    """Return whether a plan names pictures that are there and that one of now does not name."""
+def _folder_of_other_pictures(left: ComparisonPlan, now: ComparisonPlan, root: Path) -> Path | None:
+    """Return the nearest folder around the runs from which a plan names pictures that are there, if these are others than the plan of now names."""
 
     def pictures(one: ComparisonPlan) -> set[str]:
         return {*([one.data] if one.data else []), *(path for setting in one.settings for path in pictures_of_setting(setting))}
 
-    return any(find_place(path, root) is not None for path in pictures(plan) - pictures(now))
+    own = pictures(now)
+    for folder in searched_folders(folders_around_runs(root)):
+        meant = pictures(with_named_pictures(left, folder))
+        if meant <= own:
+            return None
+        if any(find_place(path, root) is not None for path in meant - own):
+            return folder
+    return None
 
 
 def _list_unfinished(root: Path, say: Say) -> Iterator[UnfinishedComparison]:

@@ -15,6 +15,7 @@ from mitlgan.runtime.progress import progress_logger
 DEMO_DATA_NOTE = "no --data: the demo's pictures"
 UNUSED_BACKDROP = "note: data.backdrop has no effect, since the generator keeps transparency (generator.image_channels = 4): nothing is put behind"
 OPAQUE_PICTURES = "note: data.backdrop has no effect: the pictures of {} have no transparency, or were packed without it (--keep-alpha keeps it)"
+UNUSED_RESIZE = 'note: data.resize = "{}" has no effect: the pictures of {} were reduced by {} when they were packed'
 
 
 def note_demo_data(recipe: Recipe, data: str | None, say: Callable[[str], None]) -> None:
@@ -35,7 +36,7 @@ def open_recipe_data(recipe: Recipe, split: str = TRAIN, *, say: Callable[[str],
     Args:
         recipe: Names the source, the role, the size and the resize filter.
         split: Part of the pictures.
-        say: Shows which part of a folder was chosen, progress if packing takes long, and that the recipe's backdrop has no effect.
+        say: Shows which part of a folder was chosen, progress if packing takes long, and that the recipe's backdrop or filter has no effect.
 
     Raises:
         DataError: There are no usable pictures.
@@ -48,7 +49,15 @@ def open_recipe_data(recipe: Recipe, split: str = TRAIN, *, say: Callable[[str],
     pack = open_data(data.source, recipe.role, recipe.size_px, resize=data.resize, split=split, backdrop=backdrop, progress=progress, say=say)
     if say is not None and backdrop != BACKDROP and pack.fourth_channel != "alpha" and pack.manifest.get("composited_on") != list(backdrop):
         say(OPAQUE_PICTURES.format(to_one_line(data.source)))
+    if say is not None and data.resize != type(data).model_fields["resize"].default and (packed_by := other_resize(recipe, pack)):
+        say(UNUSED_RESIZE.format(data.resize, to_one_line(data.source), packed_by))
     return pack
+
+
+def other_resize(recipe: Recipe, pack: ImagePack) -> str:
+    """Return by what a recipe's pictures were reduced when they were packed, if that is another filter than the recipe's; empty if it is that one."""
+    packed_by = to_one_line(str(pack.manifest.get("resize") or ""))
+    return "" if packed_by.startswith(recipe.data.resize) else packed_by
 
 
 def recipe_backdrop(recipe: Recipe) -> Color:

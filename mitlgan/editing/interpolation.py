@@ -58,9 +58,9 @@ def plan_path(
         raise UsageError("--ping-pong: cannot be combined with --loop; choose one of them")
     if len(points) < 2:
         raise UsageError(f"points: {len(points)} given; give at least two")
-    require_whole("--frames", frames, 2)
-    legs = len(points) - (0 if loop else 1)
-    total = (frames - 1) * legs + 1
+    require_whole("--frames", frames, 2, MAX_FRAMES)
+    steps = (frames - 1) * (len(points) if loop else len(points) - 1)
+    total = steps if loop else 2 * steps if ping_pong else steps + 1
     if total > MAX_FRAMES:
         raise UsageError(f"frames: {frames} for each way are {total:,} in all, more than {MAX_FRAMES:,}; give fewer")
     stops = [truncate(to_latent(artifact, point, "points"), truncation) for point in points]
@@ -94,7 +94,7 @@ def interpolate(
     Args:
         artifact: Generator or composer.
         points: At least two points; see `mitlgan.editing.to_latent`.
-        frames: Images from each point to the next, both included, at least 2; at most 10,000 in all.
+        frames: Images from each point to the next, both included, from 2 to 10,000; at most 10,000 in all, the way back included.
         layers: Names of latents that move; the others stay those of the first point. None: all.
         easing: `sine`, slow at every point (Bielko 2022), `linear`, along the straight line at an even pace, or `slerp`, along the arc at an even pace.
         lerp: Use the straight line for `sine` as well.

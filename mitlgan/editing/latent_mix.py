@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -87,7 +88,7 @@ def mix(
     stages = {name: stage_index(generator, features, "features") for name, generator in generators.items()}
     child, own = split_by_layer(z, dims), [split_by_layer(parent, dims) for parent in parents]
     both = torch.stack([concat_layers({name: parent[name] if name in stages else child[name] for name in dims}, dims) for parent in own])
-    with _mixed_after(generators, stages, weights), torch.inference_mode():
+    with _mixed_after(generators, stages, weights), torch.no_grad():
         rows = run_network(artifact.network, both.to(artifact.device), artifact.card.role)
     return MixResult(rows[0], None)
 
@@ -138,11 +139,15 @@ def stage_index(generator: Generator, requested: int | str, option: str) -> int:
 def _mixed_after(generators: Mapping[str, Generator], stages: Mapping[str, int], weights: Mapping[str, float]) -> Iterator[None]:
     """Within the context, both rows of a batch continue from the mixture of their activations after the chosen stages.
 
-    Hooks are used so that everything else, including a fusion that reads features, sees the mixture as well.
+    Hooks are used so that everything else, including a fusion that reads features, sees the mixture as well. They leave other threads' pictures, which
+    the same generators may make meanwhile, as they are.
     """
+    own_thread = threading.get_ident()
 
     def hook(share: float) -> Any:
-        def mixed(_module: nn.Module, _args: Any, rows: Tensor) -> Tensor:
+        def mixed(_module: nn.Module, _args: Any, rows: Tensor) -> Tensor | None:
+            if threading.get_ident() != own_thread:
+                return None
             child = rows[:1] if share == 0 else rows[1:] if share == 1 else torch.lerp(rows[:1], rows[1:], share)
             return child.expand_as(rows).contiguous()
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.errors import UsageError
 from mitlgan.latents import read_latent
-from mitlgan.runtime.arguments import require_real
+from mitlgan.runtime.arguments import finite_floats
 
 Point = int | Mapping[str, int] | str | Path | Tensor
 
@@ -32,8 +32,7 @@ def to_latent(artifact: LoadedArtifact, point: Point, argument: str = "latent") 
     if isinstance(point, Tensor):
         if point.numel() != sum(dims.values()):
             raise UsageError(f"{argument}: has {point.numel()} numbers, the artifact takes {sum(dims.values())}")
-        require_real(argument, point)
-        return point.detach().cpu().float().reshape(-1)
+        return finite_floats(argument, point.detach().cpu()).reshape(-1)
     if isinstance(point, str | Path):
         return parse_latent(artifact, str(point), argument)
     try:

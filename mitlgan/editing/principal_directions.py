@@ -142,7 +142,7 @@ def _check_samples(samples: int, count: int, dim: int) -> None:
         log.warning("warning: directions from %d samples are rough for a latent of %d numbers; give %d samples or more", samples, dim, enough)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def sefa(generator: Generator, k: int) -> tuple[Tensor, Tensor]:
     """Return the right singular vectors of a generator's affine first layers, and their shares of the squared length.
 
@@ -153,7 +153,7 @@ def sefa(generator: Generator, k: int) -> tuple[Tensor, Tensor]:
         raise ArtifactError("by weights: this generator does not begin with weights that take the latent; take directions by features")
     leading = nn.Sequential(*_affine_beginning(generator))
     device = next(generator.parameters()).device
-    points = torch.cat([torch.zeros(1, generator.latent_dim), torch.eye(generator.latent_dim)]).to(device)
+    points = torch.cat([torch.zeros(1, generator.latent_dim), torch.eye(generator.latent_dim)]).to(device, torch.float32)
     outputs = leading(points).flatten(1).double().cpu()
     columns = outputs[1:] - outputs[:1]  # (dim, features): transpose of the map
     values, vectors = torch.linalg.eigh(columns @ columns.T)
@@ -166,14 +166,14 @@ def default_samples(dim: int) -> int:
     return min(MAX_SAMPLES, max(SAMPLES, SAMPLES_PER_NUMBER * dim))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def ganspace(generator: Generator, stage: int, k: int, samples: int) -> tuple[Tensor, Tensor]:
     """Return the latent directions of the principal components of a stage's activations, and the components' shares of the variance.
 
     The components are those of the first `COMPONENT_SAMPLES` at most. Each component's coordinate is regressed on all latents; the slopes, made
     orthonormal in the components' order, are the directions.
     """
-    z = torch.randn(samples, generator.latent_dim, generator=random_generator(0, "directions"))
+    z = torch.randn(samples, generator.latent_dim, generator=random_generator(0, "directions"), dtype=torch.float32)
     features = torch.cat(list(_features(generator, stage, z[:COMPONENT_SAMPLES])))  # (samples, features)
     mean = features.mean(0)
     features -= mean
@@ -302,14 +302,16 @@ def traverse(
     return DirectionSweep(stages.layers[axes.layer] if alone else stages.output, [float(step) for step in sigmas])
 
 
-def write_directions(path: Path, axes: Directions, tensors_sha256: str) -> None:
+def write_directions(path: Path, axes: Directions, tensors_sha256: str, *, is_new: bool = False) -> None:
     """Write directions as safetensors: `vectors` (k, dim), `shares` (k,), and a header with layer, by, stage and the artifact's hash.
+
+    `is_new` as of `mitlgan.runtime.files.write_atomically`.
 
     Raises:
         ResourceError: The disk refuses.
     """
     header = {"schema_version": SCHEMA_VERSION, "kind": "directions", "layer": axes.layer, "by": axes.by, "stage": axes.stage}
-    write_tensors(path, {"vectors": axes.vectors, "shares": axes.shares}, {**header, "artifact_sha256": tensors_sha256})
+    write_tensors(path, {"vectors": axes.vectors, "shares": axes.shares}, {**header, "artifact_sha256": tensors_sha256}, is_new=is_new)
 
 
 def read_directions(path: Path, artifact: LoadedArtifact) -> Directions:

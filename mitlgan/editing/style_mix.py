@@ -36,6 +36,6 @@ def mix_styles(artifact: LoadedArtifact, coarse: Point, fine: Point, *, from_px:
     if from_px is None:
         from_px = network.block_sizes_px[(len(network.block_sizes_px) + 1) // 2]
     first, second = (truncate(to_latent(artifact, point), truncation)[None].to(artifact.device) for point in (coarse, fine))
-    with torch.inference_mode():
+    with torch.no_grad():
         image = network.mix_styles(first, second, from_px).cpu()
     return MixResult(CompositionStages(layers={artifact.card.role: image}, fused=image, matte=None, output=image), None)

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from mitlgan.data.decode.image_file import UnreadableImageError, decode
+from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, read_file
+from mitlgan.data.decode.mask_plane import MaskMeaning, read_mask
 from mitlgan.data.random_masks import center_hole
 from mitlgan.errors import DataError, UsageError
 
 CENTER = ("center", "centre")
 MIN_HOLE_BRIGHTNESS = 128
 ROUNDING_PX = 1e-6
+_WAY_OUT = "save it without transparency: the hole white, all else black"
 _RECTANGLE = re.compile(r"-?\d+(\.\d+)?%?(,-?\d+(\.\d+)?%?)*")
 
 
@@ -23,7 +26,7 @@ def parse_hole(spec: str, height: int, width: int) -> NDArray[np.bool_]:
 
     Args:
         spec: `center` (half the sides); `x,y,w,h` (left, top, width and height in px, or in per cent of the picture's sides); or a mask of the
-            picture's size, bright inside the hole (transparent counts as dark).
+            picture's size: white inside the hole and black outside, or painted inside and transparent outside; see `read_hole`.
         height: Height of the picture (px).
         width: Width of the picture (px).
 
@@ -32,7 +35,7 @@ def parse_hole(spec: str, height: int, width: int) -> NDArray[np.bool_]:
 
     Raises:
         UsageError: The rectangle is malformed or leaves the picture.
-        DataError: The mask cannot be read, has another size, or marks nothing or everything.
+        DataError: The mask cannot be read, has another size, does not say which part is the hole, or marks nothing or everything.
     """
     rectangle = _RECTANGLE.fullmatch("".join(spec.split()))  # as people write it: 25%, 25%, 50%, 50%
     if spec in CENTER:
@@ -71,10 +74,42 @@ def _mask(spec: str, height: int, width: int) -> NDArray[np.bool_]:
     if not path.exists():
         raise DataError(f"--hole {spec}: no such file; give a mask file, x,y,w,h or center")
     try:
-        mask = decode(path, keep_alpha=False, backdrop=(0, 0, 0), ignore_profile=True)
+        content = read_file(path)
+        mask = decode_bytes(content, keep_alpha=True, ignore_profile=True)
     except UnreadableImageError as error:
         raise DataError(f"--hole {spec}: {error}") from None
     if (mask.height, mask.width) != (height, width):
         raise DataError(f"--hole {spec}: is {mask.width} x {mask.height} px, the picture {width} x {height} px; give a mask of its size")
-    hole: NDArray[np.bool_] = np.asarray(mask.picture.convert("L")) >= MIN_HOLE_BRIGHTNESS
+    try:
+        return read_hole(content, mask.picture, path.name)
+    except UnreadableImageError as error:
+        raise DataError(f"--hole {spec}: {error}") from None
+
+
+def read_hole(content: bytes, mask: Image.Image, name: str) -> NDArray[np.bool_]:
+    """Return the hole that a mask marks, white or painted on transparency.
+
+    Args:
+        content: Content of its file.
+        mask: RGBA, decoded from it with `ignore_profile`.
+        name: Of its file.
+
+    Returns:
+        (H, W), True inside the hole.
+
+    Raises:
+        UnreadableImageError: It does not say which part is the hole; see `read_mask`. The message goes on from the name of the mask.
+    """
+    plane, meaning = read_mask(content, mask, name, "the hole")
+    if meaning is MaskMeaning.CUTOUT:
+        raise UnreadableImageError(f"is a picture with transparency, not a mask; {_WAY_OUT}")
+    hole: NDArray[np.bool_] = np.asarray(plane) >= MIN_HOLE_BRIGHTNESS
+    if meaning is MaskMeaning.PAINT and not hole.all() and _surrounds(hole):
+        raise UnreadableImageError(f"is opaque around a transparent part, and either may be the hole; {_WAY_OUT}")
     return hole
+
+
+def _surrounds(hole: NDArray[np.bool_]) -> bool:
+    """Whether a hole covers most of the picture and of its edge."""
+    edge = np.concatenate([hole[0], hole[-1], hole[1:-1, 0], hole[1:-1, -1]])
+    return float(hole.mean()) > 0.5 and float(edge.mean()) > 0.5

@@ -41,7 +41,7 @@ class LatentFile(BaseModel):
     note: Annotated[str, Field(max_length=10_000)] = ""
 
 
-def write_latent(path: Path, z: Tensor, dims: Mapping[str, int], tensors_sha256: str | None, note: str = "") -> None:
+def write_latent(path: Path, z: Tensor, dims: Mapping[str, int], tensors_sha256: str | None, note: str = "", *, is_new: bool = False) -> None:
     """Write one latent atomically.
 
     Args:
@@ -50,6 +50,7 @@ def write_latent(path: Path, z: Tensor, dims: Mapping[str, int], tensors_sha256:
         dims: Latent length by layer, in order.
         tensors_sha256: Hash of the artifact's tensors; see `mitlgan.artifacts.loaded_artifact.LoadedArtifact.tensors_sha256`.
         note: At most 10,000 characters.
+        is_new: As of `mitlgan.runtime.files.write_atomically`.
 
     Raises:
         ArtifactError: A number is not finite or too large; nothing is written.
@@ -57,7 +58,7 @@ def write_latent(path: Path, z: Tensor, dims: Mapping[str, int], tensors_sha256:
     """
     _require_in_range(path, z)
     values = {name: part.tolist() for name, part in split_by_layer(z.detach().cpu().float(), dims).items()}
-    write_json(path, LatentFile(latents=values, tensors_sha256=tensors_sha256, note=note).model_dump(exclude_none=True))
+    write_json(path, LatentFile(latents=values, tensors_sha256=tensors_sha256, note=note).model_dump(exclude_none=True), is_new=is_new)
 
 
 def read_latent(path: Path, dims: Mapping[str, int], tensors_sha256: str | None = None) -> Tensor:

@@ -10,10 +10,12 @@ from torch import Tensor
 
 from mitlgan.errors import UsageError
 from mitlgan.runtime.randomness import random_generator
+from mitlgan.runtime.torch_modes import torch_defaults
 
 SEED_LIMIT = 2**63
 
 
+@torch_defaults()
 def latents_from_seeds(seeds: Sequence[int] | Mapping[str, Sequence[int]], dims: Mapping[str, int]) -> Tensor:
     """Return standard normal latents, one per seed.
 
@@ -35,8 +37,10 @@ def latents_from_seeds(seeds: Sequence[int] | Mapping[str, Sequence[int]], dims:
         raise UsageError("seeds: every layer needs as many as the others")
     columns = []
     for name, dim in dims.items():
-        rows = [torch.randn(dim, generator=random_generator(_whole(seed), f"latent/{name}")) for seed in per_layer[name]]
-        columns.append(torch.stack(rows) if rows else torch.empty(0, dim))
+        rows = [
+            torch.randn(dim, generator=random_generator(_whole(seed), f"latent/{name}"), dtype=torch.float32, device="cpu") for seed in per_layer[name]
+        ]
+        columns.append(torch.stack(rows) if rows else torch.empty(0, dim, dtype=torch.float32, device="cpu"))
     return torch.cat(columns, dim=1)
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
-from typing import cast
+from collections.abc import Mapping
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mitlgan.errors import UsageError
 from mitlgan.networks.blocks import Generator
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class FeatureAffineAdapter(nn.Module):
@@ -37,35 +39,36 @@ class FeatureAffineAdapter(nn.Module):
 
     def render(self, generator: Generator, z: Tensor) -> Tensor:
         """Return images (N, C, H, W) of latents (N, D) by the adapted generator."""
-        return cast(Tensor, functional_call(generator, self._adapted_tensors(generator, ""), (z,)))
+        return cast(Tensor, _twin(generator, self._adapted_norms(generator))(z))
 
     def forward_with_features(self, generator: Generator, z: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return images and activations as `Generator.forward_with_features` does."""
-        return cast(tuple[Tensor, list[Tensor]], functional_call(_WithFeatures(generator), self._adapted_tensors(generator, "generator."), (z,)))
+        return _twin(generator, self._adapted_norms(generator)).forward_with_features(z)
 
     @torch.no_grad()
     def adapted(self, generator: Generator) -> Generator:
         """Return a copy of a generator with the changed scales and shifts as its own."""
         changed = copy.deepcopy(generator)
-        for name, tensor in self._adapted_tensors(generator, "").items():
-            changed.get_parameter(name).data.copy_(tensor)
+        for norm, tensors in self._adapted_norms(changed).items():
+            for name, tensor in tensors.items():
+                norm.get_parameter(name).data.copy_(tensor)
         return changed
 
-    def _adapted_tensors(self, generator: Generator, prefix: str) -> dict[str, Tensor]:
-        tensors: dict[str, Tensor] = {}
-        for name, scale, shift in zip(self._names, self.scales, self.shifts, strict=True):
-            norm = generator.get_submodule(name)
-            tensors[f"{prefix}{name}.weight"] = cast(Tensor, norm.weight) + scale
-            tensors[f"{prefix}{name}.bias"] = cast(Tensor, norm.bias) + shift
-        return tensors
+    def _adapted_norms(self, generator: Generator) -> dict[nn.Module, dict[str, Tensor]]:
+        """Return the changed tensors of each module that they belong to."""
+        norms = [cast(_BatchNorm, generator.get_submodule(name)) for name in self._names]
+        changes = zip(norms, self.scales, self.shifts, strict=True)
+        return {norm: {"weight": norm.weight + scale, "bias": norm.bias + shift} for norm, scale, shift in changes}
 
 
-class _WithFeatures(nn.Module):
-    """A generator whose forward pass also returns its activations."""
+def _twin(module: M, changed: Mapping[nn.Module, Mapping[str, Tensor]]) -> M:
+    """Return a module with the same tensors and hooks but those that are changed.
 
-    def __init__(self, generator: Generator) -> None:
-        super().__init__()
-        self.generator = generator
-
-    def forward(self, z: Tensor) -> tuple[Tensor, list[Tensor]]:
-        return self.generator.forward_with_features(z)
+    `torch.func.functional_call` would change the module itself for a while, which other threads may use.
+    """
+    twin = module.__class__.__new__(module.__class__)
+    twin.__dict__.update(module.__dict__)
+    tensors = {name: tensor for name, tensor in module._parameters.items() if name not in changed.get(module, {})}
+    twin.__dict__["_parameters"] = {**tensors, **changed.get(module, {})}
+    twin.__dict__["_modules"] = {name: None if child is None else _twin(child, changed) for name, child in module._modules.items()}
+    return twin

@@ -154,7 +154,9 @@ class PlacementPrior(nn.Module):
         low, high, margin = self.bounds()
         scale = torch.exp((low + high) / 2 + (high - low) / 2 * uniform[:, 0])
         room = (1 - (1 - 2 * margin) * scale).clamp_min(0)
-        flip = torch.where(latent[:, 3] < 0, -1.0, 1.0) if self.flip else torch.ones_like(scale)
+        flip = torch.ones_like(scale)
+        if self.flip:
+            flip = torch.where(latent[:, 3] < 0, -flip, flip)
         x, y = room * uniform[:, 1], room * uniform[:, 2]
         if self.center is not None:
             x, y = x + BOUNDS_LR_GAIN * self.center[0], y + BOUNDS_LR_GAIN * self.center[1]

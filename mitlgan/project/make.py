@@ -201,7 +201,7 @@ class Project:
         artifact, sheet = _artifact(run), self.out / SHEET
         self._announce("show it", [["sample", str(artifact), "-n", str(SHEET_SAMPLES), "--sheet", str(sheet)]])
         if not sheet.is_file():
-            write_atomically(sheet, stages_sheet_png(load_artifact(artifact).layers(range(SHEET_SAMPLES))))
+            write_atomically(sheet, stages_sheet_png(load_artifact(artifact).layers(range(SHEET_SAMPLES))), root=self.out)
         measuring = ["evaluate", str(artifact), "-n", str(EVALUATED_SAMPLES), "--write-card"]
         self._announce("measure it against held-out photographs, and report", [measuring, ["report", str(run.path)]])
         card = read_card(artifact)

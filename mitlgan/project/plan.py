@@ -125,7 +125,7 @@ class ProjectPlan:
     def write(self, out: Path) -> None:
         """Write the plan into the project's folder."""
         values = asdict(self)
-        write_json(out / PLAN_FILE, {"schema_version": SCHEMA_VERSION, **values, "lengths_kimg": dict(self.lengths_kimg)})
+        write_json(out / PLAN_FILE, {"schema_version": SCHEMA_VERSION, **values, "lengths_kimg": dict(self.lengths_kimg)}, root=out)
 
 
 def read_plan(out: Path) -> ProjectPlan | None:

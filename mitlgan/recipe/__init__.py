@@ -88,6 +88,7 @@ from mitlgan.recipe.schema.translators import (
     ResnetTranslatorRecipe,
     UnetTranslatorRecipe,
 )
+from mitlgan.recipe.start_checks import require_trainable
 from mitlgan.recipe.text_keys import takes_any_text
 from mitlgan.runtime.shipped_files import shipped_folder, shipped_recipe_names
 
@@ -167,6 +168,7 @@ __all__ = [
     "pictures_of_setting",
     "read_recipe_text",
     "require_generator_learns",
+    "require_trainable",
     "setting_keys",
     "shallower",
     "shipped_folder",

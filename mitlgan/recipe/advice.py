@@ -5,11 +5,14 @@ A key that changes nothing is no fault: a recipe may have it for the length from
 
 from __future__ import annotations
 
+import json
 import math
-from typing import TYPE_CHECKING, Literal
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Literal, cast
 
+from mitlgan.recipe.idle_keys import idle_keys
 from mitlgan.recipe.ladder import ladder_steps
-from mitlgan.recipe.schema.critics import deviation_group
+from mitlgan.recipe.schema.critics import channels_at, critics_down, deviation_group
 
 if TYPE_CHECKING:
     from mitlgan.recipe.schema.critics import AnyCritic
@@ -38,8 +41,10 @@ def training_advice(recipe: Recipe, picture_count: int | None = None) -> list[st
     depths = [_depth_advice(step.generator, step) for step in steps if step.generator is not None]
     groups = [_group_advice(step) for step in steps]
     few = [] if picture_count is None else [_few_pictures_advice(step, picture_count) for step in reversed(steps)]  # the last step is the widest
-    idle = (_late_points_advice(recipe, "kimg"), _late_points_advice(recipe, "s"), _clock_advice(recipe), _best_advice(recipe))
-    return [line for lines in (families, depths, groups, few) for line in list(filter(None, lines))[:1]] + [line for line in idle if line is not None]
+    points = (_late_points_advice(recipe, "kimg"), _late_points_advice(recipe, "s"), _clock_advice(recipe), _best_advice(recipe))
+    return [line for lines in (families, depths, groups, few) for line in list(filter(None, lines))[:1]] + [
+        line for line in (*points, *_idle_key_advice(recipe)) if line is not None
+    ]
 
 
 def layer_count(network: AnyGenerator | AnyCritic, size_px: int) -> int:
@@ -76,9 +81,7 @@ def _depth_advice(generator: AnyGenerator, recipe: Recipe) -> str | None:
 
 
 def _group_advice(recipe: Recipe) -> str | None:
-    critic: AnyCritic = recipe.critic
-    while critic.kind == "grown":
-        critic = critic.parent
+    *_, (critic, _) = critics_down(recipe.critic, recipe.size_px)
     group, batch = getattr(critic, "batch_deviation", None), recipe.training.batch
     if group is None or (size := deviation_group(group, batch)) == min(group, batch):
         return None
@@ -90,10 +93,10 @@ def _group_advice(recipe: Recipe) -> str | None:
 
 
 def _few_pictures_advice(recipe: Recipe, picture_count: int) -> str | None:
-    critic = recipe.critic
-    widest = max(critic.widths_at(recipe.size_px) if critic.kind == "strided" else getattr(critic, "widths", ()), default=0)
+    *_, (first, _) = critics_down(recipe.critic, recipe.size_px)
+    widest = max(channels_at(recipe.critic, recipe.size_px), default=0)
     is_augmented = recipe.augment is not None and recipe.augment.applies_to(picture_count)
-    has_dropout = any(getattr(recipe.critic, "dropout", None) or ())
+    has_dropout = any(getattr(first, "dropout", None) or ())
     if picture_count >= FEW_PICTURES or widest < WIDE_CHANNELS or is_augmented or has_dropout:
         return None
     return (
@@ -122,12 +125,25 @@ def _clock_advice(recipe: Recipe) -> str | None:
     return f'advice: training.clock = "{training.clock}" changes nothing without training.limit_s or training.keep_s: give one of them, or leave it out'
 
 
+def _idle_key_advice(recipe: Recipe) -> list[str]:
+    """Return a line for each key that decides, with the keys that have no effect because of it."""
+    deciders = dict[str, list[str]]()
+    for key, decider in idle_keys(recipe).items():
+        deciders.setdefault(decider, []).append(key)
+    lines = []
+    for decider, keys in deciders.items():
+        value = reduce(getattr, decider.split("."), cast(Any, recipe))
+        lines.append(f"advice: {', '.join(keys)}: no effect, since {decider} = {json.dumps(value)} decides; change that, or leave the first out")
+    return lines
+
+
 def _best_advice(recipe: Recipe) -> str | None:
     if recipe.evaluation.best_by is None or _keeps_artifacts(recipe):
         return None
+    interval = "artifact_kimg" if recipe.training.artifact_iterations is None else "artifact_iterations"
     return (
         f'advice: evaluation.best_by = "{recipe.evaluation.best_by}" compares artifacts that are kept in training, and none will be: '
-        "give training.keep_kimg, or a training.artifact_kimg that is shorter than the training, or leave it out"
+        f"give training.keep_kimg, or a training.{interval} that is shorter than the training, or leave it out"
     )
 
 

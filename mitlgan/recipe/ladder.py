@@ -6,7 +6,7 @@ from typing import Any
 
 from mitlgan.errors import UsageError
 from mitlgan.recipe.load import as_dict, with_overrides
-from mitlgan.recipe.schema.critics import ANY_SIZE_KINDS
+from mitlgan.recipe.schema.critics import ANY_SIZE_KINDS, critics_down
 from mitlgan.recipe.schema.ladder import GrowRecipe
 from mitlgan.recipe.schema.recipe import Recipe
 
@@ -153,7 +153,8 @@ def _grown_networks(recipe: Recipe, before: Recipe, step: GrowRecipe) -> dict[st
         grown = {"kind": "grown", "parent": critic, "parent_px": before.size_px, "spectral": before.critic.spectral, "image_channels": channels}
         critic = grown if before.critic.kind != "mlp" else {**grown, "parent": critic}
     else:
-        critic = _deeper(as_dict(recipe.critic), step.size_px // (recipe.grow or (step,))[0].size_px)
+        *_, (ungrown, ungrown_px) = critics_down(recipe.critic, (recipe.grow or (step,))[0].size_px)
+        critic = _deeper(as_dict(ungrown), step.size_px // ungrown_px)
     assert factor > 1
     return {
         "generator": generator, "critic": critic, "critic_start": None, "transfer": None, "training__critic_first_kimg": step.critic_first_kimg

@@ -20,6 +20,7 @@ from mitlgan.recipe.schema.composer import USE_SCENES
 from mitlgan.recipe.schema.ladder import with_total_length
 from mitlgan.recipe.schema.recipe import KINDS, SCHEMA_VERSION, Recipe
 from mitlgan.recipe.text_keys import takes_any_text
+from mitlgan.runtime.outer_folders import both_names, by_height
 from mitlgan.runtime.progress import print_message
 from mitlgan.runtime.shipped_files import shipped_folder, shipped_recipe_names
 from mitlgan.runtime.text_files import read_text
@@ -168,10 +169,12 @@ def with_full_mattes(recipe: Recipe, folder: Path = Path(), *, inside: Path | No
     Args:
         recipe: Any.
         folder: From which a relative path is seen.
-        inside: A path that the folder must be around, else the recipe stays as it is; None: it need not.
+        inside: A path that the folder must be around, as it is named or where links lead, else the recipe stays as it is; None: it need not.
     """
     mattes = mattes_source(recipe)
-    if mattes is None or not is_relative_source(mattes, MATTES_KEY) or (inside is not None and folder.resolve() not in inside.resolve().parents):
+    if mattes is None or not is_relative_source(mattes, MATTES_KEY):
+        return recipe
+    if inside is not None and folder.resolve() not in by_height(name.parents for name in both_names(inside)):
         return recipe
     return with_overrides(recipe, composer__placement__mattes=full_source(mattes, folder, MATTES_KEY))
 

@@ -91,13 +91,16 @@ class SheetPage:
     again: str = "and a new --out"
 
 
-def write_sheet(path: Path, page: SheetPage) -> Path:
+def write_sheet(path: Path, page: SheetPage, *, root: Path | None = None, is_new: bool = False) -> Path:
     """Write a sheet as one self-contained file. Names in it may be hostile: they are escaped.
+
+    `root` and `is_new` as of `mitlgan.runtime.files.write_atomically`.
 
     Raises:
         ResourceError: The file cannot be written.
     """
-    write_atomically(path, render("sheet.html.j2", ("page.css", "sheet.css"), page=page, made_by=f"mitlgan {__version__}"))
+    text = render("sheet.html.j2", ("page.css", "sheet.css"), page=page, made_by=f"mitlgan {__version__}")
+    write_atomically(path, text, root=root, is_new=is_new)
     return path
 
 

@@ -33,8 +33,12 @@ MAX_PICTURES = 60  # pictures of each set
 MAX_PAIRS = 48
 
 
-def write_check_page(path: Path, result: CheckResult) -> Path:
-    """Write the page of a check."""
+def write_check_page(path: Path, result: CheckResult, *, is_new: bool = False) -> Path:
+    """Write the page of a check; `is_new` as of `mitlgan.runtime.files.write_atomically`.
+
+    Raises:
+        ResourceError: It cannot be written, or is not new.
+    """
     sections = []
     for report in result.sets:
         charts = _charts(report)
@@ -47,7 +51,8 @@ def write_check_page(path: Path, result: CheckResult) -> Path:
         sections.insert(0, SheetSection("Pictures that occur twice", lead, _pair_cells(result.pairs[:MAX_PAIRS], result.sets), explained=True))
     facts = [Fact(text, bad) for text, bad in sorted(result.verdict, key=lambda entry: not entry[1])]
     names = ", ".join(report.name for report in result.sets)
-    return write_sheet(path, SheetPage(f"check: {names}", "mitlgan data check", result.headline, facts, _check_table(result), sections, curated=True))
+    page = SheetPage(f"check: {names}", "mitlgan data check", result.headline, facts, _check_table(result), sections, curated=True)
+    return write_sheet(path, page, is_new=is_new)
 
 
 def _check_table(result: CheckResult) -> Table:

@@ -38,4 +38,4 @@ def write_pack_page(out: Path, packed: ImagePack) -> Path:
         facts.append(Fact(f"{rest:,} more left out, for {kinds:,} other {'reason' if kinds == 1 else 'reasons'}: see prepared.json.", bad=True))
     sections = [SheetSection("Pictures", shown_note(len(packed)), cells)]
     headline = f"{len(packed):,} pictures of {packed.size_px} px"
-    return write_sheet(out / PAGE_FILE, SheetPage(f"prepare: {out.name}", "mitlgan data prepare", headline, facts, None, sections))
+    return write_sheet(out / PAGE_FILE, SheetPage(f"prepare: {out.name}", "mitlgan data prepare", headline, facts, None, sections), root=out)

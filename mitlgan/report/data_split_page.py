@@ -54,7 +54,9 @@ def write_split_page(out: Path, manifest: Mapping[str, Any]) -> Path:
     facts = list(_facts(manifest, len(doubtful)))
     headline = f"{len(used)} pictures, cut into foregrounds, backgrounds and scenes"
     again = "and the same --out: nothing is cut a second time"
-    return write_sheet(out / "sheet.html", SheetPage(f"split: {out.name}", "mitlgan data split", headline, facts, None, sections, again=again))
+    return write_sheet(
+        out / "sheet.html", SheetPage(f"split: {out.name}", "mitlgan data split", headline, facts, None, sections, again=again), root=out
+    )
 
 
 def _facts(manifest: Mapping[str, Any], doubtful: int) -> Iterator[Fact]:

@@ -46,7 +46,7 @@ class Diagnosis:
         passing: Share of generated images, at the end of training, that the critic takes for real (classic objectives) or scores above the median
             real picture (Wasserstein); None if it was not logged. 0.5 is a draw.
         best: The best step by the indicators alone: the smallest gap between real and generated scores after its peak.
-        measured_best: The best measured snapshot, and its distance.
+        measured_best: The best snapshot of those measured against the last set of pictures, and its distance.
     """
 
     collapsed: TrainingPosition | None = None
@@ -87,7 +87,7 @@ def diagnose(stats: Sequence[Row], evaluations: Sequence[Row] = ()) -> Diagnosis
     """
     by_features, by_pixels = _collapse_start(evaluations), next((row for row in stats if row.get("collapsed")), None)
     collapse = by_features or by_pixels
-    measured = [row for row in evaluations if finite(row.get("fd")) is not None]
+    measured = [row for row in evaluations_of_last_set(evaluations) if finite(row.get("fd")) is not None]
     best = min(measured, key=lambda row: float(row["fd"]), default=None)
     return Diagnosis(
         collapsed=None if collapse is None else _position(collapse),
@@ -97,6 +97,19 @@ def diagnose(stats: Sequence[Row], evaluations: Sequence[Row] = ()) -> Diagnosis
         best=None if (row := best_by_statistics(stats)) is None else _position(row),
         measured_best=None if best is None else (_position(best), float(best["fd"])),
     )
+
+
+def evaluations_of_last_set(evaluations: Sequence[Row]) -> list[Row]:
+    """Return the rows of the real pictures that the last row is of: distances to two sets cannot be compared.
+
+    Args:
+        evaluations: Rows of `evaluations.jsonl`; those of earlier versions, and of comparisons, do not say of which pictures they are.
+    """
+    return [row for row in evaluations if _set_of(row) == _set_of(evaluations[-1])]
+
+
+def _set_of(row: Row) -> tuple[Any, ...]:
+    return tuple(row.get(key) for key in ("split", "real", "data_sha256"))
 
 
 def _collapse_start(evaluations: Sequence[Row]) -> Row | None:

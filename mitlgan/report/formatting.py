@@ -64,10 +64,31 @@ def probability(p_value: float) -> str:
     return "p < 0.01" if p_value < 0.01 else f"p = {p_value:.2f}"
 
 
-def one_digit(value: float) -> str:
-    """Return an estimate with one significant digit if it is above ten: 62.2 is about 60."""
-    step = 10 ** math.floor(math.log10(value)) if value >= 10 else 0
-    return f"{round(value / step) * step:,.0f}" if step else number(value)
+def difference_and_noise(difference: float, noise: float, decimals: int | None = None) -> tuple[str, str]:
+    """Return a difference and its noise as few digits as keep the larger one larger: 180 and 154 are "180" and "150", 62.2 alone is about "60".
+
+    Args:
+        difference: Not negative, finite.
+        noise: Not negative, finite; a difference of as much is noise.
+        decimals: As of `number`, for the difference; more are given where both would be printed alike.
+
+    >>> difference_and_noise(180.0, 159.0, 0), difference_and_noise(14.4, 14.3, 0)
+    (('180', '160'), ('14.4', '14.3'))
+    """
+    text = number(difference, decimals)
+    spellings = [(text, few_digits(noise, digits)) for digits in (1, 2, 3)]
+    spellings += [(number(difference, places), number(noise, places)) for places in range(decimals or 0, MAX_DECIMALS + 1)]
+    return next((pair for pair in spellings if (_value_of(pair[0]) > _value_of(pair[1])) == (difference > noise)), spellings[-1])
+
+
+def few_digits(value: float, digits: int) -> str:
+    """Return an estimate with so many significant digits if it is above ten, else as `number` does: 62.2 is about 60."""
+    places = math.floor(math.log10(value)) + 1 - digits if value >= 10 else 0
+    return number(value) if value < 10 else f"{round(value, -places):,.{max(0, -places)}f}"
+
+
+def _value_of(text: str) -> float:
+    return math.nan if text == DASH else float(text.replace(",", ""))
 
 
 def count(value: Any) -> str:

@@ -22,7 +22,7 @@ def reports_markdown(comparisons: Sequence[Comparison]) -> str:
 
 
 def report_markdown(comparison: Comparison) -> str:
-    """Return the report as Markdown, without pictures and curves."""
+    """Return the report as Markdown, without pictures and curves. It names no other file, so that it can be kept alone."""
     lines = [f"# {markdown_text(comparison.title)}", ""]
     if comparison.verdict:
         lines += [f"**{markdown_text(comparison.verdict.headline)}**", "", *_bullets(comparison.verdict.reasons), ""]
@@ -53,7 +53,7 @@ def report_markdown(comparison: Comparison) -> str:
             lines += ["", f"## {heading}", "", *_bullets(items)]
     if comparison.commands:
         lines += ["", "## Reproduce", "", *(f"    {printable(command)}" for command in comparison.commands)]
-    return "\n".join([*lines, "", f"Made by {markdown_text(comparison.made_by)}. Pictures and curves are in report.html.", ""])
+    return "\n".join([*lines, "", f"Made by {markdown_text(comparison.made_by)}.", ""])
 
 
 def table_lines(table: Table) -> list[str]:

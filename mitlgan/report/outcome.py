@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mitlgan.report.formatting import distance_name, number, one_digit, share
+from mitlgan.report.formatting import difference_and_noise, distance_name, number, share
 from mitlgan.report.noise import ASSUMED_NOISE, noise_margin
 from mitlgan.report.schema import Anchor, ArmResult
 from mitlgan.runtime.progress import finite
@@ -72,8 +72,17 @@ class BaselineOutcome:
     @property
     def difference(self) -> str:
         """The difference in words."""
+        return self._difference_and_noise[0]
+
+    @property
+    def noise_text(self) -> str:
+        """The noise in words, with as many digits as keep it on its side of the difference."""
+        return self._difference_and_noise[1]
+
+    @property
+    def _difference_and_noise(self) -> tuple[str, str]:
         ours, theirs = self.pair
-        return number(abs(ours - theirs), 0 if max(ours, theirs) >= 100 else None)
+        return difference_and_noise(abs(ours - theirs), self.noise, 0 if max(ours, theirs) >= 100 else None)
 
     @property
     def relative(self) -> float:
@@ -119,9 +128,9 @@ class BaselineOutcome:
         ratio = "" if self.kid_ratio is None else f", KID ratio {number(self.kid_ratio)}"
         opponent = f"Against {self.baseline.label}"
         if self.side == "close":
-            reason = f"{name} and KID disagree" if abs(self.pair[0] - self.pair[1]) > self.noise else f"noise is about {one_digit(self.noise)}"
+            reason = f"{name} and KID disagree" if abs(self.pair[0] - self.pair[1]) > self.noise else f"noise is about {self.noise_text}"
             return f"{opponent}: {self.difference} {name} apart, too close to call ({reason}){ratio}."
-        return f"{opponent}: {self.side} by {self.difference} {name} ({number(self.pair[1])}; noise is about {one_digit(self.noise)}){ratio}."
+        return f"{opponent}: {self.side} by {self.difference} {name} ({number(self.pair[1])}; noise is about {self.noise_text}){ratio}."
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,6 +78,9 @@ class RankedRun:
         diverged: Whether its training diverged; it is measured, but has no rank.
         split: Split of the real pictures that it was measured against; empty if it was not measured.
         real: Number of those pictures.
+        source: Where its pictures are.
+        role: Which of them: fg, bg or scene.
+        data_sha256: Hash of those that it was measured against; empty if it was not measured.
     """
 
     name: str
@@ -101,6 +104,9 @@ class RankedRun:
     diverged: bool = False
     split: str = ""
     real: int = 0
+    source: str = ""
+    role: str = ""
+    data_sha256: str = ""
 
     @property
     def kid(self) -> float | None:
@@ -133,6 +139,34 @@ class RankedRun:
     def group(self) -> str:
         """Name of the set of pictures in whose table it is."""
         return f"{self.data}, {self.size_px} px, {'grey' if self.channels == 1 else 'colour'}"
+
+
+def tell_sets_apart(rows: Sequence[RankedRun]) -> list[RankedRun]:
+    """Return rows whose `data` differs where their pictures differ: with as much of the path as is needed, or else the role, or the hash.
+
+    Args:
+        rows: Of one sweep. One that was not measured goes with those of the same source and role.
+    """
+    hashes = {(row.source, row.role, row.group): row.data_sha256 for row in rows if row.data_sha256}
+    keys = [row.data_sha256 or hashes.get((row.source, row.role, row.group), f"{row.source} {row.role}") for row in rows]
+    finer: list[Callable[[RankedRun], str]] = [
+        lambda row: _with_path(row, rows), lambda row: f"{row.data}, {row.role}", lambda row: f"{row.data}, {row.role}, set {row.data_sha256[:12]}"
+    ]  # fmt: skip
+    distinct = list(rows)
+    for name_of in finer:
+        sets: dict[str, set[str]] = {}
+        for row, key in zip(distinct, keys, strict=True):
+            sets.setdefault(row.group, set()).add(key)
+        distinct = [replace(row, data=name_of(before)) if len(sets[row.group]) > 1 else row for row, before in zip(distinct, rows, strict=True)]
+    return distinct
+
+
+def _with_path(row: RankedRun, rows: Sequence[RankedRun]) -> str:
+    """Return the last parts of a row's source that no other source of that name ends with."""
+    others = [Path(other.source).parts for other in rows if other.data == row.data and other.source != row.source]
+    parts = Path(row.source).parts
+    count = next((count for count in range(1, len(parts)) if all(other[-count:] != parts[-count:] for other in others)), len(parts))
+    return "/".join(parts[-count:]).replace("//", "/")
 
 
 @dataclass(frozen=True)

@@ -42,12 +42,12 @@ class KidRatio:
 
 
 def kid_ratios(comparison: Comparison) -> list[KidRatio]:
-    """Return the ratios by extractor, arm and budget; empty if there is no composition or no KID.
+    """Return the ratios by extractor, arm and budget; empty if there is no composition or no KID. An arm whose training diverged has none.
 
     The first extractor measures at every budget, the others at the last one only.
     """
     composed = next((arm for arm in comparison.arms if arm.role == "composed"), None)
-    if composed is None:
+    if composed is None or composed.diverged:
         return []
     first, *others = comparison.extractors or [""]
     ratios = []
@@ -57,7 +57,7 @@ def kid_ratios(comparison: Comparison) -> list[KidRatio]:
         ratios += [
             _ratio(extractor or first, arm, budget, ours[budget], theirs, floor)
             for arm in comparison.arms
-            if arm is not composed
+            if arm is not composed and not arm.diverged
             for budget, theirs in _kid_by_budget(arm, extractor).items()
             if budget in ours and theirs > 0
         ]

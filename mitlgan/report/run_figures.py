@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mitlgan.artifacts.card import Card, read_weights_hash
-from mitlgan.data.sources.split_folders import with_correct_splits
+from mitlgan.artifacts.picture_sets import sets_of_card
+from mitlgan.data.sources.split_folders import TRAIN, with_correct_splits
 from mitlgan.errors import ArtifactError
 from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.recipe import Recipe
@@ -45,7 +46,7 @@ def write_run_figures(run: Run, figures: dict[str, Any], tensors_sha256: str) ->
         figures: As `metrics.protocol.evaluate_each` returns them.
         tensors_sha256: See `read_weights_hash`; read before the measurement, as a longer training may replace the network meanwhile.
     """
-    write_json(run.path / FIGURES_FILE, {**figures, "tensors_sha256": tensors_sha256})
+    write_json(run.path / FIGURES_FILE, {**figures, "tensors_sha256": tensors_sha256}, root=run.path)
 
 
 def read_run_figures(run: Run, card: Card | None) -> RunFigures:
@@ -92,6 +93,25 @@ def are_of_pictures_now(figures: Mapping[str, Any], recipe: Recipe, card: Card, 
     real, name = open_real_pictures(recipe, card, split, recipe.evaluation.split, ignore_message)
     measured = figures.get("frechet")
     return isinstance(measured, Mapping) and (measured.get("data_sha256"), measured.get("split")) == (real.content_sha256, name)
+
+
+def is_of_training_pictures(figures: Mapping[str, Any], card: Card | None) -> bool:
+    """Whether figures are of pictures that the network was trained on: by their hash, for a folder of any other pictures counts as split train, too.
+
+    Args:
+        figures: As of `are_of_pictures_now`.
+        card: Of the network; None if it has none. Where it or the figures name no pictures, as those of earlier versions, the split decides.
+
+    Raises:
+        ArtifactError: The card's sets of pictures are damaged.
+    """
+    measured = figures.get("frechet")
+    if not isinstance(measured, Mapping):
+        return False
+    sets = () if card is None else sets_of_card(card.data)
+    if not sets or not measured.get("data_sha256"):
+        return measured.get("split") == TRAIN
+    return measured["data_sha256"] in {entry.content_sha256 for entry in sets}
 
 
 def say_their_pictures(figures: Mapping[str, Any]) -> bool:

@@ -18,7 +18,7 @@ from mitlgan.artifacts.card import GeneratorSpec, LayerCard, read_card
 from mitlgan.artifacts.safetensors_io import read_header
 from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.artifacts.times import add_times
-from mitlgan.errors import MitlganError, to_one_line
+from mitlgan.errors import MitlganError, UnknownPicturesError, to_one_line
 from mitlgan.recipe import Recipe, as_dict, display_name
 from mitlgan.report.structure_diagram import structure_diagram
 from mitlgan.runtime.files import is_regular, write_atomically
@@ -47,7 +47,9 @@ def write_run_files(run: Run) -> list[Path]:
         UsageError: The run's recipe is not valid.
         ResourceError: A file cannot be written.
     """
-    recipe = run.load_recipe()
+    recipe = run.recorded_recipe()
+    with suppress(UnknownPicturesError):  # no picture is read here
+        recipe = run.load_recipe()
     description = describe_recipe(recipe, run_layers(run, recipe))
     card = read_json(run.path / "card.json")
     card = add_times(card, run.path / "card.json", str(card.get("tensors_sha256")))
@@ -63,7 +65,7 @@ def write_run_files(run: Run) -> list[Path]:
         texts["losses.svg"] = plot_statistics(rows, LOSSES, "loss", count)
         texts["scores.svg"] = plot_statistics(rows, kind, "mean score" if kind is SCORES[1] else "probability", count)
     for name, text in texts.items():
-        write_atomically(run.path / name, text)
+        write_atomically(run.path / name, text, root=run.path)
     return [run.path / name for name in texts]
 
 

@@ -15,18 +15,18 @@ from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.artifacts.training_records import pretraining_records
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.data.sources.split_folders import TRAIN
-from mitlgan.errors import MitlganError
+from mitlgan.errors import MitlganError, UnknownPicturesError
 from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.feature_cache import cached_pack_features
 from mitlgan.metrics.memorization import Memorization
 from mitlgan.metrics.open_extractors import open_extractors
 from mitlgan.metrics.protocol import EvalProtocol, flat_metrics
-from mitlgan.recipe import Recipe, display_name
-from mitlgan.report.diagnosis import Diagnosis, diagnose
+from mitlgan.recipe import Recipe, display_name, ladder_steps
+from mitlgan.report.diagnosis import Diagnosis, diagnose, evaluations_of_last_set
 from mitlgan.report.formatting import BELOW_ZERO, with_spread
 from mitlgan.report.html import ReportPaths, write_report
 from mitlgan.report.nearest_pictures import NEAREST_SAMPLES, describe_memorization, find_nearest, pictures_of_pairs
-from mitlgan.report.run_figures import are_of_pictures_now, read_run_figures, say_their_pictures
+from mitlgan.report.run_figures import are_of_pictures_now, is_of_training_pictures, read_run_figures, say_their_pictures
 from mitlgan.report.run_files import run_layers
 from mitlgan.report.sample_pictures import PICTURES, evenly_chosen, stage_pictures
 from mitlgan.report.schema import ArmResult, Comparison, Cost, Picture, Pixels, StageCost
@@ -60,7 +60,7 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
         ArtifactError: The figures of its network are damaged, or a longer training has just replaced it; nothing is written.
     """
     run = run_directory.open_run(path)
-    recipe = run.load_recipe()
+    recipe, pictures, unknown = _load_recipe(run)
     stats, evaluations = list(read_log(run.stats_file)), list(read_log(run.evaluations_file))
     artifact = run.artifact_file
     weights = read_weights_hash(artifact) if artifact is not None else ""
@@ -75,10 +75,11 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
         metrics=flat_metrics(figures) if "frechet" in figures else {}, seeds=(recipe.seed,), notes=_notes(run, card),
         progress=encode_progress(run),
     )  # fmt: skip
-    neighbours, memorised = _nearest_pictures(artifact, card, recipe)
+    neighbours, memorised = _nearest_pictures(artifact, card, pictures)
     arm = replace(arm, neighbours=neighbours, memorised=memorised)
     diagnosis = diagnose(stats, evaluations)
-    quality = [*_quality_sentences(figures), *_other_sentences(others, figures), *_picture_sentences(run, recipe, card, figures)]
+    quality = [*_quality_sentences(figures, card), *_other_sentences(others, figures, card)]
+    quality += [*_picture_sentences(run, pictures, card, figures), *unknown]
     quality += [*remarks, *_network_sentences(run, card)]
     findings = [*quality, *diagnosis.sentences(), *_step_sentences(run, diagnosis), *_split_sentences(figures, evaluations)]
     measured = figures.get("frechet", {})
@@ -88,13 +89,22 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
     }  # fmt: skip
     comparison = Comparison(
         title=f"{recipe.name}: {recipe.command} {recipe.role}, {recipe.size_px} px", arms=[arm], findings=findings,
-        protocol=protocol, real=_real_pictures(recipe),
+        protocol=protocol, real=_real_pictures(pictures),
         environment={"state": run.read_state(), **_network(card, weights), "data": recipe.data.source, "seed": recipe.seed},
         commands=[command_line(["report", path])], made_by=f"mitlgan {__version__}",
     )  # fmt: skip
     if artifact is not None:
         require_same_weights(artifact, weights)  # all that the page shows is of one network
     return write_report(run.path, comparison, json_name="report.json"), findings  # metrics.json is a comparison's
+
+
+def _load_recipe(run: Run) -> tuple[Recipe, Recipe | None, list[str]]:
+    """Return a run's recipe; the same, to open its pictures, None if nothing says which these are; and what is to be said of that."""
+    try:
+        recipe = run.load_recipe()
+    except UnknownPicturesError as error:
+        return run.recorded_recipe(), None, [f"Real pictures are left out: {error}."]
+    return recipe, recipe, []
 
 
 def _notes(run: Run, card: Card | None) -> list[str]:
@@ -112,10 +122,15 @@ def _network(card: Card | None, weights: str) -> dict[str, str]:
 
 def _network_sentences(run: Run, card: Card | None) -> list[str]:
     """Return of how long a training the network is, if the run has gone on since it was written."""
-    reached = run.read_status().get("iteration")
-    if card is None or run.is_finished or not isinstance(reached, int) or reached <= card.iterations:
+    if card is None or (reached := _iterations_beyond(run, card)) is None:
         return []
-    return [f"The samples and figures are of the network after {card.iterations:,} iterations; the training has gone on to {reached:,}."]
+    return [f"The samples, figures and length are of the network after {card.iterations:,} iterations; the training has gone on to {reached:,}."]
+
+
+def _iterations_beyond(run: Run, card: Card) -> int | None:
+    """Return which iteration a training has reached since its network was written; None if it has not gone on."""
+    reached = run.read_status().get("iteration")
+    return None if run.is_finished or not isinstance(reached, int) or reached <= card.iterations else reached
 
 
 def _step_sentences(run: Run, diagnosis: Diagnosis) -> list[str]:
@@ -131,21 +146,21 @@ def _step_sentences(run: Run, diagnosis: Diagnosis) -> list[str]:
     return [f"Go back to the best step by `{command_line(['sample', f'{run.path}@{step.iteration}'])}`{away}; `evaluate` and `export` take it, too."]
 
 
-def _quality_sentences(figures: dict[str, Any]) -> list[str]:
+def _quality_sentences(figures: dict[str, Any], card: Card | None) -> list[str]:
     """Return in words what was measured, and how far it can be trusted."""
-    measured, value, statement = figures.get("frechet", {}), _kid(figures)[0], _kid_statement(figures)
+    measured, value, statement = figures.get("frechet", {}), _kid(figures)[0], _kid_statement(figures, card)
     if value is None or not statement:
         return []
     below = f" Mind that {BELOW_ZERO}." if value < 0 else ""
     sentence = f"{statement}. 0 would be as real ones are.{below}"
-    if measured.get("split") == TRAIN:
+    if is_of_training_pictures(figures, card):
         return [f"{sentence} Pictures that it learned from flatter it: hold some out."]
     return [sentence if measured["real"] >= MIN_PICTURES else f"{sentence} With fewer than {MIN_PICTURES}, only large differences mean something."]
 
 
-def _other_sentences(others: dict[str, Any], figures: dict[str, Any]) -> list[str]:
+def _other_sentences(others: dict[str, Any], figures: dict[str, Any], card: Card | None) -> list[str]:
     """Return what a comparison measured of the same network, whose card has figures of its own, perhaps of other pictures."""
-    statement = _kid_statement(others)
+    statement = _kid_statement(others, card)
     if not statement:
         return []
     theirs, own = others["frechet"].get("data_sha256"), figures["frechet"].get("data_sha256")
@@ -154,10 +169,10 @@ def _other_sentences(others: dict[str, Any], figures: dict[str, Any]) -> list[st
     return [f"These are the figures of its card; a comparison measured it, too{which}: {statement}."]
 
 
-def _picture_sentences(run: Run, recipe: Recipe, card: Card | None, figures: dict[str, Any]) -> list[str]:
-    """Return that figures are of other held-out pictures than those that are there now, or may be; nothing where these are not available."""
+def _picture_sentences(run: Run, recipe: Recipe | None, card: Card | None, figures: dict[str, Any]) -> list[str]:
+    """Return that figures are of other pictures than those that are there now, or may be; nothing where these are not available, or were trained on."""
     split = figures.get("frechet", {}).get("split")
-    if card is None or not isinstance(split, str) or split == TRAIN:
+    if card is None or recipe is None or not isinstance(split, str) or is_of_training_pictures(figures, card):
         return []
     with suppress(MitlganError):
         if not are_of_pictures_now(figures, recipe, card, split):
@@ -168,12 +183,13 @@ def _picture_sentences(run: Run, recipe: Recipe, card: Card | None, figures: dic
     return []
 
 
-def _kid_statement(figures: dict[str, Any]) -> str:
+def _kid_statement(figures: dict[str, Any], card: Card | None) -> str:
     """Return the distance and the pictures that it is of; empty if it was not measured."""
     measured, (value, std) = figures.get("frechet", {}), _kid(figures)
     if not isinstance(measured, dict) or not all(isinstance(measured.get(key), int) for key in ("real", "generated")) or value is None:
         return ""
-    which = "that it learned from" if measured.get("split") == TRAIN else "held-out ones"
+    elsewhere = "of another set than it was trained on" if measured.get("split") == TRAIN else "held-out ones"
+    which = "that it learned from" if is_of_training_pictures(figures, card) else elsewhere
     distance = with_spread(value, std, METRICS[1].report_decimals)
     extractor = str(figures["kid"].get("extractor") or figures.get("protocol", {}).get("extractor") or "")
     return f"KID {distance}{f' by {extractor}' if extractor else ''}: {measured['generated']:,} generated pictures against {measured['real']:,} {which}"
@@ -190,10 +206,16 @@ def _split_sentences(figures: dict[str, Any], evaluations: list[dict[str, Any]])
     measured = figures.get("frechet", {})
     if "split_recorded" in measured:
         sentences.append(f"The figures were recorded as of {measured['split_recorded']}, but they are of the pictures that the network was trained on.")
-    splits = dict.fromkeys(
-        (row["split"], row["real"]) for row in evaluations if isinstance(row.get("split"), str) and isinstance(row.get("real"), int)
+    sets = dict.fromkeys(
+        (row["split"], row["real"], row.get("data_sha256"))
+        for row in evaluations if isinstance(row.get("split"), str) and isinstance(row.get("real"), int)
     )  # fmt: skip
-    sentences += [f"Evaluations during training are against {real:,} real {split} pictures." for split, real in splits]
+    for split, real, pictures in sets:
+        which = f", set {pictures[:12]}" if pictures and len(sets) > 1 else "" if pictures else "; an earlier version did not record which ones"
+        sentences.append(f"Evaluations during training are against {real:,} real {split} pictures{which}.")
+    last = evaluations_of_last_set(evaluations)
+    if len(sets) > 1 and len(last) < len(evaluations):
+        sentences.append(f"Distances to different pictures cannot be compared: the best measured snapshot is that of the last set's {len(last):,}.")
     return sentences
 
 
@@ -206,19 +228,19 @@ def _sample_pictures(file: Path | None, card: Card | None) -> tuple[dict[str, Pi
     return stage_pictures(stages) if loaded.composer is not None else {}, to_uint8(stages.output)
 
 
-def _real_pictures(recipe: Recipe) -> Pixels | None:
+def _real_pictures(recipe: Recipe | None) -> Pixels | None:
     try:
-        return evenly_chosen(open_recipe_data(recipe))
+        return None if recipe is None else evenly_chosen(open_recipe_data(recipe))
     except MitlganError:  # a run can be read where its pictures are not available
         return None
 
 
-def _nearest_pictures(file: Path | None, card: Card | None, recipe: Recipe) -> tuple[list[Picture], str]:
+def _nearest_pictures(file: Path | None, card: Card | None, recipe: Recipe | None) -> tuple[list[Picture], str]:
     """Return the samples nearest to training pictures, with these, and a sentence of them; nothing of a training set that is not small.
 
     Looking through few pictures takes seconds, and few are copied most.
     """
-    if file is None or card is None or card.kind == "inpainter":
+    if file is None or card is None or recipe is None or card.kind == "inpainter":
         return [], ""
     try:
         training = open_recipe_data(recipe)
@@ -237,7 +259,7 @@ def _nearest_pictures(file: Path | None, card: Card | None, recipe: Recipe) -> t
 
 
 def _cost(run: Run, status: dict[str, Any], recipe: Recipe, card: Card | None) -> Cost:
-    """Return what a training cost, with the pretrainings of a composition's layers; these are unknown as long as it has no artifact."""
+    """Return what the training of a run's network cost, with the pretrainings of its layers, which are unknown as long as there is no artifact."""
     total = describe_recipe(recipe, run_layers(run, recipe))["total"]
     stages = []
     for name, records in ({} if card is None else pretraining_records(card)).items():
@@ -245,5 +267,10 @@ def _cost(run: Run, status: dict[str, Any], recipe: Recipe, card: Card | None) -
         stages.append(StageCost(name, kimg, seconds, pretraining=True))
     if card is None and recipe.composer is not None:
         stages.append(StageCost("layers", None, None, pretraining=True))
-    stages.append(StageCost(recipe.command, status.get("kimg"), status.get("seconds")))
+    if card is None or _iterations_beyond(run, card) is None:
+        stages.append(StageCost(recipe.command, status.get("kimg"), status.get("seconds")))
+    else:  # what the training took since is not of the network that was measured
+        own = card.training_records()[: len(ladder_steps(recipe))]
+        kimg, seconds = (sum(float(record.get(key) or 0.0) for record in own) for key in ("kimg", "seconds"))
+        stages.append(StageCost(recipe.command, kimg, seconds))
     return Cost(stages, total["trainable"], total["parameters"], total["multiply_accumulates"])

@@ -29,7 +29,7 @@ def write_study_sheet(path: Path, score: StudyScore, uris: Sequence[str]) -> Pat
         sections.append(SheetSection(name, f"Taken for real in {_percent(share.realness)} of {share.answers} answers.", cells, explained=True))
     facts = [Fact(f"{score.participants} participants; a picture has {_answers(score.pictures)}.")]
     page = SheetPage("Study", "Real or fake", "How real each picture looks", facts, sections=sections, curated=False)
-    return write_sheet(path, page)
+    return write_sheet(path, page, is_new=True)
 
 
 def picture_text(picture: dict[str, Any]) -> str:

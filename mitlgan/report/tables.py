@@ -186,7 +186,8 @@ def separation_table(comparison: Comparison) -> Table | None:
     ]
     references = sorted({str(arm.separation["reference_matte"]) for arm in arms if arm.separation.get("reference_matte")})
     swaps = sorted({f"{arm.separation.get('foregrounds')} x {arm.separation.get('backgrounds')}" for arm in arms})
-    caption = f"Reference matte: {'; '.join(references) or 'none'}. Swaps: {', '.join(swaps)}."
+    several = " Of the first seed of each arm alone." if any(len(arm.seeds) > 1 for arm in arms) else ""
+    caption = f"Reference matte: {'; '.join(references) or 'none'}. Swaps: {', '.join(swaps)}.{several}"
     return Table("measure", [arm.label for arm in arms], rows, caption)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mitlgan.report.formatting import duration, number, one_digit, share
+from mitlgan.report.formatting import duration, number, share, two_digits
 from mitlgan.report.outcome import BaselineOutcome, ExtractorOutcome, compare_by_extractor
 from mitlgan.report.schema import Anchor, ArmResult, Verdict, extractors_of
 from mitlgan.runtime.progress import finite
@@ -104,7 +104,7 @@ def _basis(best: BaselineOutcome, composed: ArmResult, protocol: Mapping[str, An
         against = f" against {'' if real is None else f'{real:,.0f} '}{split} pictures" if split else ""
         parts.append(f"{samples:,.0f} samples{against}")
     ours, theirs = _seeds(composed, best.baseline)
-    assumed, noise = "" if best.measured_noise is not None else " assumed to be", one_digit(best.noise)
+    assumed, noise = "" if best.measured_noise is not None else " assumed to be", best.noise_text
     stds = [finite(side.metrics.get("fd_std")) for side in (best.ours, best.theirs)]
     if max(ours, theirs) > 1 and ours == theirs:
         spread = " and ".join(f"±{number(std)}" for std in stds if std is not None)
@@ -209,7 +209,7 @@ def _other_opinions(outcomes: Sequence[ExtractorOutcome], baseline: ArmResult) -
 
 def _noise(composed: ArmResult, best: BaselineOutcome) -> str:
     ours, theirs = _seeds(composed, best.baseline)
-    noise = one_digit(best.noise)
+    noise = best.noise_text
     if best.measured_noise is None:
         how_many = "One seed per arm" if max(ours, theirs) == 1 else f"{_trainings(ours).capitalize()} against {_trainings(theirs)}"
         return f"{how_many}: another seed could change either number by about {noise} (an assumption, not a measurement)."
@@ -260,4 +260,4 @@ def _training_time(composed: ArmResult, baseline: ArmResult) -> list[str]:
     if our_stage and not their_stage:
         time = f"{duration(ours)}{kind}, {duration(our_stage)} of it in this stage"
         return [f"{subject} trained for {time}. {baseline.label}: no training in this stage."]
-    return [f"{subject} trained for {duration(ours)}{kind}, {ours / theirs:.1f} times as long as {baseline.label} ({duration(theirs)})."]
+    return [f"{subject} trained for {duration(ours)}{kind}, {two_digits(ours / theirs, 1)} times as long as {baseline.label} ({duration(theirs)})."]

@@ -100,6 +100,19 @@ def require_real(name: str, values: Tensor) -> None:
         raise UsageError(f"{name}: are of the type {kind}; give floats")
 
 
+def finite_floats(name: str, values: Tensor) -> Tensor:
+    """Return a tensor of numbers as float32.
+
+    Raises:
+        UsageError: It holds truth values, complex numbers, or values that are not finite; the message begins with the name.
+    """
+    require_real(name, values)
+    values = values.float()
+    if not bool(values.isfinite().all()):
+        raise UsageError(f"{name}: hold values that are not finite; give numbers")
+    return values
+
+
 def to_plain(value: Any) -> Any:
     """Return a number, truth value or text of numpy or torch, or an array or tensor of no dimension, as Python's; all else as it is."""
     return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
@@ -115,16 +128,18 @@ def describe_value(value: object) -> str:
 
 
 def takes_arguments(
-    *, options: Mapping[str, str] | None = None, old_names: Mapping[str, str] | None = None
+    *, options: Mapping[str, str] | None = None, old_names: Mapping[str, str] | None = None, is_training: bool = False
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:  # fmt: skip
     """Return a decorator of a function of `import mitlgan`.
 
     Arguments whose type is not that of the annotation are refused with a `UsageError` before anything is done. Errors name arguments where they named
-    options: `--fps` becomes `fps`, except inside backticks, where commands are.
+    options: `--fps` becomes `fps`, except inside backticks, where commands are. Torch's modes of the caller do not reach into the function; see
+    `mitlgan.runtime.torch_modes`.
 
     Args:
         options: Option or first word of messages -> argument, where they are not one word.
         old_names: Old name of an argument -> its name. It still works, with a `DeprecationWarning`, until the next release.
+        is_training: Whether the function also needs torch's defaults that all threads share, and draws random numbers that they share.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -134,11 +149,15 @@ def takes_arguments(
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            from mitlgan.runtime.torch_modes import call_with_shared_defaults, torch_defaults  # slow to import
+
             bound = signature.bind(*args, **_with_current_names(kwargs, old_names or {}))
             for name, value in bound.arguments.items():
                 bound.arguments[name] = as_annotated(name, value, types().get(name, Any))  # `self` has none
             try:
-                return function(*bound.args, **bound.kwargs)
+                with torch_defaults():
+                    run = functools.partial(function, *bound.args, **bound.kwargs)
+                    return call_with_shared_defaults(run) if is_training else run()
             except MitlganError as error:
                 error.args = (_name_arguments(str(error), words),)
                 raise

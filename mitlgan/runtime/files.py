@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import itertools
 import json
@@ -15,7 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from mitlgan.errors import ResourceError, ShortageError, UnwritableError, UsageError, raise_resource_fault
+from mitlgan.errors import ResourceError, ShortageError, UnwritableError, raise_resource_fault
+from mitlgan.runtime.file_locks import acquire_exclusive_lock, acquire_new_lock, acquire_shared_lock, is_at
+from mitlgan.runtime.file_moves import move_to_free_name, sync_folder
+from mitlgan.runtime.signals import HeldSignals
 from mitlgan.runtime.unfinished_outputs import make_folders, note_file, note_folder
 
 TEMPORARY_SUFFIX = ".tmp"
@@ -119,21 +121,25 @@ def translate_disk_errors(path: Path) -> Iterator[None]:
             raise ShortageError(f"{path}: no space left on the disk", "free some, and run the same command again", is_memory=False) from None
         if error.errno == errno.ENAMETOOLONG:
             raise ResourceError(f"{path}: the name is too long for the disk; give a shorter one") from None
+        if error.errno == errno.ENOENT and not path.parent.is_dir():
+            raise ResourceError(f"{path.parent}: the folder is gone; another program has removed or moved it") from None
         if error.errno not in (errno.EIO, errno.EINTR):
             raise_resource_fault(error, str(path))
         raise UnwritableError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
-def write_atomically(path: Path, content: bytes | str, *, root: Path | None = None) -> None:
+def write_atomically(path: Path, content: bytes | str, *, root: Path | None = None, is_new: bool = False) -> None:
     """Replace a file atomically, so that either the old or the new one exists at any moment; a link or pipe is replaced, not followed.
 
     Args:
         path: The file.
         content: Text is written as UTF-8.
         root: Folder that the file must be in; see `open_regular`. Its own folder by default, which is created if it is missing.
+        is_new: The name was free when the command began, and a file that another program has written there since is not replaced.
 
     Raises:
-        ResourceError: The disk is full or the folder cannot be written; the old file is intact and no temporary file stays.
+        ResourceError: The disk is full, the folder is gone or cannot be written, or the file is not new; the old file is intact and no temporary file
+            stays.
     """
     data = content.encode() if isinstance(content, str) else content
     with translate_disk_errors(path):
@@ -146,11 +152,15 @@ def write_atomically(path: Path, content: bytes | str, *, root: Path | None = No
                 file.flush()
                 os.fsync(file.fileno())
                 note_file(path, file)
-                temporary.replace(path)  # while the file is locked
+                if is_new:  # moved while the file is locked
+                    move_to_free_name(temporary, path)
+                else:
+                    temporary.replace(path)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            with HeldSignals():
+                temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def open_temporary(path: Path, *, root: Path) -> tuple[Path, IO[bytes]]:
@@ -175,11 +185,9 @@ def open_temporary(path: Path, *, root: Path) -> tuple[Path, IO[bytes]]:
             file = open_regular(temporary, "ab", root=root)
         except ForeignFileError:
             file = create_file(temporary, root=root)
-        if acquire_exclusive_lock(file):
-            with suppress(FileNotFoundError):
-                if temporary.lstat().st_ino == os.fstat(file.fileno()).st_ino:  # else its writer has just moved it into place
-                    file.truncate(0)
-                    return temporary, file
+        if acquire_new_lock(file, temporary) and is_at(file, temporary):  # else its writer has just moved it into place
+            file.truncate(0)
+            return temporary, file
         file.close()
     raise AssertionError
 
@@ -192,31 +200,9 @@ def hidden_name(name: str, suffix: str) -> str:
     return f".{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}{suffix}"
 
 
-def refuse_existing(path: Path, option: str) -> None:
-    """Refuse a target that exists, even as a link to nothing, or whose name no disk takes.
-
-    Raises:
-        UsageError: It exists, or its name is too long; the message begins with the option.
-    """
-    if len(os.fsencode(path.name)) > MAX_NAME_BYTES:
-        raise UsageError(f"{option} {path}: the name is too long for the disk; give a shorter one")
-    if os.path.lexists(path):
-        raise UsageError(f"{option} {path}: exists already; choose another name, or remove it")
-
-
-def require_suffix(path: Path, suffix: str, option: str) -> None:
-    """Refuse a target whose name says another format than it will have, by which other programs would open it.
-
-    Raises:
-        UsageError: Its suffix is another one; the message begins with the option.
-    """
-    if path.suffix.lower() != suffix:
-        raise UsageError(f"{option} {path}: is written as {suffix[1:].upper()}; let its name end in {suffix}")
-
-
-def write_json(path: Path, value: Any, *, root: Path | None = None) -> None:
+def write_json(path: Path, value: Any, *, root: Path | None = None, is_new: bool = False) -> None:
     """Write indented JSON atomically; NaN raises `ValueError`. See `write_atomically`."""
-    write_atomically(path, json.dumps(value, indent=2, allow_nan=False) + "\n", root=root)
+    write_atomically(path, json.dumps(value, indent=2, allow_nan=False) + "\n", root=root, is_new=is_new)
 
 
 def remove_temporary_files(folder: Path, *, root: Path | None = None) -> None:
@@ -280,34 +266,22 @@ def lock_folder(folder: Path) -> Iterator[None]:
     with translate_disk_errors(folder):
         file = open_regular(folder / LOCK_FILE, "a+b", root=folder)
     with file:
-        if not acquire_exclusive_lock(file):
+        if not acquire_new_lock(file, folder / LOCK_FILE):
             time.sleep(LOCK_POLL_S)
-            if not acquire_exclusive_lock(file):
+            if not acquire_exclusive_lock(file, folder):
                 raise ResourceError(f"{folder}: another process is working on it; wait for it, or choose another run")
         yield
 
 
 def is_locked(folder: Path) -> bool:
-    """Return whether a process holds a folder's lock now; a folder that was never locked, or cannot be read, is not locked."""
+    """Return whether a process holds a folder's lock now; a folder that was never locked, or cannot be read or locked, is not locked."""
     try:
         file = open_regular(folder / LOCK_FILE, root=folder)
     except OSError:
         return False
-    with file:
-        return not _acquire_lock(file.fileno(), fcntl.LOCK_SH)  # the only test there is; closing the file releases the lock at once
-
-
-def acquire_exclusive_lock(file: IO[bytes]) -> bool:
-    """Lock an open file for this process, until it is closed; return whether no other one has locked it."""
-    return _acquire_lock(file.fileno(), fcntl.LOCK_EX)
-
-
-def _acquire_lock(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    with file, suppress(ResourceError):
+        return not acquire_shared_lock(file, folder)  # the only test there is; closing the file releases the lock at once
+    return False
 
 
 @contextmanager
@@ -338,13 +312,5 @@ def _own_folder(folder: Path, root: Path, *, create: bool = False) -> Iterator[i
             os.close(descriptor)
             descriptor = inner
         yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)

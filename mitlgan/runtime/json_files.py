@@ -12,7 +12,7 @@ from mitlgan.runtime.files import ForeignFileError, open_regular, read_bytes, tr
 from mitlgan.runtime.progress import Say, ignore_message
 
 MAX_LINE_BYTES = 10_000_000
-LOG_TEXTS = frozenset({"diagnosis", "split"})
+LOG_TEXTS = frozenset({"diagnosis", "split", "data_sha256"})
 """Keys of a training's logs that are text; all others are numbers."""
 MAX_NUMBER = 1e300
 

@@ -58,18 +58,25 @@ def require_empty_folder(folder: Path, option: str) -> None:
         raise UsageError(f"{option} {folder}: holds other files, such as {name}, and no work of an earlier call; give a new or empty folder")
 
 
-def write_unless_other(path: Path, content: bytes, option: str) -> None:
+def write_unless_other(path: Path, content: bytes, option: str, *, root: Path | None = None) -> None:
     """Write a file that a stopped call may have written already; refuse one of another content in its place.
+
+    An empty file is one that a killed call was going to fill, see `move_to_free_name`; it is written over.
+
+    `root` is the folder of the work, which is not made again if it is gone; see `write_atomically`.
 
     Raises:
         UsageError: There is another file; the message begins with the option.
         ResourceError: As of `write_atomically`.
     """
     if os.path.lexists(path):
-        if path.is_file() and path.read_bytes() == content:
+        written = path.read_bytes() if path.is_file() else None
+        if written == content:
             return
-        raise UsageError(f"{option} {path}: is another file than the one that is to be written there; move it away, or give another folder")
-    write_atomically(path, content)
+        if written != b"" or path.is_symlink():
+            raise UsageError(f"{option} {path}: is another file than the one that is to be written there; move it away, or give another folder")
+        path.unlink()
+    write_atomically(path, content, root=root, is_new=True)
 
 
 def require_writable(path: Path) -> None:

@@ -89,7 +89,7 @@ def draw_uniform(shape: Sequence[int], generator: torch.Generator, dim: int = 0)
         dim: Dimension of the samples.
     """
     share = share_of(generator)
-    return share.rows(torch.rand(share.whole(shape, dim), generator=generator, device=generator.device), dim)
+    return share.rows(torch.rand(share.whole(shape, dim), generator=generator, device=generator.device, dtype=torch.float32), dim)
 
 
 def draw_integers(low: int, high: int, shape: Sequence[int], generator: torch.Generator) -> Tensor:
@@ -101,7 +101,7 @@ def draw_integers(low: int, high: int, shape: Sequence[int], generator: torch.Ge
 def sample_normal(shape: Sequence[int], generator: torch.Generator, device: torch.device | str = "cpu") -> Tensor:
     """Return a rank's standard normal numbers, drawn on the CPU and moved to `device`; see `draw_uniform`."""
     share = share_of(generator)
-    sample = share.rows(torch.randn(share.whole(shape), generator=generator))
+    sample = share.rows(torch.randn(share.whole(shape), generator=generator, dtype=torch.float32))
     if torch.device(device).type == "cuda":
         return sample.pin_memory().to(device, non_blocking=True)
     return sample.to(device)

@@ -86,3 +86,20 @@ class TerminationSignals(_SignalHandlers):
         if time.monotonic() - self._raised_s > CLEANUP_S:
             self.received, self._raised_s = number, time.monotonic()
             raise TerminationInterrupt(number)
+
+
+class HeldSignals(_SignalHandlers):
+    """Holds back signals that end a command during the context, such as the removal of half-written files; they come at its end."""
+
+    def __init__(self) -> None:
+        super().__init__(STOP_SIGNALS)
+        self._held: list[int] = []
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        super().__exit__(kind, error, trace)
+        for number in self._held:
+            signal.raise_signal(number)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if number not in self._held:
+            self._held.append(number)

@@ -10,6 +10,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from mitlgan.runtime.signals import HeldSignals
+
 
 class _NewOutput(NamedTuple):
     """A file or folder that this process has made where there was none: its place, and what tells it from another one there."""
@@ -25,7 +27,8 @@ _NEW_OUTPUTS: ContextVar[list[_NewOutput] | None] = ContextVar("new_outputs", de
 def remove_if_failed(*outputs: Path) -> Iterator[None]:
     """Remove what this process has written of the outputs if the context ends by an exception, an interrupt included.
 
-    What existed before it stays, and so does what another program has put into a folder in the meantime, with the folder.
+    What existed before it stays, and so does what another program has put into a folder in the meantime, with the folder. A second interrupt, as by
+    Ctrl-C pressed twice, comes after the removal.
 
     Args:
         outputs: Files or folders, written through `mitlgan.runtime.files`.
@@ -37,9 +40,10 @@ def remove_if_failed(*outputs: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for output in reversed(new):
-            if any(output.path == path or path in output.path.parents or output.path in path.parents for path in paths):
-                _remove(output)
+        with HeldSignals():
+            for output in reversed(new):
+                if any(output.path == path or path in output.path.parents or output.path in path.parents for path in paths):
+                    _remove(output)
         raise
     finally:
         _NEW_OUTPUTS.reset(token)
@@ -47,13 +51,13 @@ def remove_if_failed(*outputs: Path) -> Iterator[None]:
             outer += new
 
 
-def make_folders(path: Path) -> None:
-    """Create a folder and its parents where they are missing.
+def make_folders(path: Path) -> list[Path]:
+    """Create a folder and its parents where they are missing; return those that this process has made, the outermost first.
 
     Raises:
         OSError: One cannot be created, or a file has its name.
     """
-    missing = list[Path]()
+    missing, made = list[Path](), list[Path]()
     while not path.is_dir():
         missing.append(path)
         path = path.parent
@@ -65,6 +69,8 @@ def make_folders(path: Path) -> None:
                 raise FileExistsError(error.errno, f"{folder} is a file, not a folder", str(folder)) from None
         else:
             note_folder(folder)
+            made.append(folder)
+    return made
 
 
 def note_folder(path: Path) -> None:

@@ -16,7 +16,7 @@ from mitlgan.errors import UsageError
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.randomness import derived_seed
 from mitlgan.stages.context import RunContext
-from mitlgan.stages.initial_critic import load_initial_critic, with_critic_parent
+from mitlgan.stages.initial_critic import has_new_block, load_initial_critic, with_critic_parent
 from mitlgan.stages.placement_fit import fit_placement_to_mattes
 from mitlgan.stages.setup import make_setup
 from mitlgan.stages.training_run import start_run
@@ -56,7 +56,8 @@ def compose(
     hashes = layer_hashes(composer)
     cards = {name: _layer_card(card, hashes[name]) for name, (_, card) in loaded.items()}
     fit_placement_to_mattes(recipe, composer, pack, say)
-    return start_run(recipe, make_setup(recipe, composer, pack, cards), context, hashes, critic_weights)
+    setup = make_setup(recipe, composer, pack, cards, has_new_block=has_new_block(recipe, critic_weights))
+    return start_run(recipe, setup, context, hashes, critic_weights)
 
 
 def check_layers(recipe: Recipe, layers: Mapping[str, Path]) -> dict[str, GeneratorSpec]:

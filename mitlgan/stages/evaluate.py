@@ -121,9 +121,18 @@ def evaluate_artifact(
 
 
 def recipe_of_card(card: Card, path: Path, data: str | None, say: Say) -> Recipe:
-    """Return the recipe of an artifact in a file with the data that `--data` names, else with its own; says if that is the demo's, or has moved."""
+    """Return the recipe of an artifact in a file with the data that `--data` names, else with its own; says if that is the demo's, or has moved.
+
+    Raises:
+        UsageError: The card's recipe is not valid.
+        UnknownPicturesError: Nothing says which pictures a relative path of the card means; `--data` names them.
+        ResourceError: Pictures cannot be read for a fault of the machine.
+    """
     recipe = parse_recipe(card.recipe, str(path))
-    recipe = with_data_source(recipe, data) if data is not None else with_own_pictures(recipe, path, lambda: sets_of_card(card.data), say)
+    if data is not None:
+        recipe = with_data_source(recipe, data)
+    else:
+        recipe = with_own_pictures(recipe, path, lambda: sets_of_card(card.data), say, option="--data")
     note_demo_data(recipe, data, say)
     return recipe
 

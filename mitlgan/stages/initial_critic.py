@@ -14,8 +14,8 @@ from mitlgan.artifacts.hub import fetch_hub_artifact, is_hub_reference
 from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, load_network
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import GrownCritic
-from mitlgan.recipe import AnyCritic, GrownCriticRecipe, Recipe, as_dict, ladder_steps, parse_recipe, with_overrides
-from mitlgan.recipe.schema.critics import ANY_SIZE_KINDS
+from mitlgan.recipe import AnyCritic, GrownCriticRecipe, Recipe, as_dict, ladder_steps, parse_recipe, setting_keys, with_overrides
+from mitlgan.recipe.schema.critics import ANY_SIZE_KINDS, freezable_convolutions
 from mitlgan.recipe.schema.ladder import GROWTH_FACTORS
 from mitlgan.runtime.progress import Say
 from mitlgan.stages.ladder import step_index
@@ -23,15 +23,19 @@ from mitlgan.stages.replaced_settings import report_replaced
 from mitlgan.training import run_directory
 from mitlgan.training.checkpoint import load_checkpoint
 
+NEEDED_WITH_KIND = ("critic", "critic.parent", "critic.parent_px")
+"""Settings without which `critic.kind = "grown"` is no whole recipe; a single key of the parent is none of them."""
 
-def with_critic_parent(recipe: Recipe, critic: Path | None, say: Say, settings: Collection[str] = ()) -> Recipe:
+
+def with_critic_parent(recipe: Recipe, critic: Path | None, say: Say, settings: Collection[str] = (), *, is_kept: bool = False) -> Recipe:
     """Return a recipe whose grown critic has the parent that `--critic` names; any other recipe unchanged.
 
     Args:
         recipe: Of any training.
         critic: As `load_initial_critic` takes it: the smaller critic, or one that this recipe grew before and that is trained further.
         say: Shows a warning if the newest checkpoint cannot be read, and what of a recipe of the user's own gives way.
-        settings: The user's changes of the recipe, `a.b=v`, or their keys alone.
+        settings: The user's changes of the recipe, `a.b=v`, or their keys alone. A parent that is set with `critic.kind` gives way: the kind needs one.
+        is_kept: Whether the critic is the one that is kept with the generator, which no `--critic` names.
 
     Raises:
         UsageError: The recipe grows a critic, and no parent is given, or the user set what the critic decides.
@@ -43,8 +47,9 @@ def with_critic_parent(recipe: Recipe, critic: Path | None, say: Say, settings: 
     if critic is None:
         raise UsageError('--critic: critic.kind = "grown" needs the smaller critic that it grows from; name its run, or the folder where it is kept')
     trained, size_px, _ = load_trained_critic(critic, say)
+    decider = f"the critic of {critic}" if is_kept else f"the critic of --critic {critic}"
     if size_px == recipe.size_px and isinstance(trained, GrownCriticRecipe):
-        return _with_parent_critic(recipe, trained.parent, trained.parent_px, critic, say, settings)
+        return _with_parent_critic(recipe, trained.parent, trained.parent_px, decider, say, settings)
     sizes = [recipe.size_px // factor for factor in GROWTH_FACTORS]
     if recipe.size_px not in (size_px * factor for factor in GROWTH_FACTORS):
         raise ArtifactError(
@@ -56,7 +61,7 @@ def with_critic_parent(recipe: Recipe, critic: Path | None, say: Say, settings: 
         raise ArtifactError(
             f"--critic {critic}: scores {trained.image_channels} channels, the recipe's [critic] {grown.image_channels}; give one that scores as many"
         )
-    return _with_parent_critic(recipe, trained, size_px, critic, say, settings)
+    return _with_parent_critic(recipe, trained, size_px, decider, say, settings)
 
 
 def load_initial_critic(path: Path | None, recipe: Recipe, say: Say) -> dict[str, Tensor]:
@@ -68,7 +73,8 @@ def load_initial_critic(path: Path | None, recipe: Recipe, say: Say) -> dict[str
         say: Shows a warning if the newest checkpoint cannot be read.
 
     Raises:
-        UsageError: The path is neither a critic nor a run, the recipe freezes a new critic, or its frozen network is not on this machine.
+        UsageError: The path is neither a critic nor a run, the recipe freezes a new critic or more convolutions than there are, or its frozen
+            network is not on this machine.
         ArtifactError: The run has no checkpoint, or its critic has another architecture.
     """
     networks.require_critic_weights(recipe.critic)
@@ -78,6 +84,9 @@ def load_initial_critic(path: Path | None, recipe: Recipe, say: Say) -> dict[str
             raise UsageError(f"critic_start.freeze: {what}; name the run that it begins with by --critic, or remove it")
         return {}
     trained, size_px, tensors = load_trained_critic(path, say)
+    freeze, most = 0 if recipe.critic_start is None else recipe.critic_start.freeze, freezable_convolutions(recipe.critic, recipe.size_px)
+    if freeze > most:
+        raise UsageError(f"critic_start.freeze is {freeze}, but the critic has {most} convolutions; give at most as many")
     if isinstance(recipe.critic, GrownCriticRecipe) and (trained, size_px) == (recipe.critic.parent, recipe.critic.parent_px):
         with torch.device("meta"):
             grown = networks.build_critic(recipe.critic, recipe.size_px)
@@ -86,6 +95,16 @@ def load_initial_critic(path: Path | None, recipe: Recipe, say: Say) -> dict[str
     if trained != recipe.critic or size_px != recipe.size_px:
         raise ArtifactError(f"--critic {path}: another architecture than the recipe's [critic] at {recipe.size_px} px; name a run that has the same")
     return tensors
+
+
+def has_new_block(recipe: Recipe, tensors: Collection[str]) -> bool:
+    """Return whether a critic begins with the tensors of a smaller one, to which growing adds a block that has learned nothing yet.
+
+    Args:
+        recipe: With the critic.
+        tensors: Names, or the tensors by name, that it begins with; empty for a new critic.
+    """
+    return isinstance(recipe.critic, GrownCriticRecipe) and bool(tensors) and f"stages.from_{recipe.size_px}px.share" not in tensors
 
 
 def load_trained_critic(path: Path, say: Say) -> tuple[AnyCritic, int, dict[str, Tensor]]:
@@ -103,9 +122,11 @@ def load_trained_critic(path: Path, say: Say) -> tuple[AnyCritic, int, dict[str,
     return card.critic, card.size_px, network.state_dict()
 
 
-def _with_parent_critic(recipe: Recipe, parent: AnyCritic, parent_px: int, critic: Path, say: Say, settings: Collection[str]) -> Recipe:
+def _with_parent_critic(recipe: Recipe, parent: AnyCritic, parent_px: int, decider: str, say: Say, settings: Collection[str]) -> Recipe:
     changed = with_overrides(recipe, critic__parent=as_dict(parent), critic__parent_px=parent_px)
-    report_replaced(recipe, changed, {"critic": f"the critic of --critic {critic}"}, settings, say)
+    if any("critic.kind" in setting_keys(setting) for setting in settings):
+        settings = [setting for setting in settings if setting.partition("=")[0].strip() not in NEEDED_WITH_KIND]
+    report_replaced(recipe, changed, {"critic": decider}, settings, say)
     return changed
 
 

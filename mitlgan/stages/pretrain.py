@@ -11,7 +11,7 @@ from mitlgan.errors import UsageError
 from mitlgan.recipe import GrownCriticRecipe, ParentedGeneratorRecipe, Recipe, ladder_steps, with_first_step
 from mitlgan.runtime.progress import Say, ignore_message
 from mitlgan.stages.context import RunContext
-from mitlgan.stages.initial_critic import load_initial_critic, with_critic_parent
+from mitlgan.stages.initial_critic import has_new_block, load_initial_critic, with_critic_parent
 from mitlgan.stages.initial_generator import describe_parent, load_initial_generator, with_parent
 from mitlgan.stages.ladder import open_step_data
 from mitlgan.stages.setup import make_setup
@@ -35,9 +35,9 @@ def with_start(
     Raises:
         MitlganError: An artifact is missing, does not fit, or decides what the user set; nothing was written.
     """
-    first, critic = with_transfer(ladder_steps(recipe)[0], start, critic, say, settings)
-    first = with_critic_parent(with_parent(first, start, say, settings), critic, say, settings)
-    return with_first_step(recipe, first), critic
+    first, begun_with = with_transfer(ladder_steps(recipe)[0], start, critic, say, settings)
+    first = with_critic_parent(with_parent(first, start, say, settings), begun_with, say, settings, is_kept=critic is None)
+    return with_first_step(recipe, first), begun_with
 
 
 def check_training_start(recipe: Recipe) -> None:
@@ -109,4 +109,5 @@ def pretrain(
     parent = describe_parent(start)
     pack = open_step_data(recipe, first.size_px, say)
     inputs = {} if start is None else {"start": read_weights_hash(start)}
-    return start_run(recipe, make_setup(first, generator, pack, {}, parent), context, inputs, critic_weights)
+    setup = make_setup(first, generator, pack, {}, parent, has_new_block=has_new_block(first, critic_weights))
+    return start_run(recipe, setup, context, inputs, critic_weights)

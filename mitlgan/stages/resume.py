@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 from mitlgan.artifacts.picture_sets import PictureSet, describe_change, sets_of_header
-from mitlgan.artifacts.project_pictures import folder_to_call_from, may_mean, with_own_pictures
+from mitlgan.artifacts.project_pictures import may_mean, with_own_pictures
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.errors import ArtifactError, UsageError
+from mitlgan.errors import ArtifactError, UnknownPicturesError, UsageError
 from mitlgan.recipe import (
     Recipe,
     diff_recipes,
-    full_source,
     is_relative_source,
     ladder_steps,
     parse_recipe,
@@ -75,7 +75,7 @@ def resume(path: Path, context: RunContext, *, more_kimg: float = 0.0) -> Run:
             if context.world.is_leader:
                 if more_kimg:
                     run.write_status({**run.read_status(), "state": "stopped"})  # first: its artifact is not that of the longer recipe
-                write_atomically(run.recipe_file, to_toml(recipe))
+                write_atomically(run.recipe_file, to_toml(recipe), root=run.path)
         _restore_threads(int(checkpoint.header.get("threads", 0)), context.reporter.say)
         warn_if_data_differs(recipe, pack, sets_of_header(checkpoint.header), context.reporter.say)
         return train_and_export(run, recipe, setup_from_checkpoint(step, pack, checkpoint.header), context, checkpoint)
@@ -94,7 +94,7 @@ def record_pictures(run: Run, recipe: Recipe, world: World) -> None:
     """
     if world.is_leader and is_relative_source(run.recorded_recipe().data.source) and not is_relative_source(recipe.data.source):
         with lock_run(run, world):
-            write_atomically(run.recipe_file, to_toml(with_data_source(run.recorded_recipe(), recipe.data.source)))
+            write_atomically(run.recipe_file, to_toml(with_data_source(run.recorded_recipe(), recipe.data.source)), root=run.path)
     wait_for_all_ranks(world)  # none reads the recipe before it is written
 
 
@@ -145,7 +145,8 @@ def _load_recipe_and_checkpoint(run: Run, context: RunContext) -> tuple[Recipe, 
     """Return a run's recipe, with the full path of pictures that it names by a relative one, and its newest checkpoint.
 
     Raises:
-        ArtifactError: There is no checkpoint, it was trained with another recipe, or nothing says what a relative path means.
+        ArtifactError: There is no checkpoint, or it was trained with another recipe.
+        UnknownPicturesError: As of `with_own_pictures`.
     """
     checkpoint = load_checkpoint(run.path, context.reporter.say)
     if checkpoint is None:
@@ -160,26 +161,13 @@ def _load_recipe_and_checkpoint(run: Run, context: RunContext) -> tuple[Recipe, 
     if is_relative_source(source) and not is_relative_source(full) and may_mean(source, full, trained, run.path, read_sets):
         trained = with_data_source(trained, full)  # written before the first checkpoint with it, or by the user
     recipe = with_own_pictures(recorded, run.path, read_sets)
-    trained = with_own_pictures(trained, run.path, read_sets, context.reporter.say)
+    with suppress(UnknownPicturesError):  # its path is shown as it is
+        trained = with_own_pictures(trained, run.path, read_sets, context.reporter.say)
     differing = {key: values for key, values in diff_recipes(with_equal_length(trained, recipe), recipe).items() if key != "training.kimg"}
     if differing:
         examples = "; ".join(f"{key} was {then}, now {now}" for key, (then, now) in list(differing.items())[:MAX_DIFFERENCES])
         raise ArtifactError(f"{run.path}: recipe.toml is not the one its checkpoint was trained with ({examples}); undo the change or start a new run")
-    if is_relative_source(recipe.data.source):
-        raise ArtifactError(_unknown_pictures(run, recipe.data.source))
     return recipe, checkpoint
-
-
-def _unknown_pictures(run: Run, source: str) -> str:
-    """Say that nothing tells what a relative path of a run means, and how the run goes on."""
-    here, folder = full_source(source), folder_to_call_from(source, run.path)
-    if folder is not None:
-        way_out = f"if {folder / source} has them, edited since then, call this in {folder}"
-    elif Path(here).exists():
-        way_out = f'if they are these, edited since then, write source = "{here}" into {run.recipe_file}'
-    else:
-        way_out = f"call this in the folder that has {source}"
-    return f"{run.path}: was trained on the pictures of {source}, but {here} {'has others' if Path(here).exists() else 'is not there'}; {way_out}"
 
 
 def _require_time_left(run: Run, recipe: Recipe, counters: Counters, say: Say) -> None:

@@ -13,14 +13,19 @@ from mitlgan import networks, objectives
 from mitlgan.artifacts.card import LayerCard, check_critic_network, critic_network_card, read_critic_network
 from mitlgan.artifacts.picture_sets import HEADER_KEY, PictureSet, followed_by, sets_of_header, sets_record
 from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.networks import GrownCritic
 from mitlgan.recipe import Recipe, as_dict
 from mitlgan.runtime.randomness import derived_seed
 from mitlgan.training.counters import Counters
 from mitlgan.training.setup import TrainingSetup
 
+NEW_BLOCK_KEY = "trains_new_block"
+"""Of a checkpoint's header: whether a grown critic's new block learns although the convolutions next to it are frozen; earlier versions froze it."""
+
 
 def make_setup(
-    recipe: Recipe, network: networks.Network, pack: ImagePack, layers: Mapping[str, LayerCard], parent: Mapping[str, Any] | None = None
+    recipe: Recipe, network: networks.Network, pack: ImagePack, layers: Mapping[str, LayerCard], parent: Mapping[str, Any] | None = None,
+    *, has_new_block: bool = False,
 ) -> TrainingSetup:  # fmt: skip
     """Return the setup of a network's training, with a new critic and the recipe's objective.
 
@@ -30,6 +35,7 @@ def make_setup(
         pack: The real pictures.
         layers: Cards of the frozen layers by name; empty unless the network is a composer.
         parent: Account of the generator that the network begins with or grows from; see `describe_parent`.
+        has_new_block: Whether the critic has just grown; convolutions that are frozen are then those of its parent, and its new block learns.
     """
     # The purpose names the stage, so that critics of a composition and of a pretraining differ even for equal seeds.
     torch.manual_seed(derived_seed(recipe.seed, f"initial critic {recipe.command} {recipe.role}"))
@@ -38,7 +44,10 @@ def make_setup(
     objectives.check_critic(recipe.objective, critic)
     if recipe.critic_start is not None and recipe.critic_start.freeze:
         critic.freeze_first_blocks(recipe.critic_start.freeze)
-    header = {"layers": {name: as_dict(card) for name, card in layers.items()}, **({"parent": dict(parent)} if parent else {})}
+    header: dict[str, Any] = {"layers": {name: as_dict(card) for name, card in layers.items()}, **({"parent": dict(parent)} if parent else {})}
+    if has_new_block and isinstance(critic, GrownCritic):
+        critic.train_new_block()
+        header[NEW_BLOCK_KEY] = True
     if (frozen := critic_network_card(recipe.critic)) is not None:
         header["critic_network"] = as_dict(frozen)
     return TrainingSetup(network, critic, objective, pack, header)
@@ -61,7 +70,8 @@ def setup_from_checkpoint(recipe: Recipe, pack: ImagePack, header: Mapping[str, 
         generators = {name: layer.generator_spec(recipe.size_px).build() for name, layer in layers.items()}
         network = networks.build_composer(recipe.composer, generators, recipe.size_px)
     sets = followed_by(sets_of_header(header), current_set(pack, Counters(**header["counters"])))
-    return with_sets(make_setup(recipe, network, pack, layers, header.get("parent")), sets)
+    setup = make_setup(recipe, network, pack, layers, header.get("parent"), has_new_block=bool(header.get(NEW_BLOCK_KEY)))
+    return with_sets(setup, sets)
 
 
 def current_set(pack: ImagePack, counters: Counters) -> PictureSet:

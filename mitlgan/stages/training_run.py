@@ -14,7 +14,7 @@ from mitlgan.data.pack.image_pack import NO_MATTE
 from mitlgan.data.recipe_data import note_demo_data
 from mitlgan.errors import DataError
 from mitlgan.networks.batchnorm import recalibrate_batchnorm
-from mitlgan.recipe import Recipe, display_name, ladder_steps, require_generator_learns, to_toml
+from mitlgan.recipe import Recipe, display_name, ladder_steps, require_trainable, to_toml
 from mitlgan.recipe.advice import training_advice
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.files import lock_folder
@@ -48,7 +48,7 @@ def start_run(recipe: Recipe, setup: TrainingSetup, context: RunContext, inputs:
         UsageError: The generator would never learn.
         DataError: The generator has a matte, and the pictures have none.
     """
-    require_generator_learns(recipe)
+    require_trainable(recipe)
     if setup.generator.image_channels == 4 and setup.pack.channels != 4:
         raise DataError(f"{recipe.data.source}: {NO_MATTE}")
     if len(setup.pack) < recipe.training.batch:

@@ -67,8 +67,9 @@ def with_transfer(
     if source is None:
         return _with_new_critic(recipe, reason, settings, say), None
     refuse_unused_setting("transfer.new_critic_first_kimg", f"the critic of {source} goes on", settings)
+    trained, critic_px, _ = load_trained_critic(source, say)
+    most = freezable_convolutions(trained, critic_px)
     if is_same_size:
-        trained, critic_px, _ = load_trained_critic(source, say)
         if (critic_px, trained.image_channels) != (recipe.size_px, card.image_channels):
             raise ArtifactError(
                 f"--critic {source}: scores {critic_px} px in {trained.image_channels} channels, the generator makes {recipe.size_px} px in "
@@ -78,8 +79,8 @@ def with_transfer(
         if trained.kind == "projected":  # what it looks through is frozen anyway
             _refuse_freeze(recipe, f"what the critic of {source} looks through is frozen anyway", settings)
             freeze = 0
-        elif freeze > (most := freezable_convolutions(trained, recipe.size_px)):
-            raise UsageError(f"transfer.freeze is {freeze}, but the critic of {source} has {most} convolutions; add --set transfer.freeze={most}")
+    if freeze > most and (is_same_size or most):  # a critic without convolutions cannot grow, which is said later
+        raise UsageError(f"transfer.freeze is {freeze}, but the critic of {source} has {most} convolutions; add --set transfer.freeze={most}")
     is_as_a_new_one = recipe.training.critic_first_kimg is not None  # it learns alone first: the recipe must say that it went on
     frozen = {"critic_start": {"freeze": freeze}} if freeze or is_as_a_new_one else {}
     changed = with_overrides(recipe, **trained_critic, **frozen, transfer=None)

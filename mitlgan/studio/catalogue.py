@@ -63,11 +63,13 @@ class ActiveArtifact:
 
     Attributes:
         id: Its id in the catalogue.
+        path: Its file.
         artifact: The loaded artifact.
         direction_counts: Number of principal directions of each latent.
     """
 
     id: str
+    path: Path
     artifact: LoadedArtifact
     direction_counts: dict[str, int]
     _directions: dict[str, Directions] = field(default_factory=dict)
@@ -178,7 +180,7 @@ class Catalogue:
         if artifact_id not in own:
             while len(own) >= MAX_LOADED:
                 own.popitem(last=False)
-            own[artifact_id] = ActiveArtifact(artifact_id, load_artifact(entry.path, self._settings.device), entry.answer.directions or {})
+            own[artifact_id] = ActiveArtifact(artifact_id, entry.path, load_artifact(entry.path, self._settings.device), entry.answer.directions or {})
         own.move_to_end(artifact_id)
         return own[artifact_id]
 

@@ -169,5 +169,5 @@ class QuizStore:
         if active.id not in self._real:
             while len(self._real) >= MAX_OPEN_PACKS:
                 self._real.popitem(last=False)
-            self._real[active.id] = real_images_for(active.artifact.card)
+            self._real[active.id] = real_images_for(active.artifact.card, active.path)
         return self._real[active.id]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StrictInt, Tag, model_validator
 
-from mitlgan.artifacts.loaded_artifact import MAX_SCALE
+from mitlgan.artifacts.rendering_arguments import MAX_SCALE
 from mitlgan.editing.principal_directions import MAX_SIGMAS
 from mitlgan.latents import EASINGS, SEED_LIMIT
 from mitlgan.latents.files import MAX_LATENT_VALUE

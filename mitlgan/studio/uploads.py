@@ -20,6 +20,7 @@ from mitlgan.data.pack.image_pack import BACKDROP, Color
 from mitlgan.data.recipe_data import recorded_backdrop
 from mitlgan.data.sources.formats import MissingCodecError, allowed_formats
 from mitlgan.images.pixels import to_float, to_grayscale
+from mitlgan.inpainting.masks import read_hole
 from mitlgan.inpainting.original import decode_original
 from mitlgan.studio.errors import RequestRefused
 from mitlgan.studio.inpainting_jobs import InpaintingTask
@@ -27,8 +28,6 @@ from mitlgan.studio.inpainting_jobs import InpaintingTask
 RESIZE = "lanczos"
 MAX_INPAINT_PIXELS = 25_000_000
 """Pixels of a picture to inpaint: a camera's. It takes about 20 bytes a pixel."""
-MIN_HOLE_BRIGHTNESS = 128
-"""Mask pixels at least this bright are inside the hole."""
 
 
 def decode_picture(content: bytes, card: Card, option: str) -> Tensor:
@@ -54,7 +53,7 @@ def decode_task(content: bytes, mask: bytes) -> InpaintingTask:
 
     Args:
         content: Bytes of the picture's file.
-        mask: Bytes of a mask of the picture's shape and at most its size: bright and opaque inside the hole.
+        mask: Bytes of a mask of the picture's shape and at most its size: white inside the hole, or painted on transparency.
 
     Raises:
         RequestRefused: 415, one is not a picture of an allowed format; 422, damaged or too large, or the hole marks nothing or everything.
@@ -70,10 +69,10 @@ def decode_task(content: bytes, mask: bytes) -> InpaintingTask:
 
 
 def decode_hole(content: bytes, picture_size: tuple[int, int], option: str) -> NDArray[np.bool_]:
-    """Decode a mask, enlarged to the picture's size, (H, W): True where it is bright and opaque.
+    """Decode a mask, enlarged to the picture's size, (H, W): True inside the hole; see `read_hole`.
 
     Raises:
-        RequestRefused: 415 or 422 as `decode_picture`; also 422 if it has another shape, is larger, or marks nothing or everything.
+        RequestRefused: 415 or 422 as `decode_picture`; also 422 if it has another shape, is larger or no mask, or marks nothing or everything.
     """
     size = _image_size(content, option)
     if not _has_shape(size, picture_size):
@@ -81,10 +80,11 @@ def decode_hole(content: bytes, picture_size: tuple[int, int], option: str) -> N
             422, f"{option}: is {size[0]} x {size[1]} px; paint on the picture's {picture_size[0]} x {picture_size[1]} px, or on a smaller copy of it"
         )
     mask = _decode(content, option, keep_alpha=True, size_px=0, ignore_profile=True)
-    on_black = Image.new("RGBA", mask.size, (0, 0, 0, 255))
-    on_black.alpha_composite(mask)
-    marked = on_black.convert("L").resize(picture_size, Image.Resampling.NEAREST)
-    hole: NDArray[np.bool_] = np.asarray(marked) >= MIN_HOLE_BRIGHTNESS
+    try:
+        marked = Image.fromarray(read_hole(content, mask, option))
+    except UnreadableImageError as error:
+        raise RequestRefused(422, f"{option}: {error}") from None
+    hole: NDArray[np.bool_] = np.array(marked.resize(picture_size, Image.Resampling.NEAREST))
     if not hole.any() or hole.all():
         raise RequestRefused(422, f"{option}: marks {'everything' if hole.any() else 'nothing'}; paint the part to fill, and leave the rest")
     return hole

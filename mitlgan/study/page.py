@@ -74,8 +74,8 @@ def write_study(
     files = StudyFiles(out / "study.html", out / "key.json", len(items))
     with remove_if_failed(out):
         ensure_folder(out)
-        write_atomically(files.page, _page(study, pictures, real.size_px, origin))
-        write_json(files.key, key)
+        write_atomically(files.page, _page(study, pictures, real.size_px, origin), root=out, is_new=True)
+        write_json(files.key, key, root=out, is_new=True)
     return files
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from torch import Tensor
 
 from mitlgan.artifacts.card import Card
+from mitlgan.artifacts.picture_sets import sets_of_card
+from mitlgan.artifacts.project_pictures import with_own_pictures
 from mitlgan.data.demo import demo_pack
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
@@ -23,6 +25,7 @@ from mitlgan.errors import MitlganError, UsageError
 from mitlgan.images.encode import encode_png
 from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.protocol import ImageSource, to_rgb
+from mitlgan.recipe import parse_recipe, with_overrides
 
 REAL = "real"
 DEMO_SCENES = 500
@@ -140,12 +143,16 @@ def wilson_interval(hits: int, count: int, z: float = Z_95) -> tuple[float, floa
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def real_images_for(card: Card) -> tuple[ImagePack, str]:
+def real_images_for(card: Card, path: Path) -> tuple[ImagePack, str]:
     """Open the real images to compare an artifact with: those of the set that it was trained on, held-out ones if there are enough.
 
     Fewer than `MIN_HELD_OUT` are enough only if there are no more training images than that.
 
     Images of any other set would ask another question: not which are generated, but which are of the other set.
+
+    Args:
+        card: The artifact's.
+        path: Its file; what a relative path in the card means is seen from the folders around it, see `with_own_pictures`.
 
     Returns:
         The images, and a description of them.
@@ -158,6 +165,7 @@ def real_images_for(card: Card) -> tuple[ImagePack, str]:
     if not source:
         raise UsageError("quiz: the artifact does not say which pictures it was trained on, so there are no real ones to ask about; choose another")
     try:
+        source = _source_now(card, source, path)
         parts = find_splits(source, role).parts
         split = next((split for split in ("test", "validation") if split in parts), TRAIN)
         real = _open_unchanged(card, source, split)
@@ -171,6 +179,15 @@ def real_images_for(card: Card) -> tuple[ImagePack, str]:
     if real is None:
         raise UsageError(f"quiz: the pictures of {name} are no longer those that the artifact was trained on, so none are asked about")
     return real, f"{describe_origin(source, role)}; {f'it was trained on them{few}' if split == TRAIN else f'held out, {split}'}"
+
+
+def _source_now(card: Card, source: str, path: Path) -> str:
+    """Return where an artifact's data is now: its project was perhaps moved, or the card names it by a relative path."""
+    try:
+        recipe = with_overrides(parse_recipe(card.recipe, str(path)), data__source=source)
+    except UsageError:  # a card without a whole recipe says no more than the path
+        return source
+    return with_own_pictures(recipe, path, lambda: sets_of_card(card.data)).data.source
 
 
 def _open_unchanged(card: Card, source: str, split: str) -> ImagePack | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from mitlgan.artifacts.card import Card, LayerCard, networks_of_critics, read_card
 from mitlgan.artifacts.load_save import CARD_FILE, load_network, save_network
@@ -47,6 +49,7 @@ class ArtifactKeeper:
     def __init__(self, run: Run, recipe: Recipe, setup: TrainingSetup, reporter: Reporter) -> None:
         self.run, self.recipe, self.setup, self.reporter = run, recipe, setup, reporter
         self._extractor: Extractor | None = None
+        self._real: ImagePack | None = None  # opened once, so that all that one process measures is against the same pictures
         if recipe.evaluation.best_by is not None:
             layers = [LayerCard.model_validate_json(json.dumps(card)) for card in setup.header["layers"].values()]
             taught_by = networks_of_critics(as_dict(recipe), setup.header.get("parent", {}), layers)
@@ -59,7 +62,7 @@ class ArtifactKeeper:
         path = self.run.kept_folder(state.counters.kimg) / f"{network.kind}.safetensors"
         ensure_folder(path.parent, root=self.run.path)
         card = make_training_card(self.run, self.recipe, self.setup, state, network)
-        save_network(path, network, card)
+        save_network(path, network, card, root=self.run.path)
         if self._extractor is not None:
             self._evaluate(network, card, self._extractor)
         return network
@@ -82,18 +85,13 @@ class ArtifactKeeper:
         self._update_best()
 
     def _evaluate_missing(self, extractor: Extractor) -> None:
-        """Evaluate the artifacts without a row, and all of them if an earlier version used another split: distances to two sets cannot be compared."""
+        """Evaluate the artifacts without a row, or all unless every row is of the pictures of now: distances to two sets cannot be compared."""
         rows = list(read_log(self.run.evaluations_file))
         artifacts = self.run.list_kept_artifacts()
         if not artifacts:
             return
-        source, split = self.recipe.data.source, self._split_of(self._real_images())
-        # Lines of versions that named no split are of the split that those versions used.
-        unnamed = "validation" if source == "demo" or (Path(source) / "validation").is_dir() else "train"
-        others = {str(row.get("split", unnamed)) for row in rows} - {split}
-        if others:
-            before = ", ".join(sorted(others))
-            self.reporter.say(f"evaluations.jsonl: measured on {before} pictures before; kept artifacts are measured again on {split}")
+        if remark := self._pictures_remark(rows):
+            self.reporter.say(f"evaluations.jsonl: {remark}")
             truncate_jsonl(self.run.evaluations_file, -1)
             rows = []
         evaluated = {row["iteration"] for row in rows}
@@ -101,8 +99,24 @@ class ArtifactKeeper:
         for path in artifacts[first:]:
             self._evaluate(*load_network(path), extractor)
 
+    def _pictures_remark(self, rows: Sequence[Mapping[str, Any]]) -> str:
+        """Return what is to be said of rows that are of other pictures than those of now, or may be; empty if all are of these."""
+        real = self._real_images()
+        source, split = self.recipe.data.source, self._split_of(real)
+        # Lines of versions that named no split are of the split that those versions used.
+        unnamed = "validation" if source == "demo" or (Path(source) / "validation").is_dir() else "train"
+        if others := {str(row.get("split", unnamed)) for row in rows} - {split}:
+            return f"measured on {', '.join(sorted(others))} pictures before; kept artifacts are measured again on {split}"
+        if {row["data_sha256"] for row in rows if "data_sha256" in row} - {real.measured_sha256}:
+            return f"the {split} pictures changed since it was written; kept artifacts are measured again on those of now"
+        if any("data_sha256" not in row for row in rows):
+            return f"an earlier version did not record which {split} pictures it measured on; kept artifacts are measured again on those of now"
+        return ""
+
     def _real_images(self) -> ImagePack:
-        return open_recipe_data(self.recipe, self._protocol().split)
+        if self._real is None:
+            self._real = open_recipe_data(self.recipe, self._protocol().split)
+        return self._real
 
     def _split_of(self, real: ImagePack) -> str:
         """Return the split that real pictures count as: "train" if the network was trained on them, whatever their folder is called."""
@@ -116,7 +130,8 @@ class ArtifactKeeper:
         truncate_jsonl(self.run.evaluations_file, card.iterations - 1)  # a row of this artifact from a process that was killed
         writer = JsonlWriter(self.run.evaluations_file)
         writer.write({
-            "iteration": card.iterations, "kimg": card.kimg, "seconds": card.seconds, **metrics, "split": split, "real": count
+            "iteration": card.iterations, "kimg": card.kimg, "seconds": card.seconds, **metrics, "split": split, "real": count,
+            "data_sha256": real.measured_sha256,
         })  # fmt: skip
         writer.close()
         summary = f"FD {metrics['fd']:.1f}, KID {metrics['kid']:z.3f}, diversity {metrics['diversity']:.2f} of the real"

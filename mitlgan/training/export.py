@@ -9,9 +9,11 @@ from pathlib import Path
 from mitlgan.artifacts.card import Card, LayerCard, make_card
 from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, save_network
 from mitlgan.artifacts.picture_sets import CARD_KEY, describe_sets, sets_record
+from mitlgan.data.recipe_data import other_resize
 from mitlgan.networks import Composer, Network
 from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import Recipe
+from mitlgan.runtime.files import ensure_folder
 from mitlgan.training.counters import Counters
 from mitlgan.training.frozen_layers import verify_frozen_layers
 from mitlgan.training.run_directory import Run
@@ -36,6 +38,7 @@ def export_run(
 
     Raises:
         ArtifactError: A frozen layer changed; nothing is written.
+        ResourceError: The run's folder is gone, or cannot be written.
     """
     export_networks(run.path, run, recipe, setup, state)
     if on_end is not None:
@@ -54,11 +57,20 @@ def export_run(
 
 
 def export_networks(folder: Path, run: Run, recipe: Recipe, setup: TrainingSetup, state: TrainingState) -> None:
-    """Write the moving average and, of a pretraining, the critic into a folder of the run; errors as of `export_run`."""
+    """Write the moving average and, of a pretraining, the critic into a folder of the run; errors as of `export_run`.
+
+    A run's folder that is gone is not made again.
+    """
+
+    def write(path: Path, network: Network) -> None:
+        if path.parent != run.path:
+            ensure_folder(path.parent, root=run.path)
+        save_network(path, network, make_training_card(run, recipe, setup, state, network), root=run.path)
+
     if recipe.command == "pretrain":
-        save_network(folder / CRITIC_FOLDER / CRITIC_FILE, state.critic, make_training_card(run, recipe, setup, state, state.critic))
+        write(folder / CRITIC_FOLDER / CRITIC_FILE, state.critic)
     network = recalibrate_batchnorm(state.ema, recipe.seed).cpu()
-    save_network(folder / f"{network.kind}.safetensors", network, make_training_card(run, recipe, setup, state, network))
+    write(folder / f"{network.kind}.safetensors", network)
 
 
 def make_training_card(run: Run, recipe: Recipe, setup: TrainingSetup, state: TrainingState, network: Network) -> Card:
@@ -85,7 +97,8 @@ def make_training_card(run: Run, recipe: Recipe, setup: TrainingSetup, state: Tr
         kimg=(counters.images_shown - counters.step_images) / 1000,
         data={
             "source": recipe.data.source, "count": sets[-1].count, **({"enlarged": enlarged} if enlarged else {}),
-            "content_sha256": sets[-1].content_sha256, **sets_record(CARD_KEY, sets),
+            "content_sha256": sets[-1].content_sha256, **({"resize": resize} if (resize := other_resize(recipe, pack)) else {}),
+            **sets_record(CARD_KEY, sets),
         },
         seconds=round(counters.seconds - counters.step_seconds, 3), cpu_seconds=round(counters.cpu_seconds - counters.step_cpu_seconds, 3),
         licence=recipe.licence or ("MIT" if recipe.data.source == "demo" else ""), credit=str(pack.manifest.get("licence") or ""),

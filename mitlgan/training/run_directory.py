@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mitlgan.artifacts.known_artifacts import PLAN_FILE, run_order
 from mitlgan.artifacts.run_steps import is_step_reference
-from mitlgan.errors import ResourceError, UsageError
+from mitlgan.errors import ResourceError, UnknownPicturesError, UsageError
 from mitlgan.runtime.command_line import command_line
 from mitlgan.runtime.files import (
     TEMPORARY_SUFFIX,
@@ -81,6 +81,7 @@ class Run:
 
         Raises:
             UsageError: It is not valid, or is a link.
+            UnknownPicturesError: Nothing says which pictures a relative path means.
             ResourceError: Pictures cannot be read for a fault of the machine.
         """
         from mitlgan.artifacts.project_pictures import with_own_pictures
@@ -176,7 +177,7 @@ class Run:
 
     def write_status(self, values: Mapping[str, Any]) -> None:
         """Replace the status."""
-        write_json(self.path / "status.json", dict(values))
+        write_json(self.path / "status.json", dict(values), root=self.path)
 
 
 def snapshot_position(path: Path) -> float | None:
@@ -209,7 +210,7 @@ def create_run(root: Path, command: str, name: str, files: Mapping[str, str] | N
             for folder in ("checkpoints", "snapshots"):
                 ensure_folder(staging / folder)
             for file, text in (files or {}).items():
-                write_atomically(staging / file, text)
+                write_atomically(staging / file, text, root=staging)
             return Run(_move_to_next_number(staging, parent, name))
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
@@ -304,7 +305,7 @@ def is_run_of(run: Run, recipe: Recipe, inputs: Mapping[str, str] | None) -> boo
             return True
         own = run.load_recipe(asked=recipe.data.source)  # compares pictures, whose names may mean others by now
         return with_full_mattes(own, inside=run.path) == recipe
-    except (UsageError, ResourceError):
+    except (UsageError, UnknownPicturesError, ResourceError):
         return False
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from helpers import images, tiny_runs
+from helpers.torch_modes import every_mode
 from PIL import ImageDraw
 
 import mitlgan
@@ -19,6 +20,7 @@ from mitlgan.api import measurements
 from mitlgan.api.context import resolve_recipe
 from mitlgan.artifacts.card import read_card, read_weights_hash
 from mitlgan.artifacts.safetensors_io import read_tensors
+from mitlgan.cli.options import recipe_from
 from mitlgan.errors import ArtifactError, DataError, UsageError
 from mitlgan.recipe import shipped_folder, to_toml
 from mitlgan.stages.compose import compose
@@ -110,7 +112,10 @@ def test_pretraining_gives_the_bytes_of_the_stage(packs: dict[str, Path], tmp_pa
     stage = pretrain(recipe, tiny_runs.run_context(tmp_path / "stage"))
     file = tmp_path / "recipe.toml"
     file.write_text(to_toml(recipe))
-    result = mitlgan.pretrain("fg", packs["fg"], recipe=file, out=tmp_path / "runs", device="cpu", quiet=True)
+    random_state = torch.get_rng_state()
+    with every_mode():
+        result = mitlgan.pretrain("fg", packs["fg"], recipe=file, out=tmp_path / "runs", device="cpu", quiet=True)
+    assert torch.equal(torch.get_rng_state(), random_state)
     assert stage.artifact_file is not None
     assert read_weights_hash(result.artifact) == read_weights_hash(stage.artifact_file)
     assert (result.role, result.size_px, result.run) == ("fg", tiny_runs.SIZE_PX, result.artifact.parent)
@@ -131,6 +136,21 @@ def test_pictures_of_settings_are_those_of_data(key: str, tmp_path: Path, monkey
         value = {"source": source} if key == "data" else source
         assert resolve_recipe("thesis-32/pretrain_bg", None, {key: value}, None).data.source == expected
         assert resolve_recipe("thesis-32/pretrain_bg", source, None, None).data.source == expected
+
+
+@pytest.mark.parametrize(("settings", "words"), [
+    ({}, []), ({"data": {"resize": "box"}}, ['data={resize="box"}']), ({"data.mirror": True}, ["data.mirror=true"]),
+    ({"data.source": "x"}, ["data.source=x"]), ({"data": {"source": "x"}}, ['data={source="x"}']), ({"data__source": Path("x")}, ["data.source=x"]),
+])  # fmt: skip
+@pytest.mark.parametrize("data", ["pics", "demo", None])
+def test_data_and_settings_mean_what_the_options_of_the_command_mean(
+    data: str | None, settings: dict[str, Any], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table of settings does not put the demo in the place of the pictures that are named."""
+    monkeypatch.chdir(tmp_path)
+    of_command = recipe_from("thesis-32/pretrain_bg", "", data=data, seed=None, settings=words)
+    assert resolve_recipe("thesis-32/pretrain_bg", data, settings, None) == of_command
+    assert data is None or of_command.data.source == (data if data == "demo" else str(tmp_path / data))
 
 
 def test_composition_gives_the_bytes_of_the_stage(packs: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from mitlgan.editing import Point
 from mitlgan.errors import UsageError
 from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.images.resize import PictureSize
-from mitlgan.networks import CompositionStages, LayerTransform
+from mitlgan.networks import CompositionStages, EffectStrengths, LayerTransform
 from mitlgan.project.make import JOBS
 from mitlgan.recipe import as_dict, to_toml
 from mitlgan.runtime.arguments import takes_arguments
@@ -429,6 +429,16 @@ def test_transforms_of_many_forms() -> None:
             scene.sample([0], other)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.uint8])
+def test_strengths_of_every_type_of_number(kind: torch.dtype) -> None:
+    scene = mitlgan.load("pretrained/modern-32")
+    z = scene.latents([0, 1])
+    strengths = [torch.tensor([0.5, 1.0]).to(kind), torch.ones(2, dtype=kind)]
+    for each in (strengths, strengths[::-1]):
+        expected = scene.layers_from_latents(z, None, EffectStrengths(*(values.float() for values in each)))
+        assert torch.equal(scene.layers_from_latents(z, None, EffectStrengths(*each)).output, expected.output)
+
+
 def test_latents_that_are_none(calls: dict[str, dict[str, Any]]) -> None:
     scene: LoadedArtifact = calls["mix"]["artifact"]
     for z in (
@@ -444,6 +454,10 @@ def test_latents_that_are_none(calls: dict[str, dict[str, Any]]) -> None:
         for method in (scene.images_from_latents, scene.layers_from_latents):
             with pytest.raises(UsageError, match=r"^latents: "):
                 method(z)  # type: ignore[arg-type]
+        if isinstance(z, torch.Tensor) and z.shape == (1, 5):
+            for features in (None, 1):
+                with pytest.raises(UsageError, match=r"^second: .*; give (floats|numbers)$"):
+                    mitlgan.mix(scene, 1, z[0], features=features)
     z = scene.latents([0, 1]).round()
     for other in (z.double(), z.half(), z.long()):
         assert torch.equal(scene.images_from_latents(other), scene.images_from_latents(z))

@@ -42,7 +42,7 @@ def fg(artifacts: dict[str, Path]) -> LoadedArtifact:
 def test_an_interrupted_export_leaves_nothing(
     form: str, last: tuple[object, str], scene: LoadedArtifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(load_save, "_read_frozen_tensors", lambda path, card: {})
@@ -149,6 +149,20 @@ def test_the_card_says_what_a_user_asks(scene: LoadedArtifact, fg: LoadedArtifac
     assert "## Figures" not in markdown_card(fg)
     figures = {"frechet": {"name": "FD (x)", "value": 12.345, "generated": 10, "real": 9, "split": "test"}, "protocol": {"samples": 10}}
     assert "| FD (x) | 12.35 | 10 | 9, test |" in markdown_card(LoadedArtifact(fg.network, fg.card.model_copy(update={"metrics": figures})))
+
+
+@pytest.mark.parametrize(
+    ("kimg", "seconds", "text"),
+    [
+        (0.32, 2.4, "0.32 kimg, 20 generator updates, 2.4 s"),
+        (12.34, 90.0, "12.3 kimg, 20 generator updates, 1 min 30 s"),
+        (1234.0, 7200.0, "1,234 kimg, 20 generator updates, 120 min"),
+        (0.0, 0.0, "0 kimg, 20 generator updates, 0 s"),
+    ],
+)
+def test_a_short_length_is_not_rounded_to_nothing(kimg: float, seconds: float, text: str, fg: LoadedArtifact) -> None:
+    card = fg.card.model_copy(update={"kimg": kimg, "seconds": seconds, "iterations": 20})
+    assert text in markdown_card(LoadedArtifact(fg.network, card))
 
 
 def test_fields_of_a_card_are_text(fg: LoadedArtifact) -> None:

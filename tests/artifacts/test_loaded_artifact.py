@@ -204,6 +204,11 @@ def test_as_a_set_the_folder_of_samples_is_the_samples(scene: LoadedArtifact, tm
             shutil.rmtree(out)
             shutil.rmtree("samples-layers")
             Path("samples-grid.png").unlink()
+        elif out == Path():  # names must be free
+            for written in (tmp_path / "here").iterdir():
+                written.unlink()
+            shutil.rmtree(tmp_path / "here-layers")
+            (tmp_path / "here-grid.png").unlink()
     for place in (tmp_path / "here", tmp_path / "other"):
         assert [path.name for path in list_pictures(place)] == [f"{name}.png" for name in names]
     assert {path.name for path in tmp_path.iterdir()} == {name + end for name in ("here", "other") for end in ("", "-grid.png", "-layers")}
@@ -253,7 +258,7 @@ def test_no_room_for_samples(fg: LoadedArtifact, small_disk: Path) -> None:
 
 
 def test_interrupted_samples_leave_nothing(scene: LoadedArtifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sample_files, "_write_each", interrupt)
@@ -324,6 +329,11 @@ def test_stands_that_cannot_be(three: LoadedArtifact, scene: LoadedArtifact, fg:
         with pytest.raises(UsageError, match=r"^transforms: the flip of tree must be 1, or -1 for a mirrored layer$"):
             three.sample([0, 1], {"tree": LayerTransform(torch.ones(2), torch.zeros(2), torch.zeros(2), torch.tensor(flips))})
     three.sample([0], {"tree": (1, 1000, -1000)})  # far outside, and no error
+    for index in range(4):
+        for kind in (torch.bool, torch.complex64):
+            form = [torch.ones(1, dtype=kind if index == other else torch.float32) for other in range(4)]
+            with pytest.raises(UsageError, match=r"^transforms: those of tree: are of the type (bool|complex64); give floats$"):
+                three.sample([0], {"tree": LayerTransform(*form)})
     with pytest.raises(UsageError, match=r"one per image \(3\) each"):
         three.sample([0, 1, 2], {"tree": LayerTransform(*(torch.ones(2) for _ in range(4)))})
 
@@ -338,6 +348,9 @@ def test_layers_that_are_held_while_the_others_change(three: LoadedArtifact) -> 
     others = three.layers(three.lock_seeds([0, 1], {"sky": 3}))
     assert torch.equal(others.transforms["tree"].x, three.layers([0, 1]).transforms["tree"].x)
     assert three.lock_seeds([4, 5], {}) == [4, 5]
+    assert three.lock_seeds((seed for seed in (4, 5)), {"tree": 7}) == three.lock_seeds([4, 5], {"tree": 7})  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"^seeds: 4 is not a list of seeds"):
+        three.lock_seeds(4, {"tree": 7})  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"^locks moon=1: no such layer; this artifact has sky, hills, tree, place$"):
         three.lock_seeds([0], {"moon": 1})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,13 @@ from mitlgan.artifacts import project_pictures
 from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.known_artifacts import PLAN_FILE
 from mitlgan.artifacts.safetensors_io import read_tensors, write_tensors
+from mitlgan.cli.score_options import recipe_with_data
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.errors import ArtifactError, DataError
+from mitlgan.errors import ArtifactError, DataError, UnknownPicturesError
 from mitlgan.project.make import _earlier_places
 from mitlgan.recipe import Recipe, to_toml, with_data_source, with_overrides
+from mitlgan.report.run_report import write_run_report
+from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.progress import ignore_message
 from mitlgan.stages.evaluate import evaluate_artifact, recipe_of_card
 from mitlgan.stages.existing_runs import find_matching_run, get_or_train
@@ -416,7 +419,8 @@ def test_runs_however_deep_have_the_pictures_of_a_folder_around_them(out: str, r
         assert find_matching_run(root, own) == run
         assert find_matching_run(root, _recipe(other / "layers" / "bg")) is None
     _edit(relative)
-    assert run.load_recipe().data.source == "layers/bg"
+    with pytest.raises(UnknownPicturesError, match=f"call this in {relative}$"):
+        run.load_recipe()
     assert find_matching_run(root, _recipe(other / "layers" / "bg")) is None
     monkeypatch.chdir(relative)
     for name in (root, Path(out)):
@@ -450,7 +454,8 @@ def test_a_resume_does_not_guess_which_pictures_were_edited(working: str, now: s
     before = run.recipe_file.read_bytes()
     monkeypatch.chdir(relative / working)
     for path in (run.path, Path(os.path.relpath(run.path))):
-        with pytest.raises(ArtifactError, match=f"trained on the pictures of layers/bg, but .* {now}; .*edited since then, call this in {relative}$"):
+        words = "" if path.is_absolute() else f", with {run.path} in place of {path}"
+        with pytest.raises(ArtifactError, match=f"on the pictures of layers/bg, but .* {now}; .*edited since then, call this in {relative}{words}$"):
             resume(path, context, more_kimg=MORE_KIMG)
     assert run.recipe_file.read_bytes() == before
     monkeypatch.chdir(relative)
@@ -459,13 +464,66 @@ def test_a_resume_does_not_guess_which_pictures_were_edited(working: str, now: s
     assert run.recorded_recipe().data.source == str(relative / "layers" / "bg")
 
 
+def _call_all(run: Run) -> dict[str, Callable[[], object]]:
+    """All that opens the pictures of a run, or of its artifact, whose user has not named them."""
+    artifact = _artifact(run)
+    return {
+        "a run": run.load_recipe,
+        "a card": lambda: recipe_of_card(read_card(artifact), artifact, None, ignore_message),
+        "evaluate": lambda: evaluate_artifact(run.path, samples=4, split="train"),
+        "study": lambda: recipe_with_data(read_card(artifact), run.path, None),
+    }
+
+
+@pytest.mark.parametrize("case", ["edited", "copied out of its run", "runs elsewhere"])
+def test_pictures_that_nothing_tells_are_refused_with_the_way_out(case: str, relative: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None are guessed: those of the working folder have the name alone. The report leaves real pictures out."""
+    other, own, run = relative.parent / "other", relative / "layers" / "bg", _run(relative)
+    likely = own if case == "edited" else other / "layers" / "bg"
+    if case == "edited":
+        _edit(relative)
+    monkeypatch.chdir(other)
+    if case == "copied out of its run":
+        alone = Path(shutil.copy(_artifact(run), relative.parent / "generator.safetensors"))
+        calls = {"a card": lambda: recipe_of_card(read_card(alone), alone, None, ignore_message)}
+    else:
+        run = Run(Path(shutil.move(relative / "runs", relative.parent / "runs")) / "pretrain" / "tiny-bg-001") if case == "runs elsewhere" else run
+        calls = _call_all(run)
+        _, sentences = write_run_report(run.path)
+        assert [line for line in sentences if line.startswith(f"Real pictures are left out: {run.path}: was trained on the pictures of layers/bg")]
+        assert not [line for line in sentences if "other" in line and "its recipe names now" in line]
+        assert read_json(run.path / "report.json")["environment"]["data"] == "layers/bg"
+    for name, call in calls.items():
+        way_out = "edited since then, " if name == "a run" else f"name them: --data {likely}$"
+        with pytest.raises(UnknownPicturesError, match=f"was trained on the pictures of layers/bg, but .* has others; if .*{way_out}"):
+            call()
+    artifact = _artifact(run)
+    assert recipe_of_card(read_card(artifact), artifact, str(own), ignore_message).data.source == str(own)
+
+
+@pytest.mark.parametrize(("working", "is_refused"), [(".", False), ("../other", True), ("..", True)])
+def test_a_run_of_which_nothing_says_its_pictures_has_those_of_the_folder_that_is_around_it(
+    working: str, is_refused: bool, relative: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As some of earlier versions; where no folder around it has any, those of the working folder."""
+    run = _run(relative)
+    _interrupt(run)
+    shutil.rmtree(run.path / "checkpoints")
+    monkeypatch.chdir(relative / working)
+    if is_refused:
+        with pytest.raises(UnknownPicturesError, match=f"layers/bg (may have others|is not there); if .*call this in {relative}$"):
+            run.load_recipe()
+        shutil.rmtree(relative / "layers")
+        monkeypatch.chdir(relative.parent / "other")
+    assert run.load_recipe().data.source == str(Path("layers/bg").resolve())
+
+
 def test_a_nearer_folder_with_such_pictures_makes_those_of_the_working_folder_a_guess(relative: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a call that names them takes them."""
     outer = _recipe(_split(relative.parent, first=70))
     _edit(relative)
     monkeypatch.chdir(relative.parent)
-    assert _source(relative) == "layers/bg"
-    with pytest.raises(ArtifactError, match=f"call this in {relative}$"):
+    with pytest.raises(UnknownPicturesError, match=f"call this in {relative}$"):
         resume(_run(relative).path, tiny_runs.run_context(relative / "runs"))
     assert find_matching_run(relative / "runs", outer) == _run(relative)
 

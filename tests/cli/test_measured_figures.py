@@ -79,7 +79,7 @@ def test_a_picture_that_cannot_be_written_is_refused_before_it_is_measured(name:
     (folder / "file").touch()
     done = run(PICTURES[name], measures=False)
     assert (done.code, done.out) == (5, "")
-    assert done.err.splitlines()[-1].startswith(f"{folder}/file: cannot be written")
+    assert done.err.splitlines()[-1].startswith(f"file/a.png: cannot be written ({folder}/file is a file, not a folder)")
 
 
 @pytest.mark.parametrize("name", PICTURES)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import re
+import shutil
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -11,7 +15,10 @@ from helpers.commands import Command, start
 from PIL import Image
 
 from mitlgan.cli.output_files import new_file, new_folder
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import UsageError
+from mitlgan.runtime import files as runtime_files
 from mitlgan.runtime.files import MAX_NAME_BYTES, TEMPORARY_SUFFIX, hidden_name
 
 NAMED = {
@@ -157,6 +164,64 @@ def test_default_names_get_numbers(key: str, command: Command, place: Path, arti
     new = set(second) - set(first)
     assert len(new) == len(set(first) - before)
     assert all("-2" in file and is_named(file, done.out) for file in new), done.out
+
+
+@pytest.mark.parametrize("key", ["sheet", "inpaint", "card", "recipe", "check", "pack", "read"])
+def test_a_file_that_appears_while_the_command_runs_stays(
+    key: str, command: Command, place: Path, artifacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = runtime_files.open_temporary
+    named = place / next(word for word in NAMED[key] if isinstance(word, str) and word.startswith("o."))
+
+    def appear(path: Path, *, root: Path) -> tuple[Path, IO[bytes]]:
+        named.write_text("precious")
+        return opened(path, root=root)
+
+    monkeypatch.setattr(runtime_files, "open_temporary", appear)
+    publish = PackWriter.publish
+
+    def appear_before(writer: PackWriter, **values: Any) -> ImagePack:
+        named.write_text("precious")
+        return publish(writer, **values)
+
+    monkeypatch.setattr(PackWriter, "publish", appear_before)
+    before = files(place)
+    done = command(*words(NAMED[key], artifacts))
+    assert (done.code, files(place)) == (5, {**before, named.name: b"precious"})
+    assert not list(place.glob(".*.part"))
+    assert re.fullmatch(r"\S*o\.\w+: was free when the command began, .*; choose another name, or remove it\n", done.err), done.err
+
+
+def test_all_that_commands_write_takes_the_place_of_nothing() -> None:
+    writers = {"write_atomically", "write_latent", "write_directions", "write_json", "write_check_page"}
+    calls = [
+        (path.name, node)
+        for path in (Path(runtime_files.__file__).parents[1] / "cli").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute)
+        and (node.func.id if isinstance(node.func, ast.Name) else node.func.attr) in writers
+    ]  # fmt: skip
+    assert len(calls) > 10
+    assert not [name for name, call in calls if "is_new" not in {keyword.arg for keyword in call.keywords}]
+
+
+@pytest.mark.parametrize("key", ["sample", "hub", "augment", "chess"])
+def test_a_folder_that_is_removed_while_a_command_fills_it_is_not_made_again(
+    key: str, command: Command, place: Path, artifacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync, left = os.fsync, [3 if key == "chess" else 1]
+
+    def vanish(descriptor: int) -> None:
+        sync(descriptor)
+        left[0] -= Path(f"/proc/self/fd/{descriptor}").resolve().suffix == TEMPORARY_SUFFIX
+        if not left[0]:
+            shutil.rmtree("o", ignore_errors=True)
+
+    monkeypatch.setattr(os, "fsync", vanish)
+    given = (*WORK[key], "--out", "o") if key in WORK else NAMED[key]
+    done = command(*words(given, artifacts))
+    assert (done.code, (place / "o").exists()) == (5, False), done.err
+    assert re.fullmatch(r"\S*: (the folder is gone; another program has removed or moved it|cannot be written .*)\n", done.err), done.err
 
 
 def test_numbers_pass_over_names_whose_companions_exist(folder: Path) -> None:

@@ -218,6 +218,22 @@ def test_ones_own_recipe_file_and_folder_of_runs(command: Command, folder: Path,
     tiny_runs.assert_same_trace(Run(run), Run(Path(again["run"])))
 
 
+def test_a_run_that_an_earlier_version_began_with_contradictory_keys_is_taken(
+    command: Command, folder: Path, packs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    critic = {"kind": "strided", "base_width": 4, "widths": [4, 8], "normalisation": "none"}
+    Path("mine.toml").write_text(to_toml(parse_recipe({**as_dict(tiny_runs.recipe("bg", packs["bg"])), "critic": critic}, "mine")))
+    refused = command("train", "mine.toml")
+    assert (refused.code, list(folder.iterdir())) == (2, [Path(folder / "mine.toml")])
+    assert refused.err.startswith("critic.widths contradicts critic.base_width")
+    with monkeypatch.context() as earlier:
+        for module in ("mitlgan.recipe", "mitlgan.stages.training_run"):
+            earlier.setattr(f"{module}.require_trainable", lambda _: None)
+        begun = command("train", "mine.toml", "--json").json
+    taken = command("train", "mine.toml", "--json")
+    assert (taken.code, taken.json["run"]) == (0, begun["run"])
+
+
 def test_text_goes_to_stdout_as_one_path(command: Command, folder: Path, packs: dict[str, Path]) -> None:
     done = command("pretrain", "bg", "--data", packs["bg"], *settings(TINY, GENERATOR))
     assert done.out == "runs/pretrain/bg-001/generator.safetensors\n"

@@ -16,9 +16,9 @@ from mitlgan.compare.domains import DomainSetup, _with_mattes_of_run, check_pict
 from mitlgan.compare.layer_chains import LayerChain
 from mitlgan.compare.plan import ComparisonPlan, DomainSpec, parse_domain
 from mitlgan.errors import ArtifactError, DataError, UsageError
-from mitlgan.recipe import load_recipe, mattes_source, shipped_folder, with_overrides
+from mitlgan.recipe import load_recipe, mattes_source, shipped_folder, to_toml, with_full_mattes, with_overrides
 from mitlgan.runtime.progress import ignore_message
-from mitlgan.training.run_directory import Run
+from mitlgan.training.run_directory import Run, is_run_of
 
 
 def resolved(plan: ComparisonPlan, root: Path) -> DomainSetup:
@@ -169,16 +169,23 @@ def test_a_composition_of_a_moved_project_has_the_pictures_of_its_project_in_a_c
         assert said == (expected if source == now else [])
 
 
-def test_mattes_of_an_earlier_composition_are_those_of_the_folder_around_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("out", ["runs", "out/runs", "runs/arms", "link"])
+def test_mattes_of_an_earlier_composition_are_those_of_a_folder_around_its_runs(out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which recorded a relative path; where that folder has none, it is that of the working folder. What it means is said if it is not here."""
-    run, lines = Run(tmp_path / "A" / "runs" / "compose" / "x-001"), list[str]()
+    run, lines = Run(tmp_path / "A" / out / "compose" / "x-001"), list[str]()
     recipe = with_overrides(load_recipe("recommended/compose-32"), composer__placement__mattes="m")
     (tmp_path / "A" / "m").mkdir(parents=True)
-    (tmp_path / "B").mkdir()
+    for name in ("B", "disk"):
+        (tmp_path / name).mkdir()
+    if out == "link":
+        (tmp_path / "A" / out).symlink_to(tmp_path / "disk")
+    run.path.mkdir(parents=True)
+    run.recipe_file.write_text(to_toml(recipe))
     for here, said in (("A", 0), ("B", 1)):
         monkeypatch.chdir(tmp_path / here)
         assert mattes_source(_with_mattes_of_run(recipe, run, lines.append)) == str(tmp_path / "A" / "m")
         assert len(lines) == said
+        assert is_run_of(run, with_full_mattes(recipe), None) == (here == "A")
     assert lines == [f"{run.path}: its composer.placement.mattes m is taken as seen from {tmp_path / 'A'}"]
     (tmp_path / "A" / "m").rmdir()
     assert mattes_source(_with_mattes_of_run(recipe, run, lines.append)) == str(tmp_path / "B" / "m")

@@ -127,11 +127,15 @@ def test_pictures_that_changed_in_their_place_are_taken_with_a_warning(project: 
     assert [line.startswith(f"warning: {project / 'layers' / 'bg'}: the pictures changed") for line in said] == [True]
 
 
-@pytest.mark.parametrize(("runs", "is_around"), [("other/runs", True), ("other/out/deep/runs", True), ("project/runs", False)])
+@pytest.mark.parametrize(("runs", "is_around"), [
+    ("other/runs", True), ("other/out/deep/runs", True), ("other", True), ("other/link", True), ("project/runs", False),
+])  # fmt: skip
 def test_edited_pictures_of_a_layer_in_no_run_are_those_of_the_working_folder_around_the_runs(
     runs: str, is_around: bool, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path / "other")
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "other" / "link").symlink_to(tmp_path / "disk")
     alone = Path(shutil.copy(project / LAYER, tmp_path / "generator.safetensors"))
     setup = DomainSetup("", tiny_runs.recipe("scene", tmp_path, compose=True), {"bg": alone}, {}, root=tmp_path / runs)
     if not is_around:

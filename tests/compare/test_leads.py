@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mitlgan.compare.leads import describe_intervals, lead_intervals
+from mitlgan.compare.leads import describe_intervals, lead_intervals, lead_sentences
+from mitlgan.compare.snapshots import AXES
+from mitlgan.report.schema import ArmResult, Cost, StageCost
 
 
 def rows(*places: tuple[float, float]) -> list[dict[str, float]]:
@@ -51,6 +53,16 @@ def test_exact_ties_are_no_lead(ours: tuple[float, ...], theirs: tuple[float, ..
 
 def test_equal_curves_that_were_measured_at_other_places_are_equal() -> None:
     assert lead_intervals(rows((0.1, 0.7), (0.7, 0.1)), rows((0.1, 0.7), (0.3, 0.5), (0.6, 0.2), (0.7, 0.1)), "kimg") == [(0.1, 0.7, "equal")]
+
+
+@pytest.mark.parametrize(("diverged", "count"), [((), 2), ((1,), 1), ((0,), 0), ((1, 2), 0)])
+def test_an_arm_that_diverged_is_never_ahead_or_behind(diverged: tuple[int, ...], count: int) -> None:
+    curve = [{**{axis: float(x) for axis in AXES}, "fd": 5.0 - x} for x in range(3)]
+    cost = Cost([StageCost("own", 2.0, 1.0)])
+    arms = [ArmResult(str(i), f"ARM {i}", "baseline" if i else "composed", evaluations=curve, cost=cost, diverged=i in diverged) for i in range(3)]
+    sentences = lead_sentences(arms, "validation")
+    assert len(sentences) == count
+    assert not any(f"ARM {i}" in sentence for i in diverged for sentence in sentences)
 
 
 @pytest.mark.parametrize("seed", range(20))

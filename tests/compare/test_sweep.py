@@ -12,17 +12,18 @@ from helpers import tiny_runs
 
 from mitlgan.compare import sweep
 from mitlgan.compare.sweep import untrained_artifact
-from mitlgan.compare.sweep_plan import MAX_NAME, SweepPlan, plan_recipes, scale_length
+from mitlgan.compare.sweep_plan import MAX_NAME, SweepPlan, describe_equal_trainings, plan_recipes, scale_length
 from mitlgan.errors import NanError, UsageError
 from mitlgan.metrics.protocol import EvalProtocol
 from mitlgan.recipe import load_recipe, to_toml, with_overrides
 from mitlgan.report.formatting import DASH
-from mitlgan.report.ranking import CAVEAT, RankedRun, Ranking, ranking_markdown, ranking_summary, write_ranking
+from mitlgan.report.ranking import CAVEAT, RankedRun, Ranking, ranking_markdown, ranking_summary, tell_sets_apart, write_ranking
 from mitlgan.runtime.files import lock_folder
 from mitlgan.stages.existing_runs import get_or_train
 from mitlgan.stages.parallel import TrainingProcess
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.training.checkpoint import load_checkpoint
+from mitlgan.training.run_directory import Run
 from mitlgan.training.schedule import count_generator_updates
 
 
@@ -240,6 +241,17 @@ def test_values_that_make_one_recipe_are_refused(vary: list[str], first: str, se
         assert str(refusal.value) == f"--vary: {first} and {second} make the same recipe of classic/akel-01; leave one of them out"
 
 
+def test_values_that_have_no_effect_are_named() -> None:
+    plan = SweepPlan(["classic/benedetti-cifar10"], vary=["generator.base_width=256,512,1024", "training.kimg=1,2"])
+    lines = describe_equal_trainings(plan_recipes(plan))
+    assert len(lines) == 4
+    assert lines[0] == (
+        "advice: benedetti-cifar10-base_width-512-kimg-1 differs from benedetti-cifar10-base_width-256-kimg-1 only in generator.base_width, "
+        "with no effect; leave one of them out"
+    )
+    assert not describe_equal_trainings(plan_recipes(SweepPlan(["classic/akel-0*"])))
+
+
 def test_values_that_an_option_replaces_are_refused() -> None:
     with pytest.raises(UsageError, match=r"^--vary: data\.source=a and data\.source=b make the same recipe of classic/akel-01; leave one"):
         plan_recipes(SweepPlan(["classic/akel-01"], vary=["data.source=a,b"], data=["demo"]))
@@ -429,6 +441,40 @@ def test_a_sweep_in_processes(tmp_path: Path) -> None:
     plan = SweepPlan([recipe_file(tmp_path, "one", source)], vary=["critic.kernel=3,5"], jobs=2, samples=20, extractors=["efficientnet-lite0@32"])
     ranking, _ = sweep.run_sweep(plan, tmp_path / "out", tiny_runs.Listener())
     assert [row.iterations for row in ranking.rows] == [1, 1]
+
+
+SETS: list[tuple[list[tuple[str, str, str]], list[str]]] = [
+    ([("/s/A/bg", "bg", "1"), ("/s/B/bg", "bg", "2")], ["A/bg", "B/bg"]),
+    ([("/s/A/bg", "bg", "1"), ("/s/C/bg", "bg", "1")], ["bg", "bg"]),
+    ([("/s/A/bg", "bg", "1"), ("/s/A/bg", "bg", "")], ["bg", "bg"]),
+    ([("/s/A/bg", "bg", "1"), ("/s/B/bg", "bg", "")], ["A/bg", "B/bg"]),
+    ([("/A/x/bg", "bg", "1"), ("/B/x/bg", "bg", "2"), ("/B/y/fg", "fg", "3")], ["A/x/bg", "B/x/bg", "fg"]),
+    ([("demo", "bg", "1"), ("demo", "fg", "2")], ["demo, bg", "demo, fg"]),
+    ([("/s/bg", "bg", "1"), ("/s/bg", "bg", "2")], ["bg, bg, set 1", "bg, bg, set 2"]),
+]
+
+
+@pytest.mark.parametrize(("sets", "names"), SETS)
+def test_runs_on_different_pictures_are_never_in_one_table(sets: list[tuple[str, str, str]], names: list[str]) -> None:
+    rows = [
+        RankedRun(
+            name=str(i), size_px=8, channels=3, data=Path(source).name, objective="", networks="", batch=1, iterations=1, seconds=1.0,
+            trained={"kid": i}, untrained={}, real_halves={}, split="train", real=40, source=source, role=role, data_sha256=sha,
+        )
+        for i, (source, role, sha) in enumerate(sets)
+    ]  # fmt: skip
+    distinct = tell_sets_apart(rows)
+    assert [row.data for row in distinct] == names
+    ranking = Ranking(distinct, {"extractor": "e", "samples": 20, "split": "train", "seed": 0}, "mitlgan sweep", "mitlgan")
+    assert len(ranking.groups()) == len(set(names))
+    assert all(f"40 real train pictures of {name}" in ranking_markdown(ranking) for name in names)
+
+
+@pytest.mark.parametrize(("iterations", "words"), [(3_749, ">99%"), (1, "<1%"), (1_875, "50%")])
+def test_only_a_whole_training_is_at_all_of_its_iterations(iterations: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "count_generator_updates", lambda _: 3_750)
+    recipe: Any = None
+    assert f"measured at {words} of its 3,750" in sweep._share_note(recipe, Run(tmp_path), iterations)
 
 
 def test_a_ranking_puts_each_kid_between_its_ends(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ from mitlgan.compare.finished_runs import extract_layers
 from mitlgan.compare.plan import ComparisonPlan, DomainSpec
 from mitlgan.compare.plan_record import PLACES_KEY
 from mitlgan.compare.reproduce import comparison_command
-from mitlgan.errors import ResourceError
+from mitlgan.compare.unfinished_comparisons import find_unfinished
+from mitlgan.errors import ResourceError, UsageError
 from mitlgan.recipe import load_recipe, shipped_folder, to_toml, with_overrides
 from mitlgan.runtime.files import lock_folder
 from mitlgan.runtime.json_files import read_json
@@ -327,10 +328,36 @@ def test_pictures_left_to_the_recipe_are_those_of_the_folder_around_the_runs(
     other, lines = opened(request, folder / "A" / "runs")
     assert (other != begun, lines) == (True, [f"{line} there"])
     assert opened(request, folder / "A" / "runs") == (other, [])
+    shutil.rmtree(other)
+    relative = f"{line} there, with --out {folder / 'B' / '../A/runs'}".replace(str(begun), f"../A/runs/compare/{begun.name}")
+    assert opened(request, Path("../A/runs"))[1] == [relative]
     newer_foreground(folder / "A" / "runs")
     assert opened(open_request, folder / "A" / "runs")[1][0] == f"{line} there"  # it would take that foreground
     monkeypatch.chdir(folder / "A")
     assert opened(request, folder / "A" / "runs") == (begun, [])
+
+
+@pytest.mark.parametrize("out", ["runs", ".", "out/deep/runs", "link"])
+@pytest.mark.parametrize("option", ["a recipe", "--set", "mattes of a recipe"])
+def test_pictures_of_an_earlier_plan_are_those_of_a_folder_around_the_runs_however_deep(
+    option: str, out: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they are named, or where links lead; the folder itself goes on with it."""
+    name, root = pictures(folder), folder / "A" / out
+    (folder / "disk").mkdir()
+    if out == "link":
+        root.symlink_to(folder / "disk")
+    layers = {layer: path for layer in ("fg", "bg") if (path := shipped_layer(layer, 32)) is not None}
+    request = replace({**SOURCES, **MATTES}[option](name, folder), layers=layers)
+    monkeypatch.chdir(folder / "A")
+    begun, _ = opened(request, root)
+    earlier = {"data": None, "settings": list(request.settings), PLACES_KEY: {}}
+    (begun / "plan.json").write_text(json.dumps({**read_json(begun / "plan.json"), **earlier}))
+    assert opened(request, root) == (begun, [])
+    monkeypatch.chdir(folder / "B")
+    other, lines = opened(request, root)
+    assert other != begun
+    assert [f"as seen from {folder / 'A'}" in line for line in lines] == [True] * (option != "--set")
 
 
 def test_the_command_of_a_comparison_names_the_pictures_that_were_set_in_full(composed: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -513,6 +540,25 @@ def test_plans_of_earlier_versions_go_on(composed: Run, folder: Path, monkeypatc
     assert opened(REQUEST, folder / "runs") == (folder / begun, [])
 
 
+def test_what_an_earlier_version_began_with_contradictory_keys_goes_on(composed: Run, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    critic = 'critic={kind="strided",base_width=4,widths=[4,8],normalisation="none"}'
+    plan = ComparisonPlan(
+        recipe=str(composed.path / "recipe.toml"), layers=extract_layers(composed.path / "composer.safetensors"), settings=(critic,), budgets=(0.024,)
+    )
+    with pytest.raises(UsageError, match=r"^critic\.widths contradicts critic\.base_width"):
+        runner.run_comparison(plan, environment)
+    assert not environment.root.exists()
+    opened(plan, environment.root)  # as if an earlier version had
+    monkeypatch.setattr(runner, "train_for_budgets", stop_here)
+    with pytest.raises(ResourceError, match="trainings begin"):
+        runner.run_comparison(plan, environment)
+    assert estimate_comparison(plan, environment).steps
+
+
+def stop_here(*_: Any) -> None:
+    raise ResourceError("trainings begin")
+
+
 @counts
 @pytest.mark.parametrize("is_newest", [True, False])
 def test_a_plan_of_any_form_goes_on_or_is_left(composed: Run, count: int, is_newest: bool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -530,7 +576,7 @@ def test_a_plan_of_any_form_goes_on_or_is_left(composed: Run, count: int, is_new
     for seed in range(tries):
         tree = mutated_tree(whole, random.Random(seed))
         (begun / "plan.json").write_text(json.dumps(tree))
-        path = runner._open_plan(named, plan, setup, environment).path
+        path = (find_unfinished(named, plan, environment) or runner._begin(named, setup, environment)).path
         lines = tiny_runs.said(environment).splitlines()
         environment.reporter.said.clear()  # type: ignore[attr-defined]
         assert path == RUNS / "new" or is_newest

@@ -16,7 +16,7 @@ from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.pack.image_pack import BACKDROP
 from mitlgan.data.pack.reduced import reduced_pack
-from mitlgan.data.recipe_data import OPAQUE_PICTURES, UNUSED_BACKDROP, open_recipe_data, recorded_backdrop
+from mitlgan.data.recipe_data import OPAQUE_PICTURES, UNUSED_BACKDROP, UNUSED_RESIZE, open_recipe_data, other_resize, recorded_backdrop
 from mitlgan.recipe import Recipe, load_recipe
 
 DARK = (0, 10, 20)
@@ -127,3 +127,15 @@ def test_a_colour_behind_pictures_that_keep_their_transparency_is_said_to_have_n
 )
 def test_an_artifacts_colour_is_that_of_its_recipe(recipe: dict[str, Any], channels: int, color: tuple[int, int, int]) -> None:
     assert recorded_backdrop(recipe, channels) == color
+
+
+def test_a_filter_that_a_pack_was_not_made_with_is_said_to_have_no_effect(cutouts: Path) -> None:
+    packed = pack_folder(cutouts, cutouts.parent / "p.npy", size_px=32, resize="box").path
+    for source, resize, note in ((packed, "nearest", "box"), (packed, "box", ""), (packed, "lanczos", "box"), (cutouts, "nearest", "")):
+        said: list[str] = []
+        asked = recipe_for(source, f"data.resize={resize}")
+        pack = open_recipe_data(asked, say=said.append)
+        assert other_resize(asked, pack) == note, "what cards say"
+        is_told = bool(note) and resize != "lanczos"  # the default, which nobody asked for
+        assert said.count(UNUSED_RESIZE.format(resize, source, note)) == is_told
+    assert not other_resize(asked, reduced_pack(pack, 16))

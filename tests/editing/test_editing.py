@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-from mitlgan.editing import cross, interpolate, mix, parse_latent, to_latent
-from mitlgan.editing.latent_mix import generators_of, stage_index
+from mitlgan.editing import cross, directions, interpolate, interpolation, mix, parse_latent, to_latent
+from mitlgan.editing.interpolation import plan_path
+from mitlgan.editing.latent_mix import _mixed_after, generators_of, stage_index
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.images.pixels import to_uint8
 from mitlgan.latents import latents_from_seeds, split_by_layer, write_latent
@@ -84,8 +86,23 @@ def test_ways_home(fg: LoadedArtifact) -> None:
     assert torch.equal(loop[3], way[3])
     with pytest.raises(UsageError, match=r"^--ping-pong: cannot be combined with --loop"):
         interpolate(fg, [1, 2], loop=True, ping_pong=True)
-    with pytest.raises(UsageError, match=r"^frames: 10001 for each way are 10,001 in all, more than 10,000"):
-        interpolate(fg, [1, 2], frames=10_001)
+    for frames in (10_001, 10**5000):
+        with pytest.raises(UsageError, match=r"^--frames: .* is not a whole number from 2 to 10000$"):
+            interpolate(fg, [1, 2], frames=frames)
+
+
+@pytest.mark.parametrize("way", [{}, {"loop": True}, {"ping_pong": True}])
+def test_as_many_frames_as_are_returned_count(way: dict[str, bool], fg: LoadedArtifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpolation, "MAX_FRAMES", 100_000)
+    plans = {(points, frames): len(plan_path(fg, range(points), frames=frames, **way).order) for points in (2, 3, 4) for frames in range(2, 8)}
+    monkeypatch.setattr(interpolation, "MAX_FRAMES", 12)
+    assert {12, 13} & set(plans.values())
+    for (points, frames), count in plans.items():
+        if count <= 12:
+            assert len(plan_path(fg, range(points), frames=frames, **way).order) == count
+        else:
+            with pytest.raises(UsageError, match=f"^frames: {frames} for each way are {count} in all, more than 12; give fewer$"):
+                plan_path(fg, range(points), frames=frames, **way)
 
 
 def test_one_layer_moves_and_the_others_stay(placed: LoadedArtifact) -> None:
@@ -139,6 +156,21 @@ def test_features_are_mixed_after_a_stage(fg: LoadedArtifact, share: float) -> N
     assert child.z is None
     assert torch.allclose(child.stages.output, expected.clamp(-1, 1), atol=1e-5)
     assert torch.equal(child.stages.output, mix(fg, 1, 2, weight=share, features="base").stages.output)
+
+
+def test_features_that_one_thread_mixes_leave_the_pictures_of_others(fg: LoadedArtifact) -> None:
+    expected = fg.sample([1, 2])
+    with _mixed_after(generators_of(fg), {"fg": 1}, {"fg": 0.5}), ThreadPoolExecutor(1) as other:
+        assert torch.equal(other.submit(fg.sample, [1, 2]).result(), expected)
+        assert not torch.equal(fg.sample([1, 2]), expected)
+
+
+def test_results_can_be_changed_and_learned_from(fg: LoadedArtifact) -> None:
+    vectors = directions(fg, by="features", samples=32, count=2).vectors
+    for tensor in (mix(fg, 1, 2, features=1).stages.output, vectors, directions(fg).shares):
+        weights = torch.ones_like(tensor, requires_grad=True)
+        (weights * tensor).sum().backward()
+        tensor.mul_(2)
 
 
 def test_features_of_one_layer_leave_the_others_to_latents(placed: LoadedArtifact) -> None:

@@ -12,7 +12,8 @@ from helpers import tiny_runs
 from mitlgan.artifacts.load_save import load_network, save_network
 from mitlgan.compare.domains import resolve_domains, resolve_plan
 from mitlgan.compare.plan import ComparisonPlan
-from mitlgan.compare.runner import _open_plan
+from mitlgan.compare.runner import _begin
+from mitlgan.compare.unfinished_comparisons import find_unfinished
 from mitlgan.networks import Composer
 from mitlgan.recipe import shipped_folder
 from mitlgan.training.run_directory import Run
@@ -23,7 +24,7 @@ def opened(plan: ComparisonPlan, root: Path) -> tuple[Path, list[str]]:
     environment = tiny_runs.run_context(root)
     named = resolve_plan(plan, root, environment.reporter.say)
     setup = resolve_domains(named, root)[0]
-    folder = _open_plan(named, plan, setup, environment).path
+    folder = (find_unfinished(named, plan, environment) or _begin(named, setup, environment)).path
     return folder, [line for line in tiny_runs.said(environment).splitlines() if not line.startswith("composition: ")]
 
 

@@ -66,7 +66,7 @@ def _after_replace() -> None:
 
 
 def _before_old_ones_go() -> None:
-    files._sync_folder = _die
+    files.sync_folder = _die
 
 
 PHASES: dict[str, Callable[[], None]] = {

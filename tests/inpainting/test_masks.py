@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import images
 from PIL import Image
 
 from mitlgan.errors import DataError, MitlganError, UsageError
@@ -101,3 +102,42 @@ def test_masks_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     for name, said in {**wanted, "text": "not a picture"}.items():
         with pytest.raises(DataError, match=said):
             parse_hole(str(tmp_path / f"{name}.png"), 8, 10)
+
+
+def _see_through(picture: Image.Image, alpha: np.ndarray) -> Image.Image:
+    picture.putalpha(Image.fromarray(alpha))
+    return picture
+
+
+def test_masks_that_do_not_say_which_part_is_the_hole_are_refused(tmp_path: Path) -> None:
+    """Two regions, of which one would be filled; and a picture, or a layer, with its hole erased, of which the rest would be."""
+    size, hole = (52, 40), np.zeros((40, 52), np.uint8)
+    hole[10:20, 12:30] = 255
+    others = np.roll(hole, 14, 0)
+    classes = Image.fromarray(hole // 255 + others // 128).convert("P")
+    classes.putpalette([0, 0, 0, 192, 128, 128, 128, 0, 0])
+    erased = "save it without transparency: the hole white, all else black"
+    masks = {
+        "red and green": (Image.merge("RGB", [Image.fromarray(part) for part in (hole, others, 0 * hole)]), "is in colours, as masks of classes are"),
+        "classes in colours": (classes, "is in colours, as masks of classes are; give one in grey: the hole white"),
+        "0 and 1": (Image.fromarray(hole // 255), r"looks like labels 0\.\.1; scale it to 0\.\.255: the hole white"),
+        "an erased picture": (_see_through(images.smooth(0, size), 255 - hole), f"is a picture with transparency, not a mask; {erased}"),
+        "an erased grey picture": (_see_through(images.smooth(0, size).convert("L"), 255 - hole), f"marks one thing .* another by .*; {erased}"),
+        **{
+            f"an erased layer {level}": (_see_through(Image.new("L", size, level), 255 - hole), "is opaque around a transparent part")
+            for level in (0, 255)
+        },
+    }
+    for name, (mask, message) in masks.items():
+        mask.save(tmp_path / f"{name}.png")
+        with pytest.raises(DataError, match=f"--hole .*{name}.png: {message}"):
+            parse_hole(str(tmp_path / f"{name}.png"), *size[::-1])
+
+
+@pytest.mark.parametrize("color", [(255, 255, 255), (0, 0, 0), (255, 0, 0)])
+@pytest.mark.parametrize("columns", [slice(12, 30), slice(0, 26), slice(0, 40)])
+def test_a_hole_may_be_painted_in_any_colour(tmp_path: Path, color: tuple[int, int, int], columns: slice) -> None:
+    hole = np.zeros((40, 52), np.uint8)
+    hole[10:20, columns] = 255
+    _see_through(Image.new("RGB", (52, 40), color), hole).save(tmp_path / "mask.png")
+    assert (parse_hole(str(tmp_path / "mask.png"), 40, 52) == (hole > 0)).all()

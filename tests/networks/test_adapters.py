@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 
 import pytest
 import torch
@@ -85,6 +86,44 @@ def test_copies_have_adapters_of_their_own_and_states_go_into_another(adapted: C
     fresh.load_state_dict(other.state_dict())
     assert torch.equal(fresh(z), other(z))
     assert not any("adapters" in name for name in other.generators.state_dict())
+
+
+def test_threads_that_share_a_composition_get_its_own_pictures(adapted: Composer) -> None:
+    composer = moved(adapted).eval().requires_grad_(False)
+    weights = {name: tensor.clone() for name, tensor in composer.state_dict().items()}
+    z = torch.randn(2, 13)
+    expected, results = composer(z), []
+    other = threading.Thread(target=lambda: results.append(composer(z)))
+
+    def let_the_other_make_its_own(*_: object) -> None:
+        handle.remove()
+        other.start()
+        other.join(30)  # without waiting for this thread's picture
+
+    handle = next(iter(composer.generators.values())).stages[-1].register_forward_hook(let_the_other_make_its_own)
+    results.append(composer(z))
+    assert not other.is_alive()
+    assert len(results) == 2
+    assert all(torch.equal(result, expected) for result in results)
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in composer.state_dict().items())
+
+
+@pytest.mark.parametrize("is_training", [False, True])
+def test_it_gives_what_torch_does_with_exchanged_tensors(is_training: bool, generators: dict[str, Generator]) -> None:
+    """Statistics are counted, and gradients flow, as in the generator itself; its tensors are never others."""
+    generator = copy.deepcopy(generators["fg"]).train(is_training)
+    other, adapter, before = copy.deepcopy(generator), FeatureAffineAdapter(generator), dict(generator.named_parameters())
+    changed = {}
+    for name, scale, shift in zip(adapter._names, adapter.scales, adapter.shifts, strict=True):
+        norm = other.get_submodule(name)
+        changed |= {f"{name}.weight": norm.weight + scale, f"{name}.bias": norm.bias + shift}
+    z = torch.randn(3, generator.latent_dim)
+    expected, image = torch.func.functional_call(other, changed, (z,)), adapter.render(generator, z)
+    assert torch.equal(image, expected)
+    assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in generator.state_dict().items())
+    assert all(parameter is before[name] for name, parameter in generator.named_parameters())
+    gradients = [torch.autograd.grad(images.square().sum(), list(adapter.parameters())) for images in (image, expected)]
+    assert all(torch.equal(own, others) for own, others in zip(*gradients, strict=True))
 
 
 def test_a_generator_without_batches_is_refused() -> None:

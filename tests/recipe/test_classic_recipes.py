@@ -130,7 +130,7 @@ def narrowed(name: str, source: Path, updates: int) -> Recipe:
     """The recipe with its widths divided by 16 and batches of four: its very shape, for a fraction of a second."""
     tree = as_dict(load_recipe(name))
     for part in ("generator", "critic"):
-        for key in ("widths", "base_width", "narrowest"):
+        for key in ("base_width", "narrowest") if tree[part].get("base_width") else ("widths", "narrowest"):
             if key in tree[part]:
                 tree[part][key] = [max(2, width // 16) for width in tree[part][key]] if key == "widths" else max(2, tree[part][key] // 16)
     tree["data"]["source"] = str(source)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import pytest
 
-from mitlgan.report.formatting import DASH, number, share, two_digits, with_spread
+from mitlgan.report.formatting import DASH, difference_and_noise, number, share, two_digits, with_spread
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,24 @@ def test_small_numbers_keep_two_digits(value: float, decimals: int, text: str) -
 @pytest.mark.parametrize(("value", "text"), [(0, "0%"), (0.005, "<1%"), (0.01, "1%"), (0.995, ">99%"), (1, "100%"), (1.001, "100%"), (-1.07, "-107%")])
 def test_only_none_and_all_are_none_and_all(value: float, text: str) -> None:
     assert share(value) == text
+
+
+@pytest.mark.parametrize(
+    ("difference", "noise", "decimals", "texts"),
+    [
+        (180.0, 159.0, 0, ("180", "160")),
+        (138.0, 139.9, 0, ("138", "140")),
+        (14.6, 14.73, 0, ("15", "15")),
+        (90.0, 62.2, 0, ("90", "60")),
+        (1000.0, 149.0, 0, ("1,000", "100")),
+    ],
+)
+def test_noise_has_as_few_digits_as_keep_its_side(difference: float, noise: float, decimals: int | None, texts: tuple[str, str]) -> None:
+    assert difference_and_noise(difference, noise, decimals) == texts
+
+
+def test_a_printed_noise_never_contradicts_its_difference() -> None:
+    values = [0.0, 0.00012, 0.2134, 0.2136, 1.0, 9.996, 14.3, 14.4, 15.4, 154.6, 180.0, 1499.0, 1501.0]
+    for difference, noise, decimals in product(values, values, (0, None)):
+        first, second = (float(text.replace(",", "")) for text in difference_and_noise(difference, noise, decimals))
+        assert (first > second) == (difference > noise), (difference, noise)

@@ -41,6 +41,12 @@ def test_each_budget_and_arm_has_both_ratios(whole: Comparison) -> None:
     }
 
 
+@pytest.mark.parametrize(("diverged", "left"), [("wgan", {"paste"}), ("paste", {"wgan"}), ("composed", set())])
+def test_an_arm_that_diverged_has_no_ratio(whole: Comparison, diverged: str, left: set[str]) -> None:
+    arms = [replace(one, diverged=one.name == diverged) for one in whole.arms]
+    assert {ratio.arm for ratio in kid_ratios(replace(whole, arms=arms))} == left
+
+
 def test_a_composition_below_the_floor_has_a_ratio_that_is_not_positive() -> None:
     (ratio,) = kid_ratios(
         Comparison("x", [ArmResult("composed", "C", "composed", metrics={"kid": 0.1}), ArmResult("w", "W", "baseline", metrics={"kid": 1.2})], [FLOOR])

@@ -386,6 +386,12 @@ def test_same_comparison_gives_the_same_bytes(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["metrics.json", "report.html", "report.md", "table.csv", "table.tex"]
 
 
+def test_the_page_in_markdown_can_be_kept_alone(tmp_path: Path) -> None:
+    paths = write_report(tmp_path, comparison())
+    text = paths.md.read_text(encoding="utf-8")
+    assert not [path.name for path in paths if path.name in text]
+
+
 def test_a_folder_that_cannot_be_made_is_a_resource_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ResourceError):
@@ -506,3 +512,11 @@ def test_a_speed_is_that_of_the_whole_stage_which_it_names(stages: list[StageCos
     rows = [{"images_per_s": speed, "overhead_fraction": share} for speed, share in timing]
     arms = [composed_arm(cost=Cost(stages), timing=rows), baseline_arm()]
     assert time_bars(comparison(arms=arms))[0].speed == text
+
+
+@pytest.mark.parametrize(("seeds", "is_said"), [((0,), False), ((0, 1), True), ((), False)])
+def test_layer_separation_is_said_to_be_of_the_first_seed(seeds: tuple[int, ...], is_said: bool) -> None:
+    arm = ArmResult("c", "C", "composed", separation={"foregrounds": 2, "backgrounds": 2}, seeds=seeds)
+    table = tables.separation_table(Comparison("x", [arm], []))
+    assert table is not None
+    assert ("the first seed of each arm alone" in table.caption) == is_said

@@ -201,9 +201,12 @@ def test_a_longer_training_leaves_no_figures_of_the_network_before(run: Run, tmp
 def test_a_training_that_has_gone_on_is_not_the_networks(run: Run) -> None:
     card = read_card(network(run))
     write_run_figures(run, figures(OF_COMPARISON), read_weights_hash(network(run)))
-    run.write_status({**run.read_status(), "state": "stopped", "iteration": card.iterations + 1000})
-    sentence = f"The samples and figures are of the network after {card.iterations} iterations; the training has gone on to {card.iterations + 1000:,}."
+    run.write_status({**run.read_status(), "state": "stopped", "iteration": card.iterations + 1000, "kimg": 99.0, "seconds": 999.0})
+    network_of = f"The samples, figures and length are of the network after {card.iterations} iterations"
+    sentence = f"{network_of}; the training has gone on to {card.iterations + 1000:,}."
     assert sentence in page_and_findings(run)[1]
+    cost = run_report._cost(run, run.read_status(), run.load_recipe(), card)
+    assert (cost.kimg(total=True), cost.seconds(total=True)) == (card.kimg, card.seconds)
     run.write_status({**run.read_status(), "state": "done", "iteration": card.iterations})
     assert sentence not in page_and_findings(run)[1]
 

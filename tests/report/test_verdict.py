@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
+from mitlgan.report import verdict
 from mitlgan.report.caveats import caveats
 from mitlgan.report.schema import Anchor, ArmResult, Comparison, Cost, StageCost
 from mitlgan.report.tables import numbers_table
@@ -214,8 +216,8 @@ def test_other_numbers_of_pictures_are_named() -> None:
 @pytest.mark.parametrize(
     ("ours", "theirs", "basis", "noise", "trust"),
     [
-        ([480.0, 500.0, 520.0], None, "3 seeds (±22.0) against one training, noise about 100",
-         "3 seeds against one training: differences below about 100 are noise "
+        ([480.0, 500.0, 520.0], None, "3 seeds (±22.0) against one training, noise about 99",
+         "3 seeds against one training: differences below about 99 are noise "
          "(measured over the seeds of one arm, and assumed of the other's one training).",
          ["seeds; for rows without training and for", "Only one training of A was"]),
         ([480.0, 500.0, 520.0], [570.0, 600.0, 630.0], "±22.0 over 3 seeds, noise about 70",
@@ -312,3 +314,19 @@ def test_what_processors_did_is_told_where_it_is_known() -> None:
     arms.append(ArmResult("wgan", WGAN, "baseline", metrics=numbers(600.0), cost=Cost([StageCost("baseline", 48, 121.0, cpu_seconds=100.0)])))
     sentence = f"Composition (modern) with its pretraining trained for 1 min 40 s of CPU time, 1.0 times as long as {WGAN} (1 min 40 s)."
     assert sentence in decide_verdict(arms).reasons
+
+
+@pytest.mark.parametrize(("ours", "theirs", "is_close"), [(3000.0, 3180.0, False), (2660.0, 2798.0, True), (280.0, 294.6, True)])
+def test_a_verdict_never_contradicts_the_noise_next_to_it(ours: float, theirs: float, is_close: bool) -> None:
+    outcome = decide_verdict([composed(ours), baseline(theirs)], [], {"samples": 2000, "real": 2000, "split": "test"})
+    text = " ".join([outcome.headline, *outcome.reasons])
+    (difference,) = {float(words.replace(",", "")) for words in re.findall(r"([\d,.]+) FD", outcome.headline)}
+    noises = {float(words.replace(",", "")) for words in re.findall(r"about ([\d,]+(?:\.\d+)?)", text)}
+    assert noises
+    assert all((difference <= noise) == is_close for noise in noises), text
+
+
+def test_a_short_training_is_not_none_times_as_long() -> None:
+    sides = [ArmResult(name, name, "baseline", cost=Cost([StageCost("own", 1.0, seconds)])) for name, seconds in (("C", 2.0), ("B", 3600.0))]
+    (sentence,) = verdict._training_time(*sides)
+    assert sentence.startswith("C trained for 2.0 s, 0.00056 times as long as B")

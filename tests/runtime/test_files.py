@@ -6,17 +6,19 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import IO
 
 import pytest
 from helpers import crashes
 from helpers.unprivileged import unprivileged
 
 from mitlgan.errors import ResourceError
-from mitlgan.runtime import files
+from mitlgan.runtime import file_locks, files
 from mitlgan.runtime.files import (
     create_file,
     ensure_folder,
@@ -113,16 +115,16 @@ def test_a_temporary_that_was_moved_into_place_meanwhile_is_not_touched(tmp_path
     """Another writer opens the file, and then gets its lock because the first one has finished."""
     temporary, file = open_temporary(tmp_path / "a", root=tmp_path)
     file.write(b"whole")
-    acquire = files._acquire_lock
+    acquire = file_locks._acquire_lock
 
-    def finish_first(descriptor: int, kind: int) -> bool:
+    def finish_first(opened: IO[bytes], kind: int, folder: Path) -> bool:
         if not file.closed:
             file.flush()
             temporary.replace(tmp_path / "a")
             file.close()
-        return acquire(descriptor, kind)
+        return acquire(opened, kind, folder)
 
-    monkeypatch.setattr(files, "_acquire_lock", finish_first)
+    monkeypatch.setattr(file_locks, "_acquire_lock", finish_first)
     other, second = open_temporary(tmp_path / "a", root=tmp_path)
     with second:
         assert (tmp_path / "a").read_bytes() == b"whole"
@@ -398,3 +400,26 @@ def test_a_lock_waits_for_one_who_only_looks(tmp_path: Path, monkeypatch: pytest
 def test_a_lock_on_an_absent_folder(tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match="No such file or directory"), lock_folder(tmp_path / "absent"):
         pytest.fail("there is nothing to lock")
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_folder_that_was_removed_meanwhile_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_new: bool) -> None:
+    out, sync = tmp_path / "out", os.fsync
+    ensure_folder(out)
+
+    def vanish(descriptor: int) -> None:
+        sync(descriptor)
+        shutil.rmtree(out)
+
+    monkeypatch.setattr(os, "fsync", vanish)
+    for _ in range(2):  # during the write, and before it
+        with pytest.raises(ResourceError, match=r"out: the folder is gone; another program has removed or moved it$"):
+            write_atomically(out / "a", "x", root=out, is_new=is_new)
+        assert not list(tmp_path.iterdir())
+
+
+def test_a_new_file_takes_the_place_of_none(tmp_path: Path) -> None:
+    write_json(tmp_path / "a", [1], is_new=True)
+    with pytest.raises(ResourceError, match="a: was free when the command began"):
+        write_json(tmp_path / "a", [2], is_new=True)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a", "[\n  1\n]\n")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,16 @@ def test_a_file_is_written_unless_another_is_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^--out .*a\.png: is another file than the one that is to be written there; move it away, or give another"):
         write_unless_other(path, b"own", "--out")
     assert path.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_an_empty_file_of_a_killed_call_is_filled_and_a_link_to_one_stays(tmp_path: Path, is_link: bool) -> None:
+    path, empty = tmp_path / "a.png", tmp_path / "empty"
+    empty.touch()
+    path.symlink_to(empty) if is_link else path.touch()
+    with pytest.raises(UsageError, match="is another file") if is_link else nullcontext():
+        write_unless_other(path, b"own", "--out", root=tmp_path)
+    assert path.read_bytes() == (b"" if is_link else b"own")
 
 
 def test_row_6_a_file_can_be_checked_before_it_is_made(tmp_path: Path) -> None:

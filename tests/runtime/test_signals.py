@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from mitlgan.runtime import signals as runtime_signals
-from mitlgan.runtime.signals import STOP_SIGNALS, StopSignals, TerminationInterrupt, TerminationSignals
+from mitlgan.runtime.signals import STOP_SIGNALS, HeldSignals, StopSignals, TerminationInterrupt, TerminationSignals
 
 
 @pytest.mark.parametrize("number", STOP_SIGNALS)
@@ -104,3 +104,21 @@ def test_a_server_keeps_the_handlers() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with TerminationSignals(is_active=False):
         assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_held_signals_come_once_at_the_end(number: signal.Signals) -> None:
+    done: list[str] = []
+    before = [signal.getsignal(one) for one in STOP_SIGNALS]
+
+    def work() -> None:
+        for step in ("first", "second"):
+            signal.raise_signal(number)
+            done.append(step)
+
+    with TerminationSignals(), pytest.raises(KeyboardInterrupt), HeldSignals():
+        work()
+    assert done == ["first", "second"]
+    assert [signal.getsignal(one) for one in STOP_SIGNALS] == before
+    with HeldSignals():
+        pass

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from mitlgan.errors import ResourceError
 from mitlgan.runtime.files import ensure_folder, write_atomically
+from mitlgan.runtime.signals import STOP_SIGNALS, TerminationSignals
 from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
 
@@ -82,4 +85,41 @@ def test_an_outer_command_removes_what_an_inner_one_has_finished(tmp_path: Path)
 
     with pytest.raises(ValueError, match="bug"), remove_if_failed(tmp_path / "a", tmp_path / "b"):
         write()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_second_interrupt_does_not_cut_the_removal_short(number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remove = os.unlink
+
+    def interrupted(path: Path) -> None:
+        signal.raise_signal(number)
+        remove(path)
+
+    def write() -> None:
+        for index in range(4):
+            write_atomically(tmp_path / "out" / f"{index}.png", "picture")
+        monkeypatch.setattr(Path, "unlink", interrupted)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), TerminationSignals(), remove_if_failed(tmp_path / "out"):
+        write()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_second_interrupt_leaves_no_temporary_file(number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remove = os.unlink
+
+    def interrupted(path: Path, missing_ok: bool = False) -> None:
+        signal.raise_signal(number)
+        remove(path)
+
+    def stop(descriptor: int) -> None:
+        monkeypatch.setattr(Path, "unlink", interrupted)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", stop)
+    with pytest.raises(KeyboardInterrupt), TerminationSignals():
+        write_atomically(tmp_path / "a", "x")
     assert not list(tmp_path.iterdir())

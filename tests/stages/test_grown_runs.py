@@ -23,10 +23,11 @@ from mitlgan.networks.resample import resize_image
 from mitlgan.recipe import MlpGeneratorRecipe, Recipe, as_dict, ladder_steps, parse_recipe, with_overrides
 from mitlgan.runtime.json_files import read_jsonl
 from mitlgan.stages.compose import compose
-from mitlgan.stages.initial_critic import load_initial_critic, with_critic_parent
+from mitlgan.stages.initial_critic import has_new_block, load_initial_critic, with_critic_parent
 from mitlgan.stages.initial_generator import with_parent
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import finish_at_checkpoint, resume
+from mitlgan.stages.setup import NEW_BLOCK_KEY, make_setup
 from mitlgan.training.checkpoint import list_checkpoints
 from mitlgan.training.run_directory import Run
 
@@ -380,6 +381,35 @@ def test_a_critic_grows_from_its_smaller_self(
     last = read_tensors(list_checkpoints(straight.path)[-1])[0]
     first = read_tensors(list_checkpoints(again.path)[0])[0]
     assert all(torch.equal(first[name], tensor) for name, tensor in last.items() if name.startswith("critic.stages."))
+
+
+def test_a_new_block_learns_although_the_kept_convolutions_are_frozen(
+    larger: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Resumed, too; a critic that has its block already is frozen with it, as are the runs of earlier versions."""
+    form, share = recipe("bg", larger, updates=4, critic=CRITIC, critic_start={"freeze": 1}), "critic.stages.from_16px.share"
+    start, small = parent_of(pretrained), pretrained["bg"].path
+    with pytest.raises(UsageError, match=r"^critic_start\.freeze is 9, but the critic has . convolutions"):
+        pretrain(with_overrides(form, critic_start__freeze=9), tiny_runs.run_context(tmp_path / "refused"), start=start, critic=small)
+    straight = pretrain(form, tiny_runs.run_context(tmp_path / "straight"), start=start, critic=small)
+    (first, _), (last, _) = (read_tensors(list_checkpoints(straight.path)[index]) for index in (0, -1))
+    frozen = [name for name in first if name.startswith("critic.stages.from_16px.parent.")]
+    assert all(torch.equal(first[name], last[name]) for name in frozen)
+    assert last[share].any()
+    with monkeypatch.context() as patch:
+        tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=2)
+        with pytest.raises(Stopped):
+            pretrain(form, tiny_runs.run_context(tmp_path / "stopped"), start=start, critic=small)
+    (stopped,) = (tmp_path / "stopped").glob("*/*")
+    tiny_runs.assert_same_trace(straight, resume(stopped, tiny_runs.run_context(tmp_path)))
+    for new_block in (False, True):
+        setup = make_setup(form, torch.nn.Identity(), None, {}, has_new_block=new_block)  # type: ignore[arg-type]
+        assert setup.critic.get_parameter("stages.from_16px.share").requires_grad == new_block
+        assert setup.header.get(NEW_BLOCK_KEY, False) == new_block
+    names = {name.removeprefix("critic.") for name in last if name.startswith("critic.")}
+    assert not has_new_block(form, names)
+    assert has_new_block(form, names - {"stages.from_16px.share"})
+    assert not has_new_block(form, {})
 
 
 def test_what_a_critic_cannot_grow_from(larger: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

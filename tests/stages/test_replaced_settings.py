@@ -9,6 +9,7 @@ import pytest
 from helpers import tiny_runs
 
 import mitlgan
+from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.loaded_artifact import artifact_path
 from mitlgan.errors import UsageError
 from mitlgan.recipe import as_dict, load_recipe, with_overrides
@@ -63,7 +64,7 @@ DECIDED: list[tuple[str, Path, list[str], str]] = [
     ("few/fg-32", WIDE, ["critic.spectral=false"], f"critic.spectral: {KEPT}critic.spectral is true"),
     ("few/fg-32", WIDE, ["critic.kind=mlp"], f'critic.kind: {KEPT}critic.kind is "thesis"'),
     ("few/fg-32", WIDE, ["critic.kind=strided", "critic.leak=0.5"], f'critic.kind: {KEPT}critic.kind is "thesis"'),
-    ("few/fg-64", WIDE, [GROWN_CRITIC, "critic.parent.kernel=7"], f"critic: the critic of --critic {WIDE_CRITIC} decides, and critic.parent."),
+    ("few/fg-64", WIDE, [GROWN_CRITIC, "critic.parent.kernel=7"], f"critic.parent.kernel: the critic of {WIDE_CRITIC} decides, and critic.parent."),
     (
         "few/fg-32",
         WIDE,
@@ -122,6 +123,21 @@ def test_what_has_its_effect_is_taken(name: str, start: Path, settings: list[str
         if table not in ("transfer", "training") and key != "transfer":  # [transfer] is worked out
             assert _value(as_dict(begun), table, key) == _value(as_dict(recipe), table, key)
     assert not any("in place of the recipe's" in line for line in lines), "a shipped recipe says itself what gives way"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [["critic.kind=grown", 'critic.parent={kind="thesis",image_channels=4}', "critic.parent_px=16"], [GROWN_CRITIC]],
+)
+def test_a_parent_without_which_the_kind_is_not_whole_gives_way(settings: list[str]) -> None:
+    lines: list[str] = []
+    begun, critic = with_start(load_recipe("few/fg-64", settings), WIDE, None, lines.append, settings)
+    assert critic is not None
+    assert begun.critic.kind == "grown"
+    assert (begun.critic.parent, begun.critic.parent_px) == (read_card(critic).critic, 32)
+    assert any(line.startswith(f"the critic of {critic} decides in place of the recipe's critic.parent") for line in lines)
+    with pytest.raises(UsageError, match=r"^transfer\.freeze is 9, but the critic of .* has 3 convolutions; add --set transfer\.freeze=3$"):
+        with_start(load_recipe("few/fg-64", [*settings, "transfer.freeze=9"]), WIDE, None, lines.append, settings)
 
 
 def _value(tree: Any, table: str, key: str) -> Any:

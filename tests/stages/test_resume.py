@@ -175,7 +175,7 @@ def test_a_training_of_the_critic_alone_does_not_begin_and_an_old_one_is_read(
         pretrain(recipe, environment)
     assert not list_runs(environment.root)
     with monkeypatch.context() as patch:
-        patch.setattr(training_run, "require_generator_learns", lambda recipe: None)  # as an earlier version did
+        patch.setattr(training_run, "require_trainable", lambda recipe: None)  # as an earlier version did
         run = pretrain(recipe, environment)
     assert run.load_recipe() == recipe
     assert resume(run.path, environment, more_kimg=tiny_runs.PER_UPDATE / 1000).read_status()["state"] == "done"

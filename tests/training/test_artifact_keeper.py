@@ -151,19 +151,29 @@ def test_what_a_checkpoint_does_not_know_is_forgotten(packs: dict[str, Path], en
     assert [row["iteration"] for row in read_jsonl(run.evaluations_file)] == [0, 1, 3]
 
 
-def test_what_was_measured_on_another_split_is_measured_anew(packs: dict[str, Path], environment: RunContext) -> None:
+CHANGED: list[tuple[dict[str, Any], str]] = [
+    ({"split": "elsewhere"}, "measured on elsewhere pictures before; kept artifacts are measured again on "),
+    ({"data_sha256": "0" * 64}, "pictures changed since it was written; kept artifacts are measured again on those of now"),
+    ({"data_sha256": None}, "an earlier version did not record which "),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), CHANGED)
+def test_what_was_measured_on_other_pictures_is_measured_again(
+    packs: dict[str, Path], environment: RunContext, change: dict[str, Any], said: str
+) -> None:  # fmt: skip
     """Distances to two sets of pictures cannot be compared, so the best would be chosen by which set is easier."""
     recipe = tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=POINTS, checkpoint_kimg=2 * tiny_runs.PER_UPDATE / 1000, checkpoints_kept=9)
     run = pretrain(with_overrides(recipe, evaluation__best_by="fd"), environment)
     rows = list(read_jsonl(run.evaluations_file))
-    now = rows[0]["split"]
-    other = [{**row, "split": "elsewhere", "fd": -1.0} for row in rows]
+    assert {row["data_sha256"] for row in rows} == {open_recipe_data(recipe, rows[0]["split"]).measured_sha256}
+    other = [{key: value for key, value in {**row, **change, "fd": -1.0}.items() if value is not None} for row in rows[:2]] + rows[2:]
     run.evaluations_file.write_text("".join(f"{json.dumps(row)}\n" for row in other))
     assert run.artifact_file is not None
     run.artifact_file.unlink()
     resume(run.path, environment)
     assert list(read_jsonl(run.evaluations_file)) == rows
-    assert f"measured on elsewhere pictures before; kept artifacts are measured again on {now}" in tiny_runs.said(environment)
+    assert said in tiny_runs.said(environment)
     best = min(rows, key=lambda row: float(row["fd"]))
     assert load_artifact(run.path / "best").card.iterations == best["iteration"]
 

@@ -414,3 +414,9 @@ def test_a_run_of_mattes_is_that_of_the_same_mattes(parent: str, tmp_path: Path,
             fits = {name: run_directory.is_run_of(run, one, None) for name, one in (*wanted.items(), ("here", recipe))}
             assert fits == {"A": here == "A" or run == runs["full"], "B": False, "here": here == "A"}
             assert not run_directory.is_run_of(run, with_overrides(recipe, composer__placement__mattes="scenes"), None)
+
+
+def test_a_run_that_was_removed_is_not_made_again_by_its_status(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match="the folder is gone"):
+        Run(tmp_path / "gone").write_status({"state": "running"})
+    assert not list(tmp_path.iterdir())

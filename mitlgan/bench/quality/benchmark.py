@@ -61,7 +61,7 @@ class QualityPlan:
         """Return what results that may stand in one table share."""
         return {
             "samples": self.samples,
-            "data": "demo" if self.data is None else str(self.data),
+            "data": "demo" if self.data is None else str(self.data.resolve()),
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
         }
@@ -95,9 +95,10 @@ def run_quality(plan: QualityPlan, say: Say, on_result: Callable[[Mapping[str, A
                     continue
                 if task.name not in pictures:
                     pictures[task.name] = _open_pictures(plan, task)
+                    _require_same_pictures(task, pictures[task.name], rows, plan, say)
                 row = measure_pair(task, pictures[task.name], seed, plan, meter, say)
                 rows[:] = sorted([other for other in rows if other["seed"] != seed] + [row], key=lambda row: int(row["seed"]))
-                write_json(plan.out / RESULTS_FILE, results)
+                write_json(plan.out / RESULTS_FILE, results, root=plan.out)
                 on_result(results)
         on_result(results)
     return results
@@ -113,7 +114,13 @@ def read_results(plan: QualityPlan) -> dict[str, Any]:
     before = read_json_to_extend(plan.out / RESULTS_FILE)
     if not before:
         return {"schema_version": SCHEMA_VERSION, "settings": plan.settings(), "tasks": {}}
-    if before.get("schema_version") != SCHEMA_VERSION or before.get("settings") != plan.settings() or not isinstance(before.get("tasks"), dict):
+    settings = plan.settings()
+    of_earlier_version = settings if plan.data is None else {**settings, "data": str(plan.data)}  # as it was given
+    if (
+        before.get("schema_version") != SCHEMA_VERSION
+        or before.get("settings") not in (settings, of_earlier_version)
+        or not isinstance(before.get("tasks"), dict)
+    ):
         raise UsageError(f"--out {plan.out}: holds results of other settings ({before.get('settings')}); give another folder")
     return before
 
@@ -142,6 +149,7 @@ def measure_pair(task: QualityTask, pictures: TaskPictures, seed: int, plan: Qua
         "reading_s": pictures.reading_s,
         "pictures": len(pictures.train),
         "held_out": len(pictures.held_out),
+        "data_sha256": _hashes(pictures),
         "probe_ms": probes_ms,
         "textbook": [point.to_json() for point in textbook],
         "recommended": [point.to_json() for point in recommended],
@@ -167,6 +175,23 @@ def describe_estimate(plan: QualityPlan, cpu_s: float) -> str:
 
 def _is_done(rows: Sequence[Mapping[str, Any]], seed: int, minutes: float) -> bool:
     return any(row["seed"] == seed and row["minutes"] == minutes for row in rows)
+
+
+def _require_same_pictures(task: QualityTask, pictures: TaskPictures, rows: Sequence[Mapping[str, Any]], plan: QualityPlan, say: Say) -> None:
+    """Refuse results of other pictures, which may not stand in one table with those of these; say it of rows that do not name theirs."""
+    now, counts = _hashes(pictures), (len(pictures.train), len(pictures.held_out))
+    for row in rows:
+        if row.get("data_sha256", now) != now or (row.get("pictures", counts[0]), row.get("held_out", counts[1])) != counts:
+            raise UsageError(
+                f"--out {plan.out}: {task.name}, seed {row['seed']}, was measured with other pictures than those of now; give another folder"
+            )
+    if unnamed := [str(row["seed"]) for row in rows if "data_sha256" not in row]:
+        say(f"{task.name}: an earlier version did not record which pictures it took for seed {', '.join(unnamed)}; their number is the same")
+
+
+def _hashes(pictures: TaskPictures) -> list[str]:
+    """Return the hashes of the pictures for training, and of those that are held out."""
+    return [pictures.train.content_sha256, pictures.held_out.content_sha256]
 
 
 def _open_pictures(plan: QualityPlan, task: QualityTask) -> TaskPictures:

@@ -23,11 +23,18 @@ COLUMNS = ("task", "seeds", "textbook loop: KID", "after, CPU s", "recipe: as go
 
 
 def table_lines(results: Mapping[str, Any]) -> list[str]:
-    """Return the results as lines of a Markdown table: medians over seeds, with the smallest and the largest."""
+    """Return the results as lines of a Markdown table: medians over seeds of one length, with the smallest and the largest."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "|---|" + "--:|" * (len(COLUMNS) - 1)]
     for name in (name for name in TASKS if results["tasks"].get(name)):
-        lines.append("| " + " | ".join(_cells(name, results["tasks"][name])) + " |")
+        lines += ["| " + " | ".join(_cells(label, rows)) + " |" for label, rows in _by_length(name, results["tasks"][name])]
     return lines
+
+
+def _by_length(name: str, rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """Return the rows of each length of training, whose seeds alone can be compared; the label names it if there are several."""
+    lengths = sorted({float(row.get("minutes", 0.0)) for row in rows})
+    groups = [(minutes, [row for row in rows if float(row.get("minutes", 0.0)) == minutes]) for minutes in lengths]
+    return [(f"{name}, {minutes:g} min" if len(lengths) > 1 else name, group) for minutes, group in groups]
 
 
 def _cells(name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -63,9 +70,9 @@ def write_page(folder: Path, results: Mapping[str, Any]) -> None:
     Raises:
         ResourceError: The folder cannot be written.
     """
-    write_atomically(folder / TABLE_FILE, "\n".join(table_lines(results)) + "\n")
+    write_atomically(folder / TABLE_FILE, "\n".join(table_lines(results)) + "\n", root=folder)
     if any(results["tasks"].values()):
-        write_atomically(folder / PLOT_FILE, draw_curves(results))
+        write_atomically(folder / PLOT_FILE, draw_curves(results), root=folder)
 
 
 def draw_curves(results: Mapping[str, Any]) -> bytes:

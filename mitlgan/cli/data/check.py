@@ -9,7 +9,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import print_result, progress_bar
-from mitlgan.cli.output_files import refuse_file
+from mitlgan.cli.output_files import claim_file
 
 
 def check(
@@ -28,11 +28,11 @@ def check(
     from mitlgan.data.curate.check import to_json
     from mitlgan.report.data_check_page import write_check_page
 
-    refuse_file(page, "--page")
+    claim_file(page, "--page")
     with progress_bar("check") as callback:
         result = run(sets, callback)
     values = to_json(result)
     if page is not None:
-        values["page"] = str(write_check_page(page, result))
+        values["page"] = str(write_check_page(page, result, is_new=True))
     lines = [f"{'!' if bad else ' '} {text}" for text, bad in result.verdict]
     print_result(as_json, values, "\n".join(lines + ([str(page)] if page else [])))

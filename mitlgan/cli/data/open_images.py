@@ -9,7 +9,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import log, print_result
-from mitlgan.cli.output_files import refuse_file
+from mitlgan.cli.output_files import claim_file
 from mitlgan.runtime.command_line import command_line
 
 
@@ -32,7 +32,7 @@ def open_images(
     """
     from mitlgan.data.curate.open_images import ClassTables, list_class, write_addresses
 
-    refuse_file(out, "--out")
+    claim_file(out, "--out")
     addresses = list_class(name, ClassTables(classes, labels, images), min_share=min_share, thumbnails=thumbnails, limit=limit)
     listed = write_addresses(addresses, out)
     if len(addresses) > listed:

@@ -10,7 +10,7 @@ import typer
 from mitlgan.cli import options
 from mitlgan.cli.data.data_options import LEFT_OUT, SOURCE_HELP, UNREADABLE, log_left_out
 from mitlgan.cli.output import log, print_result, progress_bar
-from mitlgan.cli.output_files import refuse_pack
+from mitlgan.cli.output_files import claim_pack
 
 if TYPE_CHECKING:
     from mitlgan.data.pack.image_pack import ImagePack
@@ -28,7 +28,7 @@ def pack(
     """Decode pictures once into a memory-mapped pack."""
     from mitlgan.data.build.pack_folder import pack_folder
 
-    refuse_pack(out, "--out")
+    claim_pack(out, "--out")
     with progress_bar("pack") as callback:
         packed = pack_folder(source, out, size_px=size, resize=resize, keep_alpha=keep_alpha, allow_bad=allow_bad, progress=callback, say=log)
     print_pack(packed, as_json)

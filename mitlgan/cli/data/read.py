@@ -11,7 +11,7 @@ import typer
 from mitlgan.cli import options
 from mitlgan.cli.data.pack import print_pack
 from mitlgan.cli.output import log, print_result, progress_bar
-from mitlgan.cli.output_files import refuse_file, refuse_pack
+from mitlgan.cli.output_files import claim_file, claim_pack
 from mitlgan.runtime.command_line import command_line
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def read(
         return _write_urls(source, write_urls, reviews, images, out, limits, limit, as_json)
     if out is None or size is None:
         raise UsageError("--out, --size: say where the pack goes and how large its pictures are; give both")
-    refuse_pack(out, "--out")
+    claim_pack(out, "--out")
     chosen = _numbers(classes)
     if form is Format.mnist:
         packed = readers.pack_idx(source, out, size_px=size, resize=resize, labels=labels, classes=chosen, limit=limit)
@@ -125,7 +125,7 @@ def _write_urls(
         raise UsageError("--write-urls: needs --reviews, and packs nothing: leave out --images and --out, fetch the list, and read again with them")
     if file.suffix != ".jsonl":
         raise UsageError(f"--write-urls {file}: is a table of asin and URL; give a name that ends in .jsonl")
-    refuse_file(file, "--write-urls")
+    claim_file(file, "--write-urls")
     counts = write_product_urls(source, file, reviews=reviews, choice=choice, limit=limit)
     if counts["without_url"]:
         log(f"{counts['without_url']} products have no address of a picture")

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from mitlgan.data.build.typed_options import describe_changes
-from mitlgan.errors import UsageError
+from mitlgan.errors import ResourceError, UsageError
 from mitlgan.runtime.files import ensure_folder, lock_folder, translate_disk_errors, write_atomically
 from mitlgan.runtime.output_folders import require_empty_folder
 
@@ -135,7 +135,12 @@ class Journal:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._file.close()
+        try:
+            with translate_disk_errors(self.path):
+                self._file.close()
+        except ResourceError:  # closing writes what is left, which fails as before on a full disk
+            if error is None:
+                raise
 
 
 @contextmanager

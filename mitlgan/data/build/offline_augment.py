@@ -139,7 +139,7 @@ def augment_pictures(
         results = in_order(source.iterate(source.entries[done:]), partial(_augment, settings))
         for number, (_, (record, files)) in enumerate(results, start=done + 1):
             for name, content in files.items():
-                write_unless_other(out / name, content, "--out")
+                write_unless_other(out / name, content, "--out", root=out)
             journal.append(record)
             progress(number, len(source.entries))
         bad = [line for line in journal.lines if line["reason"]]
@@ -172,7 +172,7 @@ def _restore_missing(source: ImageSource, out: Path, settings: AugmentSettings, 
         if {**record, REPEATED: 0} != {**line_of[entry.name], REPEATED: 0}:
             raise DataError(f"SRC {source.spec}: {entry.name!r} is not as it was when its copies were made, and some of these are gone; remove {out}")
         for name in files.keys() - names:
-            write_atomically(out / name, files[name])
+            write_atomically(out / name, files[name], root=out)
             restored += 1
     if restored:
         say(f"{restored:,} files of an earlier call were gone from {out} and are made again")

@@ -37,12 +37,14 @@ from mitlgan.data.layers.holdout import (
 from mitlgan.data.pack.cache import remove_abandoned_temporaries
 from mitlgan.data.pack.image_pack import PREPARED_PACK, FourthChannel, ImagePack
 from mitlgan.data.pack.kept_square import FACE_CROP
+from mitlgan.data.pack.manifest import is_manifest
 from mitlgan.data.pack.writer import PackWriter, pack_header
 from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_unreadable
 from mitlgan.data.sources.leftovers import Leftovers
 from mitlgan.errors import DataError, ResourceError, Stopped, UsageError
-from mitlgan.runtime.files import ensure_folder, refuse_existing, translate_disk_errors
+from mitlgan.runtime.claimed_names import refuse_existing
+from mitlgan.runtime.files import ensure_folder, translate_disk_errors
 from mitlgan.runtime.output_folders import require_empty_folder
 from mitlgan.runtime.progress import ProgressCallback, ignore_progress
 from mitlgan.runtime.signals import StopSignals
@@ -86,7 +88,7 @@ def prepare_pack(
 
     Raises:
         DataError: There is no usable picture, all are in folders of held-out ones, or there are too many bad files.
-        UsageError: A setting does not exist, or the folder holds other work or other files.
+        UsageError: A setting does not exist, or the folder holds other work or other files, or such have come into the place of a pack since.
         ResourceError: The folder cannot be written.
     """
     check_filter(settings.resize)
@@ -113,6 +115,7 @@ def prepare_pack(
         if finished is not None:
             _remove_leftovers(out)
             return finished
+        _refuse_foreign_files(out, settings.size_px)
         work = _Preparation(source, out, settings, header, journal, with_matte, kept)
         work.read_pictures(progress)
         omissions = Omissions(journal.lines, settings, references).records
@@ -136,6 +139,24 @@ def _check_new(out: Path, option: str, pictures: Path, header: dict[str, Any]) -
         require_empty_folder(out, option)
     for path in [out / PAGE_FILE, *((out / split / PREPARED_PACK).with_suffix(suffix) for split in ("", *HELD_OUT) for suffix in (".npy", ".json"))]:
         refuse_existing(path, option)
+
+
+def _refuse_foreign_files(out: Path, size_px: int) -> None:
+    """Refuse to go on where a file of another program is in the place of a pack; a pack that lost its manifest or its pixels is none."""
+    for pack in [out / split / PREPARED_PACK for split in ("", *HELD_OUT)]:
+        manifest = pack.with_suffix(".json")
+        if not is_manifest(manifest):
+            refuse_existing(manifest, "--out")
+            if not _are_pixels(pack, size_px):
+                refuse_existing(pack, "--out")
+
+
+def _are_pixels(path: Path, size_px: int) -> bool:
+    """Whether a file holds pixels as those of a pack of this size."""
+    with suppress(OSError, ValueError, EOFError):
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        return isinstance(array, np.ndarray) and array.dtype == np.uint8 and array.ndim == 4 and array.shape[2:] == (size_px, size_px)
+    return False
 
 
 def _open_finished(out: Path, header: dict[str, Any]) -> ImagePack | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import re
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -13,20 +14,23 @@ from mitlgan.errors import DataError, to_one_line
 MAX_CELL_LINES = 1000
 """Lines of one cell, at most; a quote that is open for longer was never closed."""
 
+_QUOTED = re.compile(r'(?<![^,;\t])"(?:[^"]|"")*(?:"|$)')
+"""A quoted cell, or the first line of one."""
+
 
 class DelimitedTable:
     """A table whose first line is its header.
 
     Args:
         lines: Without their ends.
-        delimiter: Between the cells; None: of comma, semicolon and tab the one that the header has most of.
+        delimiter: Between the cells; None: of comma, semicolon and tab the one that the header has most of outside quotes.
         label: The table with its option, which begins an error message.
         needed: The columns that are read, of which each must be one; None: all.
     """
 
     def __init__(self, lines: Iterator[str], delimiter: str | None, label: str, needed: Collection[str] | None = None) -> None:
         header = next(lines, "")
-        self._delimiter = delimiter or max(",;\t", key=header.count)
+        self._delimiter = delimiter or max(",;\t", key=lambda sign: (_QUOTED.sub("", header).count(sign), header.count(sign)))
         self._lines, self._waiting = itertools.chain([header], lines), deque[str]()
         self._number, self._label, self._needed = 0, label, needed
         self._names: list[str] = []

@@ -196,7 +196,7 @@ def fetch_pictures(
                 failures.append({"url": address, "reason": str(result)})
             else:
                 name = _file_name(address, result)
-                write_atomically(out / name, result)
+                write_atomically(out / name, result, root=out)
                 fetched[address] = {"url": address, "file": name, "sha256": hashlib.sha256(result).hexdigest(), "bytes": len(result)}
                 journal.append(fetched[address])
             progress(number, len(addresses))
@@ -212,7 +212,7 @@ def _write_keys(out: Path, keys: Mapping[str, Sequence[str]], records: Mapping[s
             own_files.setdefault(key, records[address]["file"])
     files = {key: path.name for key, path in read_keys(out, "--out").items()} | own_files
     if files:
-        write_atomically(out / KEYS_FILE, "".join(json.dumps({"key": key, "file": name}) + "\n" for key, name in files.items()))
+        write_atomically(out / KEYS_FILE, "".join(json.dumps({"key": key, "file": name}) + "\n" for key, name in files.items()), root=out)
 
 
 def _write_report(
@@ -225,8 +225,10 @@ def _write_report(
     }  # fmt: skip
     reasons = dict(Counter(failure["reason"].split(":")[0] for failure in failures).most_common())
     files = [{**had, **fetched}[address] for address in addresses if address in had or address in fetched]
-    write_json(out / "fetch.json", {"schema_version": 1, "settings": asdict(settings), "counts": counts, "files": files, "failures": failures})
-    write_atomically(out / "unreachable.txt", "".join(f"{to_one_line(failure['url'])}\n" for failure in failures))
+    write_json(
+        out / "fetch.json", {"schema_version": 1, "settings": asdict(settings), "counts": counts, "files": files, "failures": failures}, root=out
+    )
+    write_atomically(out / "unreachable.txt", "".join(f"{to_one_line(failure['url'])}\n" for failure in failures), root=out)
     if not files:
         raise DataError(f"LIST: none of {len(addresses)} addresses gave a picture; the first, {failures[0]['url']!r}: {failures[0]['reason']}")
     return {"counts": counts, "bytes": sum(line["bytes"] for line in files), "reasons": reasons, "failures": failures}

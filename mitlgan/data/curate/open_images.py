@@ -103,7 +103,7 @@ def write_addresses(addresses: list[ImageAddress], out: Path) -> int:
     lines = [f"{json.dumps(asdict(address), ensure_ascii=False)}\n" for address in addresses if address.url]
     if not lines:
         raise DataError(f"--images: none of {len(addresses)} pictures has an address; {WHERE}")
-    write_atomically(out, "".join(lines))
+    write_atomically(out, "".join(lines), is_new=True)
     return len(lines)
 
 

@@ -75,11 +75,19 @@ def finite_number(value: Any) -> float | None:
         return None
 
 
-def _truth(value: Any) -> bool:
-    """Whether a value counts as true: text that is a number or `false` as these do, since the cells of a CSV are text; an absent value does not."""
+def _truth(value: Any, say_text: Callable[[str], None]) -> bool:
+    """Whether a value counts as true: text that is a number or `false` as these do, since the cells of a CSV are text; an absent value does not.
+
+    Args:
+        value: Of a cell, or computed.
+        say_text: Receives any other text of a cell that counts as true, such as `no`.
+    """
     if isinstance(value, str) and not isinstance(value, _Text):
         number = cell_number(value)
-        return bool(value) if number is None else bool(number)
+        if number is not None:
+            return bool(number)
+        if value.strip():
+            say_text(value)
     return bool(value)
 
 
@@ -192,7 +200,6 @@ _ARITHMETIC: dict[type[ast.AST], Callable[..., float]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv, ast.USub: operator.neg, ast.UAdd: operator.pos,
 }  # fmt: skip
 _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
-    ast.Not: lambda value: not _truth(value),
     ast.In: _make_membership(True),
     ast.NotIn: _make_membership(False),
     **{kind: _make_operation(operation) for kind, operation in _ARITHMETIC.items()},
@@ -204,7 +211,7 @@ _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "text": lambda value: None if value is None else _Text(value),
 }
 _PARTS = (ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Compare, ast.BinOp, ast.Name, ast.Load, ast.Constant, ast.Tuple, ast.List, ast.Call,
-          *_OPERATORS, *_COMPARISONS)  # fmt: skip
+          ast.Not, *_OPERATORS, *_COMPARISONS)  # fmt: skip
 
 
 class Condition:
@@ -217,7 +224,7 @@ class Condition:
     `<`, `<=`, `>` and `>=` also if one is text that is a number; by `==`, `!=` and `in` also if both are, and neither is quoted: `asin == '007'`
     compares text. An order by quoted text that is no number is one of letters, whatever the cell: `date >= '2020-06-01'`. What `lower` and `text`
     return counts as quoted, and two such values are compared as text: `text(date) < '2020'`. The cells `true` and `false`, in capitals or not, are
-    truth values, which are the numbers 1 and 0 and equal their words, quoted or not.
+    truth values, which are the numbers 1 and 0 and equal their words, quoted or not. Any other text that is not empty counts as true, even `no`.
 
     A comparison by `<`, `<=`, `>`, `>=`, `in` or `not in` with an absent or incomparable value is false. An absent value equals `None` and other
     absent ones only; the cells `nan` and `NaN` are such. Functions of absent values, and arithmetic with them, are absent. An empty cell of a CSV is
@@ -227,6 +234,8 @@ class Condition:
         names: The columns that it reads.
         text_rows: Number of rows so far in which a number was compared with text that is none.
         text_example: The first such text.
+        truth_rows: Number of rows so far in which text that is neither a number nor a truth value counted as true.
+        truth_example: The first such text.
 
     Args:
         text: The condition.
@@ -255,8 +264,10 @@ class Condition:
         if columns is not None:
             self.require_columns(columns)
         self.text_rows, self.text_example, self._row_text = 0, "", ""
+        self.truth_rows, self.truth_example, self._row_truth = 0, "", ""
         comparisons = {kind: _make_comparison(operation, self._note_text) for kind, operation in _COMPARISONS.items()}
-        self._text, self._evaluator = text, EvalWithCompoundTypes(operators={**_OPERATORS, **comparisons}, functions=_FUNCTIONS)
+        operators = {**_OPERATORS, **comparisons, ast.Not: lambda value: not _truth(value, self._note_truth)}
+        self._text, self._evaluator = text, EvalWithCompoundTypes(operators=operators, functions=_FUNCTIONS)
         self._evaluator.nodes[ast.BoolOp] = self._evaluate_junction
 
     def _evaluate_junction(self, node: ast.BoolOp) -> Any:
@@ -264,12 +275,15 @@ class Condition:
         value: Any = None
         for part in node.values:
             value = self._evaluator.eval(self._text, previously_parsed=part)
-            if _truth(value) == isinstance(node.op, ast.Or):
+            if _truth(value, self._note_truth) == isinstance(node.op, ast.Or):
                 break
         return value
 
     def _note_text(self, text: str) -> None:
         self._row_text = self._row_text or text
+
+    def _note_truth(self, text: str) -> None:
+        self._row_truth = self._row_truth or text
 
     def _check(self, part: ast.AST) -> None:
         if not isinstance(part, _PARTS):
@@ -292,23 +306,31 @@ class Condition:
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(columns)[:12])}"
             raise UsageError(f"{self._label}: no column {name}; {hint}")
 
-    def describe_text(self) -> str:
-        """Return in one line in how many rows a number was compared with text that is none; empty if there were none."""
-        if not self.text_rows:
-            return ""
-        example = self.text_example[:40]
-        advice = "; text(COLUMN) is compared as text" if any(isinstance(getattr(part, "value", None), _Text) for part in ast.walk(self._tree)) else ""
-        advice = "; write decimals with a point" if _DECIMAL_COMMA.fullmatch(example) else advice
-        return to_one_line(f"{self._label}: rows with text in place of a number: {self.text_rows:,}, such as {example!r}; it equals none{advice}")
+    def remarks(self) -> list[str]:
+        """Return a line for each kind of text that may not mean what it counted as: text in place of a number, and in place of a truth value."""
+        lines = []
+        if self.text_rows:
+            example = self.text_example[:40]
+            is_text = any(isinstance(getattr(part, "value", None), _Text) for part in ast.walk(self._tree))
+            advice = "; text(COLUMN) is compared as text" if is_text else ""
+            advice = "; write decimals with a point" if _DECIMAL_COMMA.fullmatch(example) else advice
+            lines.append(f"rows with text in place of a number: {self.text_rows:,}, such as {example!r}; it equals none{advice}")
+        if self.truth_rows:
+            example = self.truth_example[:40]
+            way_out = f"; compare it, as in COLUMN == {example!r}, or COLUMN != '' for any"
+            lines.append(f"rows with text in place of true or false: {self.truth_rows:,}, such as {example!r}; it counts as true{way_out}")
+        return [to_one_line(f"{self._label}: {line}") for line in lines]
 
     def __call__(self, row: Mapping[str, Any]) -> bool:
         """Whether the condition holds for a row."""
         self._evaluator.names = lambda node: None if is_absent(row.get(node.id)) else row[node.id]
-        self._row_text = ""
+        self._row_text = self._row_truth = ""
         try:
-            holds = _truth(self._evaluator.eval(self._text, previously_parsed=self._tree))
+            holds = _truth(self._evaluator.eval(self._text, previously_parsed=self._tree), self._note_truth)
         except RecursionError:
             raise UsageError(f"{self._label}: too deeply nested") from None
         if self._row_text:
             self.text_rows, self.text_example = self.text_rows + 1, self.text_example or self._row_text
+        if self._row_truth:
+            self.truth_rows, self.truth_example = self.truth_rows + 1, self.truth_example or self._row_truth
         return holds

@@ -47,8 +47,8 @@ def select_rows(selection: Selection, say: Callable[[str], None] = lambda line: 
 
     Args:
         selection: Which rows.
-        say: Receives at the end a line for each kind of cell that was compared or averaged as a number and is none, for rows without a partner, and
-            for aggregated columns that hide one of the metadata.
+        say: Receives at the end a line for each kind of cell that was compared or averaged as a number and is none, or counted as true, for rows
+            without a partner, and for aggregated columns that hide one of the metadata.
 
     Raises:
         DataError: A table cannot be read, or without aggregates no row has a partner in the other table, which has rows.
@@ -81,8 +81,8 @@ def select_rows(selection: Selection, say: Callable[[str], None] = lambda line: 
         check_columns()
     if partners is not None:
         partners.describe(selection.metadata, columns)
-    if condition is not None and (text := condition.describe_text()):
-        say(text)
+    for line in condition.remarks() if condition is not None else ():
+        say(line)
 
 
 def select_pictures(selection: Selection, folder: Path) -> ImageSource:
@@ -113,7 +113,7 @@ def select_pictures(selection: Selection, folder: Path) -> ImageSource:
         if not selection.where:
             raise DataError(f"--metadata {selection.metadata}: chooses no picture{reasons}")
         raise DataError(f"--where {selection.where!r}: chooses no picture of {selection.metadata}; loosen it{reasons}")
-    source = ImageSource(str(folder), file_entries(folder, names), is_chosen=True)
+    source = ImageSource(str(folder), file_entries(folder, names), is_chosen=True).without_shared_mattes()
     return source.subset(source.entries, remarks=remarks)
 
 

@@ -21,6 +21,7 @@ from mitlgan.data.decode.bit_depth import UnknownScaleError, read_bit_depth, to_
 from mitlgan.data.decode.color_profile import find_profile
 from mitlgan.data.decode.jpeg_scans import with_unread_end
 from mitlgan.data.decode.srgb import to_srgb
+from mitlgan.data.decode.tiff_strips import check_strips
 from mitlgan.data.sources.formats import HEAD_BYTES, MissingCodecError, allowed_formats, detect_suffix
 from mitlgan.errors import resource_fault
 
@@ -256,6 +257,7 @@ def _decode(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int,
             draft = [math.ceil(MIN_DRAFT_SCALE * size_px * side / min(width, height)) for side in (width, height)]
             opened.draft(None, (draft[0], draft[1]))
         depth = read_bit_depth(opened, content)
+        check_strips(opened, content)
         opened.load()  # the whole file: verify() accepts truncated ones
         profile, note = (None, "") if ignore_profile else find_profile(opened, content)
         orientation = opened.getexif().get(_EXIF_ORIENTATION)

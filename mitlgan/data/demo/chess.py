@@ -202,7 +202,7 @@ def write_chess(out: Path, count: int, size_px: int, seed: int = 0, progress: Pr
         pictures = (layers.near, layers.far, layers.board, scene.scene, scene.matte)
         for path, picture in zip(files, pictures, strict=True):
             if path in missing:
-                write_atomically(path, encode_dataset_png(picture))
+                write_atomically(path, encode_dataset_png(picture), root=path.parent)  # which may be on another disk, by a link
 
     header = {"work": "chess", "version": VERSION, "settings": settings}
     with open_journal(out, header, check_new=lambda folder, option: _check_new(folder, option, made_by)):
@@ -210,7 +210,7 @@ def write_chess(out: Path, count: int, size_px: int, seed: int = 0, progress: Pr
             ensure_folder(out / folder)
         for number, _ in enumerate(in_order(range(count), work), start=1):
             progress(number, count)
-        write_json(out / MANIFEST, {"schema_version": 1, "made_by": made_by, "licence": "CC0-1.0 (drawn by this program)"})
+        write_json(out / MANIFEST, {"schema_version": 1, "made_by": made_by, "licence": "CC0-1.0 (drawn by this program)"}, root=out)
     return dict.fromkeys(FOLDERS, count)
 
 

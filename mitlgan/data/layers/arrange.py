@@ -68,7 +68,7 @@ class ManualChoices:
 
     def write(self, out: Path) -> None:
         """Save the choices for the next call."""
-        write_json(out / CHOICES_FILE, {"exclude": sorted(self.exclude), "keep": sorted(self.keep)})
+        write_json(out / CHOICES_FILE, {"exclude": sorted(self.exclude), "keep": sorted(self.keep)}, root=out)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.demo import demo_pack
 from mitlgan.data.layers.matting import MattingMethod, intersection_over_union, matting_methods
 from mitlgan.data.sources.entry import ImageEntry
+from mitlgan.data.sources.file_classifier import strip_matte_suffix
 from mitlgan.data.sources.image_source import open_source
 from mitlgan.errors import DataError
 from mitlgan.runtime.progress import ProgressCallback, Say, ignore_message, ignore_progress
@@ -102,7 +103,7 @@ def _demo_pairs(count: int, seed: int) -> Iterator[Pair]:
 
 def _read_pairs(scenes: str, truth: Path | None, count: int, seed: int, say: Say) -> Iterator[Pair]:
     source = open_source(scenes, "SCENES")
-    mattes = [entry.matte for entry in source.entries] if truth is None else match_truths(source.entries, open_source(truth, "--truth").entries)
+    mattes = [entry.matte for entry in source.entries] if truth is None else match_truths(source.entries, _open_truths(truth))
     candidates = list(zip(source.entries, mattes, strict=True))
     with_truth = [(entry, matte) for entry, matte in candidates if matte is not None]
     for line in source.leftovers.describe():
@@ -126,8 +127,13 @@ def _read_pairs(scenes: str, truth: Path | None, count: int, seed: int, say: Say
         say(f"SCENES {scenes}: left out {reason}")
 
 
+def _open_truths(folder: Path) -> list[ImageEntry]:
+    """Return the mattes of a folder, by any name: those next to pictures, and else the pictures themselves."""
+    return [entry.matte or entry for entry in open_source(folder, "--truth", take_mattes=True).entries]
+
+
 def match_truths(pictures: Sequence[ImageEntry], truths: Sequence[ImageEntry]) -> list[ImageEntry | None]:
-    """Return the true matte of each picture: that of the same path, endings aside, or else the only one of its name.
+    """Return the true matte of each picture: that of the same path, endings such as `.png` and `.matte.png` aside, or else the only one of its name.
 
     Args:
         pictures: The pictures, in any folders.
@@ -167,11 +173,11 @@ def _name(entry: ImageEntry) -> str:
 
 
 def _path_without_ending(entry: ImageEntry) -> str:
-    return PurePosixPath(entry.name).with_suffix("").as_posix()
+    return strip_matte_suffix(entry.name)
 
 
 def _stem(entry: ImageEntry) -> str:
-    return PurePosixPath(entry.name).stem
+    return PurePosixPath(strip_matte_suffix(entry.name)).name
 
 
 def _sample_indices(available: int, count: int, seed: int) -> list[int]:

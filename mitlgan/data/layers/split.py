@@ -165,7 +165,7 @@ def _cut_all(
             before = outdated.get(entry.name)
             if before is None:
                 for name, content in result.pieces.items():
-                    _write_piece(out / UNUSED_FOLDER / name, content)
+                    _write_piece(out, out / UNUSED_FOLDER / name, content)
             elif not _has_same_pieces(out, before, result):
                 changed += 1
                 retouched += _replace_pieces(out, before, result)
@@ -219,15 +219,15 @@ def _replace_pieces(out: Path, before: Mapping[str, Any], result: CutResult) -> 
     for piece in sorted(paths, key=lambda piece: bool(paths[piece])):
         for path in paths[piece] or [out / UNUSED_FOLDER / piece]:
             if not paths[piece] or not _is_same_picture(path, result.pieces[piece]):
-                _write_piece(path, result.pieces[piece])
+                _write_piece(out, path, result.pieces[piece])
     remove_pieces(out, [piece for piece in pieces if piece not in kept and piece not in result.pieces])
     return list(kept.values())
 
 
-def _write_piece(path: Path, content: bytes) -> None:
-    with translate_disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, content)
+def _write_piece(out: Path, path: Path, content: bytes) -> None:
+    if not path.parent.is_dir():  # if the folder of the work is gone, it is not made again; one inside it may be on another disk, by a link
+        ensure_folder(path.parent, root=next((folder for folder in path.parents if folder.is_dir() and folder.is_relative_to(out)), out))
+    write_atomically(path, content, root=path.parent)
 
 
 def _arrange(
@@ -269,7 +269,7 @@ def _arrange(
         "skipped": source.leftovers.skipped(),
         "records": records,
     }
-    write_json(out / SPLIT_MANIFEST, manifest)
+    write_json(out / SPLIT_MANIFEST, manifest, root=out)
     if not used:
         first = next(iter(records), {"name": "", "reason": ""})
         raise DataError(f"SRC {source.spec}: none of {len(records)} pictures can be cut; the first, {first['name']!r}: {first['reason']}")

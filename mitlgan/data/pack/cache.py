@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import IO
 
 from mitlgan.errors import ResourceError
-from mitlgan.runtime.files import hidden_name
+from mitlgan.runtime.file_locks import acquire_new_lock, remove_abandoned
+from mitlgan.runtime.files import hidden_name, translate_disk_errors
 
 try:
     import fcntl
@@ -53,18 +54,20 @@ def open_temporary(target: Path) -> tuple[Path, IO[bytes]]:
         Its path, and the file open for reading and writing. The name is hidden and ends in `.part`.
 
     Raises:
-        ResourceError: The folder cannot be written.
+        ResourceError: The folder is gone, cannot be written, or has no locks.
     """
     while True:
         temporary = target.with_name(hidden_name(target.stem, f"{target.suffix}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"))
         try:
             handle = temporary.open("x+b")
+        except FileNotFoundError:
+            with translate_disk_errors(target):  # its folder is gone
+                raise
         except OSError as error:
             raise ResourceError(f"{target}: cannot write ({error.strerror}); choose a writable folder") from None
         if fcntl is None:
             return temporary, handle
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if temporary.exists():  # else another process removed it between open and lock
+        if acquire_new_lock(handle, temporary) and temporary.exists():  # else another process removed it between open and lock
             return temporary, handle
         handle.close()
 
@@ -76,9 +79,8 @@ def remove_abandoned_temporaries(folder: Path) -> None:
     for temporary in folder.glob(f".*{TEMPORARY_SUFFIX}"):
         if not _PACK_TEMPORARY.fullmatch(temporary.name) or not temporary.is_file():
             continue
-        with suppress(OSError), temporary.open("rb") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            temporary.unlink()
+        with suppress(OSError, ResourceError):
+            remove_abandoned(temporary)
 
 
 def flush_to_disk(handle: IO[bytes]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mitlgan.data.pack.verification import VERIFIED_FOLDER
+from mitlgan.runtime.file_locks import remove_abandoned
 from mitlgan.runtime.files import translate_disk_errors
 
 MAX_DEPTH = 3
@@ -49,7 +51,7 @@ def list_cache(folder: Path) -> list[CacheKind]:
 
 
 def clear_cache(folder: Path) -> list[CacheKind]:
-    """Remove what a cache holds; other files in its folder stay. What is needed again is made again.
+    """Remove what a cache holds; other files in its folder stay, and those that another process writes now. What is needed again is made again.
 
     Returns:
         What was removed.
@@ -57,12 +59,24 @@ def clear_cache(folder: Path) -> list[CacheKind]:
     Raises:
         ResourceError: A file cannot be removed.
     """
-    kinds = list_cache(folder)
-    for kind in kinds:
+    cleared = []
+    for kind in list_cache(folder):
+        sizes = dict[Path, int]()
         for path in kind.files:
-            with translate_disk_errors(path):
+            with translate_disk_errors(path), suppress(FileNotFoundError):
+                size = path.lstat().st_size
+                if _is_temporary(path) and not remove_abandoned(path):
+                    continue
                 path.unlink(missing_ok=True)
-    return kinds
+                sizes[path] = size
+        if sizes:
+            cleared.append(CacheKind(kind.name, tuple(sizes), sum(sizes.values())))
+    return cleared
+
+
+def _is_temporary(path: Path) -> bool:
+    """Return whether a file may be one that a process writes now, and holds locked meanwhile."""
+    return path.name.startswith(".")
 
 
 def _is_own_file(path: Path) -> bool:

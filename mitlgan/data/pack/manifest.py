@@ -91,6 +91,15 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return {"made_by": {}, "skipped": [], **manifest}
 
 
+def is_manifest(path: Path) -> bool:
+    """Return whether a file is a manifest that `read_manifest` reads."""
+    try:
+        read_manifest(path)
+    except DataError:
+        return False
+    return True
+
+
 def read_sources(path: Path, count: int) -> Iterator[dict[str, Any]]:
     """Yield the origin of each picture of a manifest, in order.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,10 +19,11 @@ from numpy.typing import NDArray
 from mitlgan.data.pack.cache import flush_to_disk, open_temporary, remove_abandoned_temporaries
 from mitlgan.data.pack.image_pack import Color, FourthChannel, ImagePack
 from mitlgan.data.pack.kept_square import kept_size_px
-from mitlgan.data.pack.manifest import SCHEMA_VERSION, SOURCES_LINE
+from mitlgan.data.pack.manifest import SCHEMA_VERSION, SOURCES_LINE, is_manifest
 from mitlgan.data.pack.verification import content_suffix
 from mitlgan.data.sources.leftovers import Leftovers
 from mitlgan.errors import DataError, ResourceError
+from mitlgan.runtime.file_moves import appeared_meanwhile
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
@@ -49,6 +51,7 @@ class PackWriter:
         if path.suffix != ".npy":
             raise DataError(f"{path}: a pack's name ends in .npy")
         self.path, self.size_px, self.fourth_channel = path, size_px, fourth_channel
+        self._free = [file for file in (path, path.with_suffix(".json")) if not os.path.lexists(file)]
         self.channels = 4 if fourth_channel else 1 if grey else 3
         self.count = self.enlarged = 0
         self._digest = hashlib.sha256()
@@ -73,6 +76,8 @@ class PackWriter:
                 handle.close()
         for path in self._temporary_paths:
             path.unlink(missing_ok=True)
+        if isinstance(error, FileNotFoundError) and Path(str(error.filename)).parent == self.path.parent:
+            raise ResourceError(f"{self.path}: another program has removed what was written of the pack; run the same command again") from None
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             raise ResourceError(f"{self.path}: cannot write the pack ({error.strerror}); free some space or choose another folder") from None
 
@@ -124,7 +129,7 @@ class PackWriter:
         leftovers: Leftovers | None = None,
         composited_on: Color | None = None,
     ) -> ImagePack:
-        """Complete the pack, move it into place and open it.
+        """Complete the pack, move it into place and open it; another file that has come there since this writer began stays, and is refused.
 
         Args:
             resize: Name of the resize filter.
@@ -160,14 +165,22 @@ class PackWriter:
         durable = self._hash_thread.submit(flush_to_disk, self._pixels)
         manifest_path = self.path.with_suffix(".json")
         temporary_manifest, handle = open_temporary(manifest_path)
+        self._temporary_paths.append(temporary_manifest)
         with handle:  # until it has moved: another writer removes temporary files that nobody holds
             self._write_manifest(handle, manifest)
             durable.result()
+            self._refuse_later_files(str(manifest["content_sha256"]))
             if not _has_same_content(self.path, str(manifest["content_sha256"])):
                 self.path.unlink(missing_ok=True)  # never an old pack's pixels with the new manifest
             temporary_manifest.replace(manifest_path)
         self._pixels_path.replace(self.path)
         return ImagePack.open(self.path, verify=False)
+
+    def _refuse_later_files(self, content_sha256: str) -> None:
+        """Refuse to overwrite what another program has written since this writer began; the same pack of another process may take its place."""
+        for file in filter(os.path.lexists, self._free):
+            if not (file != self.path and is_manifest(file)) and not _has_same_content(self.path, content_sha256):
+                raise appeared_meanwhile(file)
 
     def _write_manifest(self, handle: IO[bytes], manifest: dict[str, Any]) -> None:
         head = json.dumps(manifest, ensure_ascii=True, indent=1).removesuffix("\n}")

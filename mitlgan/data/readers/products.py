@@ -116,7 +116,7 @@ def write_product_urls(metadata: Path, out: Path, *, reviews: Path, choice: Revi
     if not urls:
         raise DataError(f"SOURCE {metadata}: none of {len(chosen)} products has the address of a picture ({', '.join(URL_KEYS)}); {WHERE}")
     lines = [json.dumps({"asin": asin, "url": url}) + "\n" for asin, url in list(urls.items())[:limit]]
-    write_atomically(out, "".join(lines))
+    write_atomically(out, "".join(lines), is_new=True)
     return {"products": len(lines), "without_url": len(chosen) - len(urls)}
 
 

@@ -11,13 +11,16 @@ from pathlib import Path, PurePosixPath
 from mitlgan.data.decode.image_file import ImageHeader, UnreadableImageError
 from mitlgan.data.sources.formats import IMAGE_SUFFIXES, detect_suffix, is_known_suffix, suffix_of, unsupported_reason
 from mitlgan.data.sources.leftovers import LeftoverFile, Leftovers
-from mitlgan.data.sources.mask_files import match_masks
-from mitlgan.data.sources.mask_twins import describe_twins, find_twins, match_twin_masks
+from mitlgan.data.sources.mask_pairs import MaskSearch, search_masks
+from mitlgan.data.sources.mask_twins import describe_twins
 from mitlgan.runtime.output_folders import is_other_programs_folder
 
 MATTE_SUFFIX = ".matte.png"
 """NAME.matte.png is the matte of NAME.png (or .jpg, ...) in the same folder; other endings of pictures work for mattes, too."""
-MASK_REASON = f"no picture to train on; as NAME{MATTE_SUFFIX} beside its picture, the object white (255), it is read as the picture's matte"
+MASK_REASON = (
+    f"no picture to train on; as NAME{MATTE_SUFFIX} beside its picture, the object white (255), it is read as the picture's matte; "
+    "if it is a picture, give it or its folder another name, or name the pictures in a .txt list"
+)
 NO_SUFFIX = "without an ending"
 LINKED_FILE = "linked file"
 """Kind of the links in place of pictures and mattes, which are not followed."""
@@ -34,6 +37,7 @@ class FileClassifier:
         read: Returns the content of a file, or raises `UnreadableImageError`.
         read_header: Returns what the first bytes of a picture tell, or raises `UnreadableImageError`.
         link_reason: Returns why a file that is a link is left out; empty for any other. Links that are no pictures by name count as other files.
+        take_mattes: Count mattes without a picture next to them as pictures.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class FileClassifier:
         read: Callable[[str], bytes],
         read_header: Callable[[str], ImageHeader],
         link_reason: Callable[[str], str] = lambda _: "",
+        take_mattes: bool = False,
     ) -> None:
         self._read, self._read_header, self._link_reason = read, read_header, link_reason
         self._pictures: list[str] = []
@@ -51,6 +56,10 @@ class FileClassifier:
         self._hidden_count = 0
         for name, read_head in files:
             self._add(name, read_head)
+        stems = {_stem(name) for name in self._pictures} if self._mattes else set()
+        self._orphans = [matte for stem, matte in self._mattes.items() if stem not in stems]
+        if take_mattes:
+            self._pictures, self._orphans = [*self._pictures, *self._orphans], []
 
     def _add(self, name: str, read_head: ReadHead) -> None:
         parts = PurePosixPath(name).parts
@@ -97,19 +106,12 @@ class FileClassifier:
 
     def picture_names(self) -> list[str]:
         """Return the names of the pictures, in the order of the files."""
-        masks = self._masks
+        masks = self._search.masks
         return [name for name in self._pictures if name not in masks] if masks else self._pictures
 
     @cached_property
-    def _twins(self) -> list[list[str]]:
-        return find_twins(self._pictures)
-
-    @cached_property
-    def _masks(self) -> dict[str, str]:
-        """The masks among the pictures, each with the name of its picture."""
-        masks = match_masks(self._pictures)
-        twins = [rest for group in self._twins if len(rest := [name for name in group if name not in masks]) > 1]
-        return masks | match_twin_masks(twins, self._pictures, self._read, self._read_header)
+    def _search(self) -> MaskSearch:
+        return search_masks(self._pictures, self._read, self._read_header)
 
     def matte_of(self, name: str) -> str | None:
         """Return the name of the matte next to a picture."""
@@ -122,11 +124,11 @@ class FileClassifier:
             more: Left out by the source itself.
             hidden_count: Hidden files that the source did not list.
         """
-        stems = {_stem(name) for name in self._pictures}
-        orphans = [LeftoverFile(printable_name(matte), "no picture beside it", "matte") for stem, matte in self._mattes.items() if stem not in stems]
-        masks = [LeftoverFile(printable_name(mask), MASK_REASON, "mask of another picture") for mask in self._masks]
+        orphans = [LeftoverFile(printable_name(matte), "no picture beside it", "matte") for matte in self._orphans]
+        masks = [LeftoverFile(printable_name(mask), MASK_REASON, "mask of another picture") for mask in self._search.masks]
         named = sorted([*more, *self._leftovers, *orphans, *masks], key=lambda one: one.name)
-        return Leftovers(tuple(named), dict(self._others), self._hidden_count + hidden_count, tuple(describe_twins(self._twins, self._masks)))
+        remarks = (*self._search.describe_doubtful(), *describe_twins(self._search.twins, self._search.masks))
+        return Leftovers(tuple(named), dict(self._others), self._hidden_count + hidden_count, remarks)
 
 
 def is_picture_name(name: str) -> bool:
@@ -143,6 +145,11 @@ def is_matte_name(name: str) -> bool:
 def is_hidden_name(name: str) -> bool:
     """Whether a file or folder is hidden, or added by another system (`.thumbnails/`, `._picture.jpg`, `__MACOSX/`, `@eaDir/`)."""
     return name.startswith(".") or is_other_programs_folder(name)
+
+
+def strip_matte_suffix(name: str) -> str:
+    """Return a matte's name without its ending, `.matte` included; that of another picture without its suffix."""
+    return _stem_of_matte(name) or _stem(name)
 
 
 def index_mattes(names: Sequence[str]) -> dict[str, str]:

@@ -29,8 +29,10 @@ from mitlgan.data.sources.file_classifier import FileClassifier, is_hidden_name,
 from mitlgan.data.sources.folders import FolderTree
 from mitlgan.data.sources.formats import HEAD_BYTES, IMAGE_SUFFIXES
 from mitlgan.data.sources.leftovers import LeftoverFile, Leftovers
+from mitlgan.data.sources.mask_pairs import search_masks
 from mitlgan.data.sources.parquet import PARQUET_SUFFIX, read_parquet_entries
 from mitlgan.data.sources.path_list import LIST_SUFFIXES, read_path_list
+from mitlgan.data.sources.shared_mattes import refuse_shared_mattes
 from mitlgan.errors import DataError, UsageError, resource_fault
 
 PACK = ".npy"
@@ -73,19 +75,25 @@ class ImageSource:
         """Return a source of some of the entries, with further leftovers and remarks."""
         return replace(self, entries=tuple(entries), leftovers=self.leftovers.extended(leftovers, remarks))
 
+    def without_shared_mattes(self) -> ImageSource:
+        """Return a source in which no two different pictures have one matte; see `refuse_shared_mattes`."""
+        entries, mattes = refuse_shared_mattes(self.entries)
+        return self.subset(entries, mattes) if mattes else self
+
     def iterate(self, entries: Iterable[ImageEntry] | None = None) -> Iterator[ImageEntry]:
         """Yield the entries, or some of them, in order; those of a sequential source with their bytes already read."""
         for entry in self.entries if entries is None else entries:
             yield entry.preload() if self.sequential else entry
 
 
-def open_source(spec: str | Path, option: str = "SRC") -> ImageSource:
+def open_source(spec: str | Path, option: str = "SRC", *, take_mattes: bool = False) -> ImageSource:
     """List what a folder, archive or list holds.
 
     Args:
         spec: A folder; a `.zip`, `.tar`, `.tar.gz` or similar; a `.parquet` of the Hugging Face image layout; a `.txt` or `.lst` of paths, one a line,
             relative to its own folder.
         option: How error messages name it.
+        take_mattes: Count the mattes of a folder or archive that have no picture next to them as pictures.
 
     Raises:
         DataError: The source is missing, empty, or an unsafe archive, or two of its pictures have one printable name.
@@ -93,7 +101,7 @@ def open_source(spec: str | Path, option: str = "SRC") -> ImageSource:
     if not str(spec):
         raise DataError(f"{option}: is empty; name a folder of pictures, or an archive")
     path = Path(spec)
-    source = _open_folder(path, option) if path.is_dir() else _open_file(path, option)
+    source = (_open_folder(path, option, take_mattes) if path.is_dir() else _open_file(path, option, take_mattes)).without_shared_mattes()
     if not source.entries:
         rest = "; ".join(["", *source.leftovers.describe()])
         raise DataError(f"{option} {source.spec}: no pictures in it{rest}; {_way_out(path, source.leftovers.others)}")
@@ -118,20 +126,21 @@ def _way_out(path: Path, others: Mapping[str, int]) -> str:
     return f"unpack it and name one of its {packed} files" if packed else f"looked for {', '.join(sorted(IMAGE_SUFFIXES))}"
 
 
-def _open_file(path: Path, option: str) -> ImageSource:
+def _open_file(path: Path, option: str, take_mattes: bool) -> ImageSource:
     if not path.is_file():
         raise DataError(f"{option} {path}: no such folder, archive or list; name one that holds pictures")
     if path.suffix.lower() == PARQUET_SUFFIX:
-        return ImageSource(str(path), read_parquet_entries(path, option), sequential=True)
+        entries, remarks = read_parquet_entries(path, option)
+        return ImageSource(str(path), entries, sequential=True, leftovers=Leftovers(remarks=tuple(remarks)))
     if path.suffix.lower() in LIST_SUFFIXES:
-        entries, leftovers = read_path_list(path, option)
-        return ImageSource(str(path), entries, leftovers=Leftovers(tuple(leftovers)), is_chosen=True)
+        listed, leftovers = read_path_list(path, option)
+        return ImageSource(str(path), listed, leftovers=Leftovers(tuple(leftovers), remarks=_remarks_on_list(listed)), is_chosen=True)
     try:
         if tarfile.is_tarfile(path):  # first: a zip that is the last file in a tar would be taken for all of it
             members, remarks = read_tar_members(path, option, file_stamp(path))
-            return _open_archive(path, members, remarks)
+            return _open_archive(path, members, take_mattes, remarks)
         if zipfile.is_zipfile(path):
-            return _open_archive(path, read_zip_members(path, option))
+            return _open_archive(path, read_zip_members(path, option), take_mattes)
         with path.open("rb") as file:
             if file.read(len(ZIP_MEMBER)) == ZIP_MEMBER:
                 raise zipfile.BadZipFile("its end, with the list of its files, is missing")
@@ -140,20 +149,26 @@ def _open_file(path: Path, option: str) -> ImageSource:
     raise DataError(f"{option} {path}: neither a folder, a zip or tar archive, a parquet file, nor a list of paths (.txt)")
 
 
-def _open_folder(folder: Path, option: str) -> ImageSource:
+def _remarks_on_list(entries: Sequence[ImageEntry]) -> tuple[str, ...]:
+    """Return a line about the masks that a list names, which are taken."""
+    files = {entry.name: entry for entry in entries}
+    return tuple(search_masks([*files], lambda name: files[name].read(), lambda name: read_header(files[name].file or name)).describe_chosen())
+
+
+def _open_folder(folder: Path, option: str, take_mattes: bool) -> ImageSource:
     tree, top = FolderTree(folder, option), str(folder)
 
     def full_path(name: str) -> str:
         return os.path.join(top, name)  # noqa: PTH118
 
     heads = ((name, partial(read_head, full_path(name))) for name in tree.names)
-    files = FileClassifier(heads, lambda name: read_file(full_path(name)), lambda name: read_header(full_path(name)), tree.link_reason)
+    files = FileClassifier(heads, lambda name: read_file(full_path(name)), lambda name: read_header(full_path(name)), tree.link_reason, take_mattes)
     pairs = ((name, files.matte_of(name)) for name in files.picture_names())
     entries = tuple(file_entry(full_path(name), printable_name(name), None if matte is None else full_path(matte)) for name, matte in pairs)
     return ImageSource(top, entries, leftovers=files.leftovers(tree.leftovers, tree.hidden_count))
 
 
-def _open_archive(path: Path, members: Sequence[ArchiveMember], remarks: Sequence[str] = ()) -> ImageSource:
+def _open_archive(path: Path, members: Sequence[ArchiveMember], take_mattes: bool, remarks: Sequence[str] = ()) -> ImageSource:
     by_name = {member.name: member for member in members}  # of equal names the last, as unpacking would leave it
     replaced = [member.name for member in members if by_name[member.name] is not member]
     latest = ((member.name, partial(member.read_head, HEAD_BYTES)) for member in members if by_name[member.name] is member)
@@ -161,7 +176,7 @@ def _open_archive(path: Path, members: Sequence[ArchiveMember], remarks: Sequenc
     def header(name: str) -> ImageHeader:
         return parse_header(by_name[name].read_head(HEADER_BYTES), by_name[name].size_bytes)
 
-    files = FileClassifier(latest, lambda name: by_name[name].read(), header)
+    files = FileClassifier(latest, lambda name: by_name[name].read(), header, take_mattes=take_mattes)
 
     def entry(name: str, matte: str | None) -> ImageEntry:
         matte_entry = None if matte is None else entry(matte, None)

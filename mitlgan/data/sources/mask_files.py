@@ -8,7 +8,7 @@ pictures are left away. A class folder that happens to be called `masks` or `lab
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mitlgan.data.sources.split_folders import split_of_name
@@ -31,18 +31,18 @@ PICTURE_WORDS = frozenset(
         "scene", "scenes",
     }
 )  # fmt: skip
-_DETAILS = frozenset(
+DETAILS = frozenset(
     {"class", "object", "instance", "fine", "coarse", "color", "colour", "aug", "raw", "full", "binary", "map", "maps", "png", "jpg", "jpeg"}
 )
 """Words that say which masks or pictures they are, beside a word for them: `SegmentationClass`, `masks_png`."""
-_LAST_WORDS = MASK_WORDS | _DETAILS | {"truth", "ids"}
+_LAST_WORDS = MASK_WORDS | DETAILS | {"truth", "ids"}
 _SEPARATORS = "_. -"
 _WORD_END = re.compile(rf"[{_SEPARATORS}]+|(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 Key = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class _Folder:
+class FolderName:
     """What the name of a folder says.
 
     Attributes:
@@ -64,9 +64,9 @@ def match_masks(names: Sequence[str]) -> dict[str, str]:
     """
     places = {name: name.rpartition("/")[0] for name in names}
     paths = {place: tuple(place.split("/")) if place else () for place in set(places.values())}
-    depth = _common_depth(list(paths.values()))  # a folder around all tells nothing
-    folders = {folder: _read_folder(folder) for path in paths.values() for folder in path[depth:]}
-    deciding = {place: _innermost([folders[folder] for folder in path[depth:]]) for place, path in paths.items()}
+    depth = common_depth(list(paths.values()))  # a folder around all tells nothing
+    folders = {folder: read_folder(folder) for path in paths.values() for folder in path[depth:]}
+    deciding = {place: innermost([folders[folder] for folder in path[depth:]]) for place, path in paths.items()}
     marked = {place for place, folder in deciding.items() if folder.is_mask}
     keys = {place: tuple(rest for folder in path[depth:] if (rest := folders[folder].rest)) for place, path in paths.items()}
     matches = _match_beside(places)
@@ -75,11 +75,11 @@ def match_masks(names: Sequence[str]) -> dict[str, str]:
     pictures: dict[tuple[Key, str], str] = {}
     for name, place in places.items():
         if place not in marked and name not in matches:
-            for stem in _picture_stems(_stem(name)):
+            for stem in _picture_stems(stem_of(name)):
                 pictures.setdefault((keys[place], stem), name)
     for name, place in places.items():
         if place in marked and name not in matches:
-            own = ((keys[place], stem) for stem in _stems_of_picture(_stem(name)))
+            own = ((keys[place], stem) for stem in _stems_of_picture(stem_of(name)))
             if picture := next((pictures[one] for one in own if one in pictures), ""):
                 matches[name] = picture
     unmatched = [name for name, place in places.items() if place in marked and name not in matches]
@@ -97,13 +97,13 @@ def _match_numbered(masks: Sequence[str], pictures: Sequence[str]) -> dict[str, 
     """
     by_stem: dict[str, str] = {}
     for name in pictures if masks else ():
-        stem = _without_zeros(_stem(name))
+        stem = _without_zeros(stem_of(name))
         by_stem[stem] = "" if stem in by_stem else name
     matches: dict[str, str] = {}
     for name in masks:
-        stem = _stem(name)
+        stem = stem_of(name)
         number = stem.partition("_")[0]
-        start = _without_mask_words(stem) or (number if number.isdecimal() and (number != stem or number[0] == "0") else "")
+        start = _without_mask_words(stem) or (number if number.isdecimal() and (number != stem or number != _without_zeros(number)) else "")
         if start and (picture := by_stem.get(_without_zeros(start))):
             matches[name] = picture
     return matches
@@ -120,44 +120,48 @@ def _match_beside(places: Mapping[str, str]) -> dict[str, str]:
     Args:
         places: Folder of each name.
     """
-    starts = {name: start for name in places if (start := _without_mask_words(_stem(name)))}
+    starts = {name: start for name in places if (start := _without_mask_words(stem_of(name)))}
     if not starts:
         return {}
     pictures: dict[tuple[str, str], str] = {}
     for name, place in places.items():
-        for stem in () if name in starts else _picture_stems(_stem(name)):
+        for stem in () if name in starts else _picture_stems(stem_of(name)):
             pictures.setdefault((place, stem), name)
     return {name: pictures[places[name], start] for name, start in starts.items() if (places[name], start) in pictures}
 
 
-def _common_depth(paths: Sequence[Key]) -> int:
+def common_depth(paths: Sequence[Key]) -> int:
     """Return how many folders are around all of some files."""
     first, last = min(paths, default=()), max(paths, default=())
     return next((depth for depth, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), min(len(first), len(last)))
 
 
-def _innermost(folders: Sequence[_Folder]) -> _Folder:
+def innermost(folders: Sequence[FolderName]) -> FolderName:
     """Return the innermost of nested folders that tells what is in it: `segmentation/images/` holds pictures; else one that tells nothing."""
-    return next((folder for folder in reversed(folders) if folder.is_mask or folder.is_picture), _Folder(False, False, ""))
+    return next((folder for folder in reversed(folders) if folder.is_mask or folder.is_picture), FolderName(False, False, ""))
 
 
-def _read_folder(name: str) -> _Folder:
+def read_folder(name: str, mask_words: Collection[str] = MASK_FOLDER_WORDS) -> FolderName:
     """Read the name of a folder.
 
     `train_masks` belongs to `train`, but `ski_mask`, a class, does not belong to `ski`: beside other words than a split's, only `ski_images` does.
+
+    Args:
+        name: Of the folder itself.
+        mask_words: Words for masks, in lower case.
     """
     folded = " ".join(word.casefold() for word in _WORD_END.split(name) if word).replace("ground truth", "groundtruth").split()
     whole = "".join(folded)
-    if whole in MASK_FOLDER_WORDS or whole in PICTURE_WORDS:
-        return _Folder(whole in MASK_FOLDER_WORDS, whole in PICTURE_WORDS, "")
-    is_mask, is_picture = not MASK_FOLDER_WORDS.isdisjoint(folded), not PICTURE_WORDS.isdisjoint(folded)
+    if whole in mask_words or whole in PICTURE_WORDS:
+        return FolderName(whole in mask_words, whole in PICTURE_WORDS, "")
+    is_mask, is_picture = any(word in mask_words for word in folded), not PICTURE_WORDS.isdisjoint(folded)
     if not is_mask and not is_picture:
-        return _Folder(False, False, name.casefold())
-    others = [word for word in folded if word not in MASK_FOLDER_WORDS and word not in PICTURE_WORDS and word not in _DETAILS]
+        return FolderName(False, False, name.casefold())
+    others = [word for word in folded if word not in mask_words and word not in PICTURE_WORDS and word not in DETAILS]
     rest = "".join(others)
-    if rest in MASK_FOLDER_WORDS:  # ground_truth_mask
+    if rest in mask_words:  # ground_truth_mask
         rest = ""
-    return _Folder(is_mask, is_picture and not is_mask, rest if not rest or split_of_name(rest) else f"{rest} of images")
+    return FolderName(is_mask, is_picture and not is_mask, rest if not rest or split_of_name(rest) else f"{rest} of images")
 
 
 def _without_mask_words(stem: str) -> str:
@@ -169,7 +173,7 @@ def _without_mask_words(stem: str) -> str:
 
 def _is_mask_end(end: str) -> bool:
     words = [word.casefold() for word in re.split(f"[{_SEPARATORS}]+", end)]
-    return "".join(words) in MASK_WORDS or (not MASK_WORDS.isdisjoint(words) and MASK_WORDS.union(_DETAILS).issuperset(words))
+    return "".join(words) in MASK_WORDS or (not MASK_WORDS.isdisjoint(words) and MASK_WORDS.union(DETAILS).issuperset(words))
 
 
 def _picture_stems(stem: str) -> Iterator[str]:
@@ -194,6 +198,7 @@ def _cuts(stem: str) -> Iterator[tuple[str, str]]:
             yield stem[:index], stem[index + 1 :]
 
 
-def _stem(name: str) -> str:
+def stem_of(name: str) -> str:
+    """Return the name of a file without its folder and suffix."""
     base = name.rpartition("/")[2]
     return base.rpartition(".")[0] or base

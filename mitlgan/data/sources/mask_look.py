@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ MAX_LEVELS, MIN_LEVEL_SHARE = 32, 0.9
 """The most frequent levels or colours of a mask cover at least that share of its pixels; soft edges have all others."""
 MIN_FLAT_SHARE = 0.75
 """Share of neighbouring pixels outside of the most frequent level that are equal; a flat photograph, of a white shoe on white, has fewer."""
+MIN_DRAWN_SHARE, DRAWN_LEVELS, MIN_DRAWN_LEVEL_SHARE = 0.4, 4, 0.95
+"""That share of neighbouring pixels, or those levels with that share of what is outside of the ground, tell a drawing, such as a thin letter. Dark
+photographs, or those of small things on white, have few levels in all, too, but neither of these."""
 MAX_EQUAL_COLOR = 12.0
 """Mean difference of the 8 x 8 colours (0 to 255) up to which two files show the same, as a logo as PNG and as JPEG does; a mask differs more."""
 MIN_SHARED_LEVELS = 0.5
@@ -32,6 +36,13 @@ MAX_PLAIN_LEVELS, MIN_SAME_GROUND = 4, 0.75
 """Masks of more levels have a black ground on average, or at least that share of them has one ground."""
 SNAP = 16
 """Levels of a JPEG that are so near to black or white are taken for it, as a mask has some noise there."""
+MIN_EXTREME_SHARE = 0.5
+"""Share of a mask with soft edges that is black or white."""
+MAX_GREY_CHROMA = 6.0
+"""Difference of the channels up to which a file is grey."""
+MAX_ASPECT_CHANGE = 0.02
+"""Relative change of the proportions up to which a file has the shape of another, resized."""
+MAX_CACHED_LOOKS = 4096
 _COLOR_SIDE = 8
 _MAX_ROWS = 512  # of a picture, evenly spaced
 
@@ -44,6 +55,7 @@ class Look:
         size: Shorter and longer side (px).
         is_opaque: Whether it has no transparency.
         is_flat: Whether its pixels are those of a mask.
+        is_drawn: Whether they may be those of a drawing, as all flat ones are; a mask of a drawing cannot be told from another drawing.
         levels: The levels or colours in more than the soft edges, as 0xRRGGBB, each with its share of the pixels.
         colors: (8, 8, 3), 0 to 255.
     """
@@ -51,6 +63,7 @@ class Look:
     size: tuple[int, int]
     is_opaque: bool
     is_flat: bool
+    is_drawn: bool
     levels: Mapping[int, float]
     colors: NDArray[np.float32]
 
@@ -64,10 +77,33 @@ class Look:
         """Whether it has one level: a mask of nothing, or a picture of nothing."""
         return self.may_be_mask and len(self.levels) < 2
 
+    @property
+    def is_grey(self) -> bool:
+        """Whether it has no colours."""
+        return float(np.ptp(self.colors, axis=-1).max()) <= MAX_GREY_CHROMA
+
+    @property
+    def has_extremes(self) -> bool:
+        """Whether most of it is black or white, and there is some of both."""
+        black, white = (
+            sum(share for level, share in self.levels.items() if all(low <= level >> shift & 255 <= high for shift in (16, 8, 0)))
+            for low, high in ((0, SNAP), (255 - SNAP, 255))
+        )
+        return black > 0 and white > 0 and black + white >= MIN_EXTREME_SHARE
+
+    def has_shape_of(self, other: Look) -> bool:
+        """Whether it has the proportions of the other file."""
+        width, height = self.size[0] * other.size[1], self.size[1] * other.size[0]
+        return abs(width - height) <= MAX_ASPECT_CHANGE * max(width, height)
+
+    def is_soft_mask_of(self, other: Look) -> bool:
+        """Whether it may be a mask with soft edges of a picture in colours, which only others of its set can tell."""
+        return self.is_opaque and self.is_grey and self.has_extremes and not other.is_grey and self.has_shape_of(other)
+
     def is_mask_of(self, other: Look) -> bool:
         """Whether this is a mask of the other file."""
         is_alike = float(np.abs(self.colors - other.colors).mean()) <= MAX_EQUAL_COLOR
-        is_picture = other.is_opaque and not other.is_flat
+        is_picture = other.is_opaque and not other.is_drawn
         return self.may_be_mask and is_picture and self.size == other.size and not is_alike
 
     def fits(self, levels: Collection[int]) -> bool:
@@ -75,8 +111,11 @@ class Look:
         return sum(level in levels for level in self.levels) >= MIN_SHARED_LEVELS * len(self.levels)
 
 
+_looks: dict[tuple[bytes, bool], Look] = {}
+
+
 def look_at(content: bytes, is_lossy: bool) -> Look:
-    """Return what a file looks like.
+    """Return what a file looks like; one that this process has looked at before is not decoded again.
 
     Args:
         content: Of the file.
@@ -85,6 +124,15 @@ def look_at(content: bytes, is_lossy: bool) -> Look:
     Raises:
         UnreadableImageError: The file is no usable picture.
     """
+    key = (hashlib.sha256(content).digest(), is_lossy)
+    if key not in _looks:
+        if len(_looks) >= MAX_CACHED_LOOKS:
+            _looks.clear()
+        _looks[key] = _decode_look(content, is_lossy)
+    return _looks[key]
+
+
+def _decode_look(content: bytes, is_lossy: bool) -> Look:
     decoded = decode_bytes(content, keep_alpha=True, size_px=_MAX_ROWS, ignore_profile=True)
     size = (min(decoded.width, decoded.height), max(decoded.width, decoded.height))
     pixels = np.asarray(decoded.picture)
@@ -96,8 +144,12 @@ def look_at(content: bytes, is_lossy: bool) -> Look:
     levels, counts = np.unique(codes, return_counts=True)
     minimum = min(MIN_AREA * codes.size, MIN_MARKED_AREA * float(codes.size - counts.max()))
     own = {int(levels[index]): float(counts[index]) / codes.size for index in np.flatnonzero(counts >= minimum)}
-    is_flat = int(np.sort(counts)[-MAX_LEVELS:].sum()) >= MIN_LEVEL_SHARE * codes.size and _is_in_areas(codes, int(levels[counts.argmax()]))
-    return Look(size, is_opaque, is_flat, own, _colors(decoded.picture))
+    ground, frequent = int(levels[counts.argmax()]), np.sort(counts)[::-1]
+    has_few_levels = int(frequent[:MAX_LEVELS].sum()) >= MIN_LEVEL_SHARE * codes.size
+    even_share = _even_share(codes, ground) if has_few_levels else 0.0
+    has_paints = int(frequent[1 : DRAWN_LEVELS + 1].sum()) >= MIN_DRAWN_LEVEL_SHARE * int(frequent[1:].sum())
+    is_drawn = has_few_levels and (even_share >= MIN_DRAWN_SHARE or has_paints)
+    return Look(size, is_opaque, has_few_levels and even_share >= MIN_FLAT_SHARE, is_drawn, own, _colors(decoded.picture))
 
 
 def levels_of_set(masks: Sequence[Look], may_be_classes: bool) -> frozenset[int]:
@@ -133,11 +185,11 @@ def _share_levels(masks: Sequence[Look], max_levels: int) -> bool:
     return len(files) <= MAX_PLAIN_LEVELS or is_black or max(grounds.values()) >= MIN_SAME_GROUND * len(masks)
 
 
-def _is_in_areas(codes: NDArray[np.int64], ground: int) -> bool:
-    """Whether most neighbouring pixels are equal, outside of the ground."""
+def _even_share(codes: NDArray[np.int64], ground: int) -> float:
+    """Return the share of neighbouring pixels that are equal, outside of the ground; 1 if all is ground."""
     left, right = codes[:, :-1], codes[:, 1:]
     is_marked = (left != ground) | (right != ground)
-    return not is_marked.any() or float((left == right)[is_marked].mean()) >= MIN_FLAT_SHARE
+    return float((left == right)[is_marked].mean()) if is_marked.any() else 1.0
 
 
 def _colors(picture: Image.Image) -> NDArray[np.float32]:

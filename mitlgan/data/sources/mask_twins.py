@@ -77,7 +77,7 @@ def match_twin_masks(
     """
     by_split: dict[str, list[Sequence[str]]] = defaultdict(list)  # so that each is judged as if it were named itself
     for group in twins:
-        by_split[_split_of(_folder(group[0]))].append(group)
+        by_split[split_of_folder(_folder(group[0]))].append(group)
     files = TwinFiles(twins, names, read, read_header)
     masks = {name for groups in by_split.values() for name in _Split(groups, files).find_masks()}
     return {name: picture for group in twins if (picture := next((one for one in group if one not in masks), "")) for name in group if name in masks}
@@ -98,7 +98,7 @@ def _folder(name: str) -> str:
 
 
 @cache
-def _split_of(folder: str) -> str:
+def split_of_folder(folder: str) -> str:
     """Return the split that the first folder of a path means whose name means one; empty if none does."""
     return next((" ".join(sorted(splits)) for part in folder.split("/") if (splits := splits_in_name(part))), "")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from mitlgan.data.decode.image_file import MAX_FILE_BYTES, UnreadableImageError
 from mitlgan.data.sources.archives import MAX_COMPRESSION_RATIO, MAX_MEMBERS, MIN_BOMB_BYTES
 from mitlgan.data.sources.entry import ImageEntry, file_stamp
+from mitlgan.data.sources.leftovers import MAX_NAMES
 from mitlgan.errors import DataError, UsageError, resource_fault
 
 PARQUET_SUFFIX = ".parquet"
@@ -24,8 +25,8 @@ _COLUMN_NAMES = ("image", "img", "picture", "photo", "png", "jpg")
 """Names of the column of pictures, the first that exists; a single column of pictures may have any name."""
 
 
-def read_parquet_entries(path: Path, option: str) -> tuple[ImageEntry, ...]:
-    """Return the pictures of a parquet file, named by their row.
+def read_parquet_entries(path: Path, option: str) -> tuple[tuple[ImageEntry, ...], list[str]]:
+    """Return the pictures of a parquet file, named by their row, and a remark about its other columns of pictures, if there are any.
 
     Raises:
         UsageError: pyarrow is not installed.
@@ -34,7 +35,12 @@ def read_parquet_entries(path: Path, option: str) -> tuple[ImageEntry, ...]:
     label = f"{option} {path}"
     rows = _PictureRows(path, label)
     stamp = file_stamp(path)
-    return tuple(ImageEntry(f"{row:08d}", f"{row} of {stamp}", rows.reader(row)) for row in range(rows.count))
+    remarks = [f"not read: {_listed(rows.others)}, as column {rows.column!r} holds the pictures"] if rows.others else []
+    return tuple(ImageEntry(f"{row:08d}", f"{row} of {stamp}", rows.reader(row)) for row in range(rows.count)), remarks
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return f"{'column' if len(columns) == 1 else 'columns'} {', '.join(map(repr, columns[:MAX_NAMES]))}{', ...' if len(columns) > MAX_NAMES else ''}"
 
 
 class _PictureRows:
@@ -53,9 +59,9 @@ class _PictureRows:
         self._label, self._lock = label, threading.Lock()
         with _translate_damage(label):
             self._file: Any = parquet.ParquetFile(path, memory_map=False, pre_buffer=False)
-            self._column = _picture_column(self._file.schema_arrow, label)
+            self._column, self.others = _picture_column(self._file.schema_arrow, label)
             self._starts = self._check(path.stat().st_size)
-        self.count = self._starts[-1]
+        self.count, self.column = self._starts[-1], self._column.removesuffix(".bytes")
         self._rows: Iterator[Any] = iter(())
         self._group, self._next = -1, 0
 
@@ -121,8 +127,8 @@ def _translate_damage(label: str) -> Iterator[None]:
         raise resource_fault(error) or DataError(f"{label}: a damaged parquet file ({reason}); get it again") from None
 
 
-def _picture_column(schema: Any, label: str) -> str:
-    """Return the path of the column of bytes: `image.bytes`, or `image` itself."""
+def _picture_column(schema: Any, label: str) -> tuple[str, list[str]]:
+    """Return the path of the column of bytes, `image.bytes` or `image` itself, and the names of the other columns of bytes."""
     from pyarrow import types
 
     def path_of(field: Any) -> str | None:
@@ -134,8 +140,8 @@ def _picture_column(schema: Any, label: str) -> str:
     columns = {field.name: path for field in schema if (path := path_of(field))}
     for name in _COLUMN_NAMES:
         if name in columns:
-            return columns[name]
+            return columns.pop(name), list(columns)
     if len(columns) != 1:
         others = ", ".join(list(columns)[:10]) if columns else "none"
         raise DataError(f"{label}: which column holds the pictures? Of bytes are: {others}; name that column `image`")
-    return next(iter(columns.values()))
+    return next(iter(columns.values())), []

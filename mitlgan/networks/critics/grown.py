@@ -74,6 +74,13 @@ class GrownCritic(Critic):
         self._prefixes = (f"stages.{name}.", f"stages.from_{size_px}px.parent.")
         super().__init__(nn.Sequential(stages | OrderedDict(after)), size_px=size_px, image_channels=parent.image_channels)
 
+    def train_new_block(self) -> None:
+        """Take the new block into training, where `freeze_first_blocks` froze the stage that it was added to; the parent's part stays as it is."""
+        first = self.stages[0]
+        assert isinstance(first, FinerStage)
+        first.features.requires_grad_(True)
+        first.share.requires_grad_(True)
+
     def rename_parent_tensors(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return a smaller critic's tensors under their names in this one."""
         old, new = self._prefixes

@@ -152,7 +152,7 @@ class MatteFusion(Fusion):
             return transform
         image = inputs.images[name]
         if transform is None:
-            one = torch.ones(len(image), device=image.device)
+            one = torch.ones(len(image), device=image.device, dtype=image.dtype)
             transform = LayerTransform(one, torch.zeros_like(one), torch.zeros_like(one), one)
         # From torch's global random numbers, which the loop seeds for each iteration. The frame's width is 2 in these coordinates.
         shift = (self.batch_share.rows(torch.rand(self.batch_share.whole((2, len(image)), 1)), 1).to(image.device) * 2 - 1) * 2 * max_shift

@@ -15,7 +15,7 @@ class AugmentRecipe(RecipeTable):
     """Augmentation of real and generated images before the critic (Zhao et al. 2020, DiffAugment).
 
     Attributes:
-        policy: Transforms, of `colour`, `translation`, `cutout`, applied in this order.
+        policy: Transforms, of `colour`, `translation`, `cutout`, always applied in that order, however they are listed.
         probability: Of each transform on each image; 1.0 is DiffAugment. `auto`: starts at 0 and follows the critic's overfitting (Karras et
             al. 2020, "Training generative adversarial networks with limited data", section 3), for small sets.
         target: For `auto`: mean sign of real images' scores at which the probability stays constant; absent: 0.6, as in that section.

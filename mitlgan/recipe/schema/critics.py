@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -268,11 +269,6 @@ class GrownCriticRecipe(RecipeTable):
         """Normalization of the parent; the new block has none."""
         return self.parent.normalisation
 
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Channels of the parent's convolutions."""
-        return self.parent.widths
-
     def require_size(self, size_px: int) -> None:
         """Raise a ValueError for a size or a parent that cannot be grown."""
         require_growable("critic", self, size_px, "convolutions that a new block could be added to")
@@ -300,8 +296,20 @@ def _require_kernel(kernel: int, size_px: int) -> None:
         raise ValueError(f"critic.kernel = {kernel} is larger than the image, {size_px} px; at most {size_px - 1}")
 
 
+def critics_down(critic: AnyCritic, size_px: int) -> Iterator[tuple[AnyCritic, int]]:
+    """Yield a critic and its size in px, then its parent and that one's, down to the critic that grew from none."""
+    yield critic, size_px
+    if critic.kind == "grown":
+        yield from critics_down(critic.parent, critic.parent_px)
+
+
+def channels_at(critic: AnyCritic, size_px: int) -> tuple[int, ...]:
+    """Return the channels of each convolution or dense layer of a critic at a size; of a grown one, those of the critic that it grew from first."""
+    *_, (first, first_px) = critics_down(critic, size_px)
+    assert first.kind != "grown"
+    return first.widths_at(first_px) if first.kind == "strided" else first.widths
+
+
 def freezable_convolutions(critic: AnyCritic, size_px: int) -> int:
-    """Return how many first convolutions of a critic can be taken out of training at a size."""
-    if critic.kind in ANY_SIZE_KINDS:
-        return 0
-    return len(critic.widths_at(size_px) if critic.kind == "strided" else critic.widths)
+    """Return how many first convolutions of a critic can be taken out of training at a size; of a grown one, those of its parents count."""
+    return 0 if critic.kind in ANY_SIZE_KINDS else len(channels_at(critic, size_px))

@@ -11,9 +11,10 @@ from mitlgan.recipe.schema.base import RecipeTable, kind_discriminator, kinds_of
 
 
 class _ScheduledTable(RecipeTable):
-    """Learning-rate schedule over a run.
+    """Learning-rate schedule over a run, or over each step of a ladder, at whose beginning it starts again.
 
-    It depends only on the share of the run's length, `training.kimg`. If a run is extended, its rate continues as in a run of the new length.
+    It depends only on the share of the length, `training.kimg`; of a ladder, that of the step. If a run is extended, its rate continues as in a run
+    of the new length.
 
     Attributes:
         schedule: `none`: constant. `linear`, or `cosine`: half a wave (Loshchilov & Hutter 2017, equation 5, without restarts).
@@ -36,7 +37,7 @@ class _ScheduledTable(RecipeTable):
         """Return the factor of the learning rate.
 
         Args:
-            share: Share of the run's length so far.
+            share: Share of the length so far, of a ladder that of the step.
         """
         if self.schedule == "none":
             return 1.0

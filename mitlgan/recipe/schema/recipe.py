@@ -117,10 +117,10 @@ class Recipe(RecipeTable):
             raise ValueError(
                 'critic.spectral = true contradicts objective.kind = "wgan_clip": weights that are normalised need no clipping; use one of them'
             )
-        convolutions = freezable_convolutions(self.critic, self.size_px)
         if self.critic_start is not None and self.critic_start.freeze and self.critic.kind == "projected":
             raise ValueError('critic_start.freeze: what critic.kind = "projected" looks through is frozen anyway; remove it')
-        if self.critic_start is not None and self.critic_start.freeze > convolutions:
+        convolutions = freezable_convolutions(self.critic, self.size_px)
+        if self.critic_start is not None and self.critic_start.freeze > convolutions and self.critic.kind != "grown":  # --critic brings its parent
             raise ValueError(f"critic_start.freeze is {self.critic_start.freeze}, but the critic has {convolutions} convolutions; give at most as many")
 
     def _ladder(self) -> None:

@@ -69,6 +69,34 @@ def test_results_of_other_settings_are_refused(photos: Path, task: QualityTask, 
         run_quality(make_plan(photos, task, tmp_path / "out", samples=17), str, lambda _: None)
 
 
+def test_seeds_of_other_pictures_are_refused(
+    photos: Path, task: QualityTask, tmp_path: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    run_quality(make_plan(photos, task, out, seeds=1), str, lambda _: None)
+    results = json.loads((out / "quality.json").read_text())
+    (row,) = results["tasks"]["bg-8"]
+    assert results["settings"]["data"] == str(photos.resolve())
+
+    def go_on(change: dict[str, Any], folder: Path = photos, **settings: str) -> list[str]:
+        lines: list[str] = []
+        left = {key: value for key, value in {**row, **change}.items() if value is not None}
+        (out / "quality.json").write_text(json.dumps({**results, "settings": {**results["settings"], **settings}, "tasks": {"bg-8": [left]}}))
+        run_quality(make_plan(folder, task, out), lines.append, lambda _: None)
+        return lines
+
+    for change in ({"data_sha256": ["0" * 64, "1" * 64]}, {"data_sha256": None, "pictures": 11}, {"data_sha256": None, "held_out": 11}):
+        with pytest.raises(UsageError, match=r"bg-8, seed 0, was measured with other pictures than those of now; give another folder"):
+            go_on(change)
+    monkeypatch.chdir(photos.parent)
+    assert go_on({"data_sha256": None}, Path(photos.name), data=photos.name)[0].startswith("bg-8: an earlier version did not record")
+    assert "an earlier version" not in go_on({}, Path(photos.name))[0]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="results of other settings"):
+        go_on({}, Path(photos.name))
+
+
 def test_the_estimate_leaves_out_what_is_done(
     photos: Path, task: QualityTask, tmp_path: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,6 +128,12 @@ def test_the_table_says_what_was_not_reached() -> None:
     assert spread([1.0], 1) == "1.0"
     assert spread([0.375], 0) == "0.38"
     assert spread([12.3, 0.375, 0.04], 0) == "0.38 (0.040 to 12)"
+
+
+def test_seeds_of_other_lengths_have_rows_of_their_own() -> None:
+    rows = [{**row(seed, 2.0), "minutes": minutes} for seed, minutes in ((0, 10.0), (1, 1.0), (2, 1.0))]
+    assert [line.split(" | ")[:2] for line in table_lines({"tasks": {"bg-32": rows}})[2:]] == [["| bg-32, 1 min", "2"], ["| bg-32, 10 min", "1"]]
+    assert [line.split(" | ")[:2] for line in table_lines({"tasks": {"bg-32": rows[1:]}})[2:]] == [["| bg-32", "2"]]
 
 
 def test_the_table_says_where_the_first_point_was_good_already() -> None:

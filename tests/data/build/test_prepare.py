@@ -427,6 +427,25 @@ def test_a_held_out_pack_that_was_lost_is_made_again(tmp_path: Path, lost: str) 
     assert [file.name for file in (tmp_path / "out").rglob(".prepared*")] == []
 
 
+@pytest.mark.parametrize("name", ["prepared.json", "prepared.npy", "test/prepared.npy", "validation/prepared.json"])
+def test_a_file_that_came_into_a_packs_place_stays_however_often_the_call_is_made(folder: Path, tmp_path: Path, name: str) -> None:
+    settings, foreign = PrepareSettings(size_px=8), tmp_path / "out" / name
+
+    def appear(done: int, _: int) -> None:
+        foreign.parent.mkdir(exist_ok=True)
+        foreign.write_text("mine")
+        raise Killed
+
+    with pytest.raises(Killed):
+        prepare_pack(folder, tmp_path / "out", settings, progress=appear)
+    for _ in range(2):
+        with pytest.raises(UsageError, match=rf"^--out .*{name}: exists already"):
+            prepare_pack(folder, tmp_path / "out", settings)
+        assert foreign.read_text() == "mine"
+    foreign.unlink()
+    assert len(prepare_pack(folder, tmp_path / "out", settings))
+
+
 @pytest.mark.parametrize("name", ["sheet.html", "prepared.json", "prepared.npy", "test/prepared.npy", "validation/prepared.json"])
 def test_in_the_pictures_own_folder_nothing_is_written_over(tmp_path: Path, name: str) -> None:
     place = images.fill(tmp_path / "in", 6)

@@ -161,6 +161,28 @@ def test_text_among_numbers_is_said_once(forms: list[Path], condition: str, said
         assert lines == ([f"--where {condition!r}: {said}"] if said else []), path.name
 
 
+@pytest.mark.parametrize(
+    ("condition", "chosen", "rows"),
+    [
+        ("keep", [0, 1, 4], 3),
+        ("not keep", [2, 3, 5], 3),
+        ("keep and image != '1.png'", [0, 4], 3),
+        ("image == '1.png' or keep", [0, 1, 4], 2),
+        ("keep == 'yes'", [0], 0),
+        ("lower(keep) == 'yes'", [0, 4], 0),
+        ("keep != ''", [0, 1, 2, 4, 5], 0),
+    ],
+)
+def test_text_that_counts_as_true_is_said_once(condition: str, chosen: list[int], rows: int, tmp_path: Path) -> None:
+    """A column of yes and no, in which `no` counts as true as well, since any text does."""
+    cells = ("yes", "no", "FALSE", "", "Yes", "0")
+    table, lines = tmp_path / "a.csv", list[str]()
+    table.write_text("".join(["image,keep\n", *(f"{number}.png,{cell}\n" for number, cell in enumerate(cells))]))
+    assert [int(row["image"][0]) for row in select_rows(Selection(table, where=condition), lines.append)] == chosen
+    reason = f"rows with text in place of true or false: {rows}, such as 'yes'; it counts as true; compare it, as in COLUMN == 'yes', or"
+    assert lines == ([f"--where {condition!r}: {reason} COLUMN != '' for any"] if rows else [])
+
+
 ABSENT: list[dict[str, Any]] = [{}, {"title": None}, {"title": float("nan")}, {"title": "nan"}, {"title": " NaN"}]
 
 

@@ -267,6 +267,17 @@ CELLS = ["plain", "", "two\nlines", "a\tb", "a,b;c", 'say "so"', '"', ' "x"', "b
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    "header", [["image", "label, of it, or, so", "a;b;c;d", "x\ty\tz\t"], ['1" nail', "image"], ["image", "two\nlines, of a, long; cell;"]]
+)
+def test_signs_in_a_quoted_header_separate_nothing(header: list[str], delimiter: str) -> None:
+    file = io.StringIO()
+    csv.writer(file, delimiter=delimiter, lineterminator="\n").writerows([header, range(len(header))])
+    table = DelimitedTable(iter(file.getvalue().splitlines()), None, "t")
+    assert [list(row) for row in table.rows()] == [header]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
 def test_what_programs_write_is_read_back(tmp_path: Path, delimiter: str, quoting: Literal[0, 1, 2]) -> None:
     """As by pandas and spreadsheets: quoted line breaks, delimiters and quotes."""

@@ -56,6 +56,19 @@ def contents(place: Path) -> dict[str, bytes]:
     return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file() and not path.name.startswith(".")}
 
 
+def test_a_layers_folder_may_be_a_link_to_another_disk(tmp_path: Path) -> None:
+    out, disk = tmp_path / "out", tmp_path / "disk"
+    write_chess(out, count=2, size_px=32)
+    (out / "bg").rename(disk)
+    (out / "bg").symlink_to(disk)
+    lost = min(disk.iterdir())
+    before = lost.read_bytes()
+    lost.unlink()
+    write_chess(out, count=2, size_px=32)
+    assert lost.read_bytes() == before
+    assert (out / "bg").is_symlink()
+
+
 def test_stopped_it_goes_on_and_finished_it_draws_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Killed(BaseException):
         pass

@@ -282,6 +282,8 @@ class TestWhoseATrueMatteIs:
             (["cat/0.jpg", "dog/0.jpg", "1.jpg"], ["cat/0.png", "dog/0.png", "ox/1.png"], ["cat/0.png", "dog/0.png", "ox/1.png"]),
             (["a.jpg", "a.png"], ["a.jpg", "a.png"], ["a.jpg", "a.png"]),
             (["a.jpg"], ["b.png"], [None]),
+            (["x/a.jpg", "y/a.jpg"], ["y/a.matte.png", "x/a.Matte.webp"], ["x/a.Matte.webp", "y/a.matte.png"]),
+            (["x/a.jpg"], ["a.matte.png"], ["a.matte.png"]),
         ],
     )
     def test_the_same_path_then_the_only_name(self, pictures: list[str], truths: list[str], expected: list[str | None]) -> None:
@@ -313,3 +315,15 @@ class TestWhoseATrueMatteIs:
                 image.save(tmp_path / kind / folder / f"{index:04d}.png")
         (row,) = measure_matte_iou(str(tmp_path / "scenes"), tmp_path / "truth", ["alpha"], count=9)
         assert (row["count"], row["mean"], row["failed"]) == (6, 1.0, 0)
+
+    @pytest.mark.parametrize("with_pictures", [False, True])
+    def test_true_mattes_may_have_the_names_of_mattes(self, tmp_path: Path, with_pictures: bool) -> None:
+        for index in range(2):
+            picture, matte = scene(index)
+            for kind in ("scenes", "truth")[: 1 + with_pictures]:
+                (tmp_path / kind).mkdir(exist_ok=True)
+                picture.save(tmp_path / kind / f"{index}.png")
+            (tmp_path / "truth").mkdir(exist_ok=True)
+            Image.fromarray(matte).save(tmp_path / "truth" / f"{index}.matte.png")
+        (row,) = measure_matte_iou(str(tmp_path / "scenes"), tmp_path / "truth", ["rectangle"], count=9)
+        assert (row["count"], row["failed"]) == (2, 0)

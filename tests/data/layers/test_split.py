@@ -26,7 +26,7 @@ from mitlgan.data.layers.matte_filter import MatteFilter
 from mitlgan.data.layers.split import SplitSettings
 from mitlgan.data.open import open_data
 from mitlgan.data.sources.image_source import find_bad_starts, open_source
-from mitlgan.errors import DataError, UsageError
+from mitlgan.errors import DataError, ResourceError, UsageError
 from mitlgan.report.data_split_page import write_split_page
 from mitlgan.stages.compose import compose
 from mitlgan.stages.context import RunContext
@@ -505,10 +505,10 @@ def test_pieces_that_are_replaced_are_whole_after_a_kill_between_any_two(written
     left = iter(range(written))
     original = split.write_atomically
 
-    def write(path: Path, content: bytes) -> None:
+    def write(path: Path, content: bytes, **options: Any) -> None:
         if path.suffix == ".png" and next(left, None) is None:
             raise Killed
-        original(path, content)
+        original(path, content, **options)
 
     monkeypatch.setattr(split, "write_atomically", write)
     with pytest.raises(Killed):
@@ -951,3 +951,18 @@ def test_a_file_of_ones_own_in_the_place_of_a_piece_is_not_written_over(tmp_path
         with pytest.raises(UsageError, match=rf"^--out .*fg/{piece.name} and fg/train/{piece.name} differ, but have the name of one piece; move"):
             split.split_pictures(place, tmp_path / "out", settings)
         assert files_of(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("name", ["bg/a.png", "bg/test/a.png", "fg/test/a.png"])
+def test_a_layers_folder_may_be_a_link_to_another_disk_and_one_that_is_gone_is_not_made_again(tmp_path: Path, name: str) -> None:
+    out, disk = tmp_path / "out", tmp_path / "disk"
+    out.mkdir()
+    disk.mkdir()
+    (out / "bg").symlink_to(disk)
+    split._write_piece(out, out / name, b"piece")
+    assert (out / name).read_bytes() == b"piece"
+    assert (disk / name.removeprefix("bg/")).exists() == name.startswith("bg/")
+    shutil.rmtree(out)
+    with pytest.raises(ResourceError, match="the folder is gone"):
+        split._write_piece(out, out / name, b"piece")
+    assert not out.exists()

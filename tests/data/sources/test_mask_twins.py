@@ -722,7 +722,7 @@ def test_other_verdicts_are_other_work_and_the_reason_fits(tmp_path: Path, monke
     for source in (place, plain):
         prepare_pack(source, tmp_path / "out" / source.name, PrepareSettings(size_px=8))
     before = open_source(place).listing_sha256(), open_source(plain).listing_sha256()
-    monkeypatch.setattr("mitlgan.data.sources.file_classifier.match_twin_masks", lambda *_: {})
+    monkeypatch.setattr("mitlgan.data.sources.mask_pairs.match_twin_masks", lambda *_: {})
     assert open_source(place).listing_sha256() != before[0]
     assert open_source(plain).listing_sha256() == before[1]
     assert len(prepare_pack(plain, tmp_path / "out" / "plain", PrepareSettings(size_px=8))) == 6

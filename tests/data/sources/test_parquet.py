@@ -55,6 +55,23 @@ def test_a_column_of_bytes_will_do(tmp_path: Path, column: str, kind: Any) -> No
     assert open_source(write(tmp_path / "x.parquet", values, kind=kind, column=column)).entries[0].read() == encoded(0)
 
 
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        ([], []),
+        (["mask"], ["not read: column 'mask', as column 'image' holds the pictures"]),
+        (["mask", "conditioning_image"], ["not read: columns 'mask', 'conditioning_image', as column 'image' holds the pictures"]),
+        (list("abcd"), ["not read: columns 'a', 'b', 'c', ..., as column 'image' holds the pictures"]),
+    ],
+)
+@pytest.mark.parametrize("kind", [LAYOUT, pyarrow.binary()])
+def test_further_columns_of_pictures_are_named(tmp_path: Path, others: list[str], expected: list[str], kind: Any) -> None:
+    values = layout(2) if kind == LAYOUT else [encoded(0), encoded(1)]
+    table = pyarrow.table({name: pyarrow.array(values, kind) for name in ["image", *others]} | {"label": pyarrow.array([0, 1])})
+    parquet.write_table(table, tmp_path / "x.parquet")
+    assert open_source(tmp_path / "x.parquet").leftovers.describe() == expected
+
+
 def test_a_row_without_bytes_is_one_bad_picture(tmp_path: Path) -> None:
     rows = [*layout(2), None, {"bytes": None, "path": "elsewhere.png"}, {"bytes": b"", "path": None}]
     source = open_source(write(tmp_path / "x.parquet", rows))

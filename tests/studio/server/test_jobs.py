@@ -323,3 +323,10 @@ def test_a_hole_of_another_size_is_not_decoded(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(RequestRefused, match="hole: is 7000 x 7000 px") as refused:
         uploads.decode_hole(buffer.getvalue(), (8, 8), "hole")
     assert refused.value.status == 422
+
+
+def test_a_hole_in_colours_is_refused() -> None:
+    buffer = io.BytesIO()
+    Image.merge("RGB", [Image.linear_gradient("L").rotate(turn).resize((8, 8)) for turn in (0, 90, 180)]).save(buffer, "PNG")
+    with pytest.raises(RequestRefused, match="hole: is in colours"):
+        uploads.decode_hole(buffer.getvalue(), (8, 8), "hole")

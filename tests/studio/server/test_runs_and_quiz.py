@@ -142,7 +142,7 @@ def test_the_newest_movable_composition_of_the_runs_comes_first_then_the_shipped
 def real(monkeypatch: pytest.MonkeyPatch, packs: dict[str, Path]) -> ImagePack:
     """What quizzes take for real here."""
     found = ImagePack.open(packs["scene"])
-    monkeypatch.setattr(quiz, "real_images_for", lambda _: (found, "a dozen scenes"))
+    monkeypatch.setattr(quiz, "real_images_for", lambda *_: (found, "a dozen scenes"))
     return found
 
 
@@ -186,7 +186,7 @@ def test_a_quiz_refuses_what_is_no_answer(client: TestClient, ids: dict[str, str
 
 
 def test_a_quiz_without_real_pictures_is_refused_in_a_line(client: TestClient, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(_card: Card) -> tuple[ImagePack, str]:
+    def missing(_card: Card, _path: Path) -> tuple[ImagePack, str]:
         raise UsageError("quiz: no real pictures")
 
     monkeypatch.setattr(quiz, "real_images_for", missing)
@@ -210,11 +210,11 @@ def trained_on(card: Card, source: Path, split: str = "train") -> Card:
 def test_a_quiz_asks_about_the_pictures_that_the_artifact_was_trained_on(artifacts: dict[str, Path], packs: dict[str, Path], tmp_path: Path) -> None:
     card = mitlgan.load(artifacts["scene"]).card
     own = ImagePack.open(packs["scene"])
-    real, words = real_or_fake.real_images_for(trained_on(card, packs["scene"]))
+    real, words = real_or_fake.real_images_for(trained_on(card, packs["scene"]), artifacts["scene"])
     assert real.content_sha256 == own.content_sha256
     assert words == f"the pictures of {packs['scene'].stem}; it was trained on them"
     shoes = folder_of_pictures(tmp_path / "shoes", seed=3)
-    real, words = real_or_fake.real_images_for(trained_on(card, shoes))
+    real, words = real_or_fake.real_images_for(trained_on(card, shoes), artifacts["scene"])
     assert len(real) == 12
     assert words == "the pictures of shoes; it was trained on them"
 
@@ -226,7 +226,7 @@ def test_real_cut_outs_stand_before_the_colour_of_the_generated_ones(artifacts: 
     card = card.model_copy(update={"recipe": card.recipe | {"data": {"backdrop": [0, 9, 200]}}})
     pack = open_data(str(tmp_path / "shoes"), "scene", card.size_px, backdrop=(0, 9, 200))
     card = card.model_copy(update={"data": {"source": str(tmp_path / "shoes"), "content_sha256": pack.content_sha256}})
-    real, _ = real_or_fake.real_images_for(card)
+    real, _ = real_or_fake.real_images_for(card, artifacts["scene"])
     assert real.batch([0])[0, :, 0, 0].tolist() == [0, 9, 200]
 
 
@@ -235,7 +235,7 @@ def test_held_out_pictures_of_the_set_come_first(artifacts: dict[str, Path], tmp
     card = mitlgan.load(artifacts["scene"]).card
     for seed, split in enumerate(("train", *held_out)):
         folder_of_pictures(tmp_path / "shoes" / split, seed, count=4 + seed)
-    real, words = real_or_fake.real_images_for(trained_on(card, tmp_path / "shoes"))
+    real, words = real_or_fake.real_images_for(trained_on(card, tmp_path / "shoes"), artifacts["scene"])
     assert real.content_sha256 == open_data(str(tmp_path / "shoes"), "scene", card.size_px, split=taken).content_sha256
     assert words == f"the pictures of shoes; held out, {taken}"
 
@@ -255,7 +255,7 @@ def test_few_held_out_pictures_give_way_to_those_of_training(
     card = mitlgan.load(artifacts["scene"]).card
     for seed, (split, number) in enumerate((("train", train), ("test", test))):
         folder_of_pictures(tmp_path / "shoes" / split, seed, number)
-    real, told = real_or_fake.real_images_for(trained_on(card, tmp_path / "shoes"))
+    real, told = real_or_fake.real_images_for(trained_on(card, tmp_path / "shoes"), artifacts["scene"])
     assert (len(real), told) == (count, f"the pictures of shoes; {words}")
 
 
@@ -266,16 +266,32 @@ def test_without_those_pictures_there_is_no_quiz_but_a_sentence(artifacts: dict[
     unnamed = card.model_copy(update={"data": {}})
     for without, reason in ((changed, "no longer those that"), (gone, r"\(shoes\) are not at hand"), (unnamed, "does not say which")):
         with pytest.raises(UsageError, match=f"^quiz: .*{reason}") as refused:
-            real_or_fake.real_images_for(without)
+            real_or_fake.real_images_for(without, artifacts["scene"])
         assert str(tmp_path) not in str(refused.value)
     with pytest.raises(UsageError, match="so there are no real ones to ask about; choose another"):
-        quiz.QuizStore().start(ActiveArtifact("scene", mitlgan.load(artifacts["scene"]), {}))
+        quiz.QuizStore().start(ActiveArtifact("scene", artifacts["scene"], mitlgan.load(artifacts["scene"]), {}))
+
+
+def test_a_moved_projects_and_a_relative_set_are_asked_about(artifacts: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tmp_path / "project" / "runs" / "compose" / "mine-001"
+    run.mkdir(parents=True)
+    (run / "recipe.toml").write_text("")
+    pictures = folder_of_pictures(tmp_path / "project" / "shoes", seed=3)
+    other = folder_of_pictures(tmp_path / "elsewhere" / "shoes", seed=4)
+    card = trained_on(mitlgan.load(artifacts["scene"]).card, pictures)
+    relative = card.model_copy(update={"data": card.data | {"source": "shoes", "count": 12}})
+    for folder in (pictures.parent, other.parent):
+        monkeypatch.chdir(folder)
+        real, _ = real_or_fake.real_images_for(relative, run / "artifact.safetensors")
+        assert real.content_sha256 == card.data["content_sha256"]
+    with pytest.raises(UsageError, match="are not at hand"):  # from here nothing says which pictures these are
+        real_or_fake.real_images_for(relative, tmp_path / "alone.safetensors")
 
 
 def test_the_demos_artifacts_are_asked_about_the_demo(artifacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(real_or_fake, "DEMO_SCENES", 3)
     card = mitlgan.load(artifacts["scene"]).card.model_copy(update={"data": {"source": "demo"}})
-    real, words = real_or_fake.real_images_for(card)
+    real, words = real_or_fake.real_images_for(card, artifacts["scene"])
     assert real.content_sha256 == demo_pack("scene", card.size_px, split="test", count=3).content_sha256
     assert words == "the demo's scenes, put together from drawn objects and photographed places; held out, test"
 
@@ -283,7 +299,7 @@ def test_the_demos_artifacts_are_asked_about_the_demo(artifacts: dict[str, Path]
 def test_quizzes_that_were_left_are_forgotten(artifacts: dict[str, Path], real: ImagePack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quiz, "MAX_QUIZZES", 2)
     quizzes = quiz.QuizStore()
-    loaded = ActiveArtifact("fg", mitlgan.load(artifacts["fg"]), {})
+    loaded = ActiveArtifact("fg", artifacts["fg"], mitlgan.load(artifacts["fg"]), {})
     first, second, third = (quizzes.start(loaded).quiz for _ in range(3))
     assert quizzes.artifact_id(third) == quizzes.artifact_id(second) == "fg"
     with pytest.raises(RequestRefused):
@@ -294,7 +310,7 @@ def test_no_client_makes_another_lose_its_quiz(artifacts: dict[str, Path], real:
     monkeypatch.setattr(quiz, "MAX_QUIZZES", 12)
     monkeypatch.setattr(quiz, "MAX_QUIZZES_PER_CLIENT", 8)
     quizzes = quiz.QuizStore()
-    loaded = ActiveArtifact("fg", mitlgan.load(artifacts["fg"]), {})
+    loaded = ActiveArtifact("fg", artifacts["fg"], mitlgan.load(artifacts["fg"]), {})
     first = quizzes.start(loaded, "quiet").quiz
     loud = [quizzes.start(loaded, "loud").quiz for _ in range(30)]
     assert quizzes.artifact_id(first) == quizzes.artifact_id(loud[-8]) == "fg"

@@ -173,7 +173,7 @@ def format_status(values: Mapping[str, Any], max_chars: int = 0) -> str:
     """
     numeric = {key: number for key, value in values.items() if (number := finite(value)) is not None}
     target = numeric.get("target_kimg", 0.0)
-    parts = [f"{numeric.get('kimg', 0.0):.1f}" + (f"/{target:g} kimg" if target < UNBOUNDED_KIMG else " kimg")]
+    parts = [format_kimg(numeric.get("kimg", 0.0)) + (f"/{target:g} kimg" if target < UNBOUNDED_KIMG else " kimg")]
     if numeric.get("images_per_s"):
         parts.append(f"{numeric['images_per_s']:.0f} images/s")
     losses = [
@@ -199,7 +199,7 @@ def format_status(values: Mapping[str, Any], max_chars: int = 0) -> str:
 
 
 def _at(numeric: Mapping[str, float], key: str) -> str:
-    return f"{numeric[key]:.1f} kimg" if key in numeric else "an unknown time"
+    return f"{format_kimg(numeric[key])} kimg" if key in numeric else "an unknown time"
 
 
 def finite(value: Any) -> float | None:
@@ -210,6 +210,11 @@ def finite(value: Any) -> float | None:
         return float(value) if math.isfinite(value) else None
     except OverflowError:  # an integer that is larger than any float
         return None
+
+
+def format_kimg(kimg: float) -> str:
+    """Return thousands of pictures, without the unit: `128.0`, `12.8`, and `0.032` where a tenth would be too coarse."""
+    return f"{kimg:.3g}" if 0 < abs(kimg) < 1 else f"{kimg:.1f}"
 
 
 def format_duration(seconds: float) -> str:

@@ -18,7 +18,7 @@ from mitlgan.data.pack.reduced import reduced_pack, whole_sha256
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.networks import Critic, Generator, GrownCritic, GrownGenerator
 from mitlgan.recipe import Recipe, ladder_steps
-from mitlgan.runtime.progress import Say
+from mitlgan.runtime.progress import Say, format_kimg
 from mitlgan.runtime.randomness import derived_seed
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.initial_generator import describe_parent
@@ -64,7 +64,7 @@ def next_step(run: Run, recipe: Recipe, index: int, earlier: TrainingSetup, stat
         context: Shows the size.
     """
     step, before = ladder_steps(recipe)[index], ladder_steps(recipe)[index - 1]
-    context.reporter.say(f"growing from {before.size_px} to {step.size_px} px at {state.counters.kimg:.1f} kimg")
+    context.reporter.say(f"growing from {before.size_px} to {step.size_px} px at {format_kimg(state.counters.kimg)} kimg")
     assert step.generator is not None
     torch.manual_seed(derived_seed(recipe.seed, f"initial generator {recipe.role}"))
     generator = networks.build_generator(step.generator, step.size_px)

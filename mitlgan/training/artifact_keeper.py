@@ -26,7 +26,7 @@ from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import Recipe, as_dict
 from mitlgan.runtime.files import ensure_folder, is_regular, list_files, read_bytes, write_atomically
 from mitlgan.runtime.json_files import JsonlWriter, read_log, truncate_jsonl
-from mitlgan.runtime.progress import Reporter
+from mitlgan.runtime.progress import Reporter, format_kimg
 from mitlgan.training.export import make_training_card
 from mitlgan.training.run_directory import Run
 from mitlgan.training.setup import TrainingSetup
@@ -135,9 +135,9 @@ class ArtifactKeeper:
         })  # fmt: skip
         writer.close()
         summary = f"FD {metrics['fd']:.1f}, KID {metrics['kid']:z.3f}, diversity {metrics['diversity']:.2f} of the real"
-        self.reporter.say(f"{card.kimg:.1f} kimg: {summary} ({count:,} {split} pictures)")
+        self.reporter.say(f"{format_kimg(card.kimg)} kimg: {summary} ({count:,} {split} pictures)")
         if metrics["diversity"] < COLLAPSE_DIVERSITY and card.iterations:
-            self.reporter.say(f"warning: at {card.kimg:.1f} kimg the samples are nearly alike to the extractor")
+            self.reporter.say(f"warning: at {format_kimg(card.kimg)} kimg the samples are nearly alike to the extractor")
         self._update_best()
 
     def _update_best(self) -> None:

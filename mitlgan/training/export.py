@@ -14,6 +14,7 @@ from mitlgan.networks import Composer, Network
 from mitlgan.networks.batchnorm import recalibrate_batchnorm
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.files import ensure_folder
+from mitlgan.runtime.progress import format_kimg
 from mitlgan.training.counters import Counters
 from mitlgan.training.frozen_layers import verify_frozen_layers
 from mitlgan.training.run_directory import Run
@@ -108,5 +109,5 @@ def make_training_card(run: Run, recipe: Recipe, setup: TrainingSetup, state: Tr
 
 def _notes(counters: Counters) -> list[str]:
     """Return the failures of the training, each with its date."""
-    collapse = [f"collapsed at {counters.collapsed_at_kimg:.1f} kimg"] if counters.collapsed_at_kimg is not None else []
+    collapse = [f"collapsed at {format_kimg(counters.collapsed_at_kimg)} kimg"] if counters.collapsed_at_kimg is not None else []
     return collapse + ([counters.trouble] if counters.trouble else [])

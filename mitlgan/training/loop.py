@@ -20,7 +20,7 @@ from mitlgan.runtime.allocator import keep_freed_memory
 from mitlgan.runtime.command_line import command_line
 from mitlgan.runtime.distributed import World, any_rank, average_tensors, broadcast
 from mitlgan.runtime.json_files import truncate_jsonl
-from mitlgan.runtime.progress import Reporter
+from mitlgan.runtime.progress import Reporter, format_kimg
 from mitlgan.runtime.randomness import derived_seed, seed_global_generators
 from mitlgan.runtime.signals import StopSignals
 from mitlgan.training.checkpoint import Checkpoint
@@ -290,7 +290,7 @@ class TrainingLoop:
         self.writer.write_status("stopped", counters)
         self.writer.write_snapshot(self.state, self.snapshot_inputs, is_extra=True)
         raise Stopped(
-            f"{path}: stopped at {counters.kimg:.1f} kimg and saved; continue with `{command_line(['resume', path])}`", signals.received or 15
+            f"{path}: stopped at {format_kimg(counters.kimg)} kimg and saved; continue with `{command_line(['resume', path])}`", signals.received or 15
         )
 
 

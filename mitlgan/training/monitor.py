@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mitlgan.objectives import Divergence, Objective
 from mitlgan.runtime.distributed import mean_over_ranks
-from mitlgan.runtime.progress import Say
+from mitlgan.runtime.progress import Say, format_kimg
 from mitlgan.training.counters import Counters
 
 PATIENCE = 50
@@ -89,7 +89,7 @@ class TrainingMonitor:
         counters.severe_in_a_row = counters.severe_in_a_row + 1 if worst.ratio >= DIVERGED else 0
         if counters.strained_in_a_row >= FLAG_ITERATIONS and counters.diverged_at_kimg is None:
             counters.diverged_at_kimg = counters.kimg
-            counters.divergence = f"diverged at iteration {counters.iteration} ({counters.kimg:.1f} kimg): {worst.text}"
+            counters.divergence = f"diverged at iteration {counters.iteration} ({format_kimg(counters.kimg)} kimg): {worst.text}"
             self.say(f"warning: {counters.divergence}; lower the learning rate")
 
     def has_diverged(self, counters: Counters, *, is_last: bool) -> bool:
@@ -120,7 +120,7 @@ class TrainingMonitor:
         counters.low_diversity_in_a_row = counters.low_diversity_in_a_row + 1 if diversity < MIN_DIVERSITY else 0
         if counters.low_diversity_in_a_row >= PATIENCE and counters.collapsed_at_kimg is None:
             counters.collapsed_at_kimg = counters.kimg
-            self.say(f"warning: the samples have been nearly alike for {PATIENCE} logged iterations, at {counters.kimg:.1f} kimg")
+            self.say(f"warning: the samples have been nearly alike for {PATIENCE} logged iterations, at {format_kimg(counters.kimg)} kimg")
 
     def _check_saturation(self, midtones: float, counters: Counters) -> None:
         counters.at_ends_in_a_row = counters.at_ends_in_a_row + 1 if midtones < MIN_MIDTONES else 0
@@ -152,7 +152,7 @@ class TrainingMonitor:
     def _since_first(self, counters: Counters) -> str:
         """Say when a failure began that has just lasted for `PATIENCE` logged iterations."""
         first = counters.iteration - (PATIENCE - 1) * self.log_iterations
-        return f"{SINCE}{first} ({first * counters.kimg / counters.iteration:.1f} kimg)"
+        return f"{SINCE}{first} ({format_kimg(first * counters.kimg / counters.iteration)} kimg)"
 
 
 def batch_diversity(fake: Tensor, real: Tensor) -> Tensor:

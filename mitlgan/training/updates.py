@@ -13,6 +13,7 @@ from mitlgan.errors import NanError
 from mitlgan.images.pixels import to_float
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.distributed import World, any_rank, average_gradients
+from mitlgan.runtime.progress import format_kimg
 from mitlgan.runtime.randomness import derived_seed, draw_uniform, random_generator, seed_global_generators
 from mitlgan.training.augmentation import DiffAugment, overfitting_sign
 from mitlgan.training.evolution import GeneratorSnapshot
@@ -145,7 +146,7 @@ class NetworkUpdates:
         if counters.nan_in_a_row >= self.recipe.training.nan_patience:
             raise NanError(
                 f"{self.run}: {counters.nan_in_a_row} updates, some in each iteration, were not finite at "
-                f"{counters.kimg:.1f} kimg; the last checkpoint is from before; lower the learning rate"
+                f"{format_kimg(counters.kimg)} kimg; the last checkpoint is from before; lower the learning rate"
             )
         return norm
 

@@ -37,6 +37,7 @@ def test_a_state_before_the_first_numbers_is_short() -> None:
     empty = {"state": "running", "kimg": 0.0, "target_kimg": 0.5, "images_per_s": 0.0, "critic_loss": None, "generator_loss": None, "eta_s": None}
     assert format_status(empty) == "0.0/0.5 kimg"
     assert format_status({}) == "0.0/0 kimg"
+    assert format_status({"kimg": 0.032, "target_kimg": 0.5}) == "0.032/0.5 kimg"  # a tenth would be none
     assert format_status({"kimg": 1.25, "target_kimg": UNBOUNDED_KIMG}) == "1.2 kimg"  # a clock ends it
 
 

@@ -125,10 +125,10 @@ def test_a_collapsed_generator_is_flagged_with_its_kimg(
     assert [row["collapsed"] for row in rows(run)] == [False, False, True, True, True]
     assert rows(run)[2]["kimg"] == 0.024
     assert run.read_status()["collapsed_at_kimg"] == 0.024
-    assert "warning: the samples have been nearly alike for 3 logged iterations, at 0.0 kimg" in tiny_runs.said(environment)
+    assert "warning: the samples have been nearly alike for 3 logged iterations, at 0.024 kimg" in tiny_runs.said(environment)
     assert isinstance(environment.reporter, tiny_runs.Listener)
     assert [values["collapsed_at_kimg"] for values in environment.reporter.updates][-3:] == [0.024] * 3
-    assert "collapsed at 0.0 kimg" in json.loads((run.path / "card.json").read_text())["notes"]
+    assert "collapsed at 0.024 kimg" in json.loads((run.path / "card.json").read_text())["notes"]
     later = tiny_runs.run_context(tmp_path)
     resume(run.path, later, more_kimg=0.008)  # it stays flagged, and is told once
     assert rows(run)[-1]["collapsed"] is True

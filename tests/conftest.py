@@ -32,6 +32,7 @@ from mitlgan.networks.feature_networks.spec import FeatureNetworkSpec
 from mitlgan.recipe import ComposerRecipe, DenseTranslatorRecipe, Recipe, ThesisCriticRecipe, ThesisGeneratorRecipe
 from mitlgan.report import plots, run_report
 from mitlgan.report.schema import ArmResult, Row
+from mitlgan.runtime.signals import STOP_SIGNALS
 from mitlgan.stages import training_speed
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets background jobs ignore it, and `nohup` the next
@@ -141,6 +142,15 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory, fg_recipe: Recipe, compo
     made["scene"].parent.mkdir()
     save_network(made["scene"], composer, make_card(composer, compose_recipe, layers=cards))
     return made
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    """The entry point leaves signals ignored, as its process ends; here it goes on, and Ctrl-C is to end the tests."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mitlgan.errors import ArtifactError, raise_resource_fault
 from mitlgan.runtime.files import ForeignFileError, open_regular, write_atomically
+from mitlgan.runtime.signals import HeldSignals
 
 SCHEMA_VERSION = 1
 HEADER_LIMIT_BYTES = 2_000_000
@@ -81,7 +82,8 @@ def read_tensors(path: Path, *, root: Path | None = None) -> tuple[dict[str, Ten
     """
     header = read_header(path, root=root)
     try:
-        tensors = safetensors.torch.load_file(path)
+        with HeldSignals():  # the library would report an interrupt as damage
+            tensors = safetensors.torch.load_file(path)
         bad = first_nonfinite(tensors)
         digest = tensors_sha256(tensors)
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, OSError, RuntimeError, OverflowError) as error:

@@ -132,7 +132,7 @@ def _output_paths(files: list[Path], out: Path, sheet: Path | None) -> tuple[lis
     sheet = sheet or (sibling_path(out.with_suffix("") if out.suffix == LATENT else out, "-sheet.png"))
     for path in latents:
         (claim_file if len(latents) == 1 else refuse_file)(path, "--out")  # two commands may add to a folder
-    claim_picture(sheet, option)
+    claim_picture(sheet, option, *latents)
     return latents, sheet
 
 

@@ -179,23 +179,33 @@ def parser() -> Any:
 
 
 def main() -> None:
-    """Run a command; end with its exit code (see `mitlgan.errors`)."""
+    """Run a command; end with its exit code (see `mitlgan.errors`). Signals that come once the command has ended are ignored: the process ends."""
     end_with_parent()
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it needs no home folder, and warns where there is none
     with lasting_standard_streams(), remember_command(sys.argv[1:]) as name, TerminationSignals(is_active=name not in SERVERS) as signals:
         try:
-            refuse_ranks(name, sys.argv[1:])
-            code = parser()(standalone_mode=False)
-            if code == INTERRUPTED:  # the parser has caught the interrupt already, and says nothing
-                raise KeyboardInterrupt if signals.received is None else TerminationInterrupt(signals.received)
-            sys.stdout.flush()
+            try:
+                code = _run(name, signals)
+            finally:
+                signals.ignore_from_now_on()
         except BaseException as error:
+            signals.ignore_from_now_on()  # a second signal may have come just before they were
             if os.environ.get("MITLGAN_DEBUG") == "1":
                 raise
             code = _report(error, name)
         finally:
             release_names()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _run(name: str, signals: TerminationSignals) -> Any:
+    """Run a command, and return what it or the parser returns."""
+    refuse_ranks(name, sys.argv[1:])
+    code = parser()(standalone_mode=False)
+    if code == INTERRUPTED:  # the parser has caught the interrupt already, and says nothing
+        raise KeyboardInterrupt if signals.received is None else TerminationInterrupt(signals.received)
+    sys.stdout.flush()
+    return code
 
 
 def _report(error: BaseException, name: str) -> int:

@@ -62,7 +62,7 @@ def mix(
     from mitlgan.runtime.unfinished_outputs import remove_if_failed
 
     out = new_file(out, "child.png", [".json"])
-    claim_picture(sheet, "--sheet", out)
+    claim_picture(sheet, "--sheet", out, out.with_suffix(".json"))
     names = _parents(first, second, coarse, fine, from_px)
     _check_exclusive(coarse is not None, features is not None, bool(weight or layer), straight)
     loaded = load_artifact(artifact, device)

@@ -80,8 +80,13 @@ def claim_file(path: Path | None, option: str) -> None:
         refuse_file(path, option)  # another command may have been about to write it
 
 
-def claim_picture(path: Path | None, option: str, out: Path | None = None) -> None:
-    """Claim a PNG to write; refuse one that exists, whose name says another format, or that `--out` names as well.
+def claim_picture(path: Path | None, option: str, *outs: Path) -> None:
+    """Claim a PNG to write; refuse one that exists, whose name says another format, or that is a file of `--out` as well, by whatever links.
+
+    Args:
+        path: As the user named it; None claims nothing.
+        option: Where the user names it.
+        outs: Files that the command writes at `--out`.
 
     Raises:
         UsageError: The message begins with the option.
@@ -93,9 +98,12 @@ def claim_picture(path: Path | None, option: str, out: Path | None = None) -> No
     if path is None:
         return
     require_suffix(path, PNG, option)
-    refuse_file(path, option)
-    if out is not None and path.absolute() == out.absolute():
+    place, others = path.resolve(), [out.resolve() for out in outs]
+    if place in others:
         raise UsageError(f"{option} {path}: is the file of --out, too; choose another name")
+    for out, other in zip(outs, others, strict=True):
+        if place in other.parents or other in place.parents:
+            raise UsageError(f"{option} {path}: it and {out} of --out are files, and one would be in the other; choose another name")
     claim_file(path, option)
 
 

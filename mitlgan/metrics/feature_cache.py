@@ -20,6 +20,7 @@ from mitlgan.errors import ResourceError
 from mitlgan.metrics.extractors.extractor import CHUNK, Extractor, extract_chunks
 from mitlgan.runtime.distributed import ALONE, World, any_rank
 from mitlgan.runtime.files import write_atomically
+from mitlgan.runtime.signals import HeldSignals
 
 _CACHE_VERSION = 1
 """Increase it when the computation from pack to features changes, so that older files are not used."""
@@ -94,7 +95,8 @@ def _cache_file(pack: ImagePack, extractor: Extractor, count: int, seed: int) ->
 
 def _read(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
     try:
-        features = np.load(path, allow_pickle=False)
+        with HeldSignals():  # NumPy would turn an interrupt into another error
+            features = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
     is_valid = isinstance(features, np.ndarray) and features.dtype == np.float32 and features.shape == shape and bool(np.isfinite(features).all())

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from mitlgan.errors import ResourceError, UsageError
+from mitlgan.runtime.signals import HeldSignals
 
 CLAIM_SUFFIX = ".claim"
+MAX_ATTEMPTS = 100
+"""How often a claim's folder is made again if other commands remove it."""
 
 
 class _Claim(NamedTuple):
@@ -39,29 +43,51 @@ def claim_name(path: Path) -> bool:
         UnreadableClaimError: Another user's claim cannot be read.
         ResourceError: The folder of the name cannot be written, or has no locks.
     """
+    place, hidden = _hidden_file(path)
+    with HeldSignals():  # what is made is noted, so that it goes
+        return place in _CLAIMS or _add_claim(path, place, hidden)
+
+
+def _add_claim(path: Path, place: Path, hidden: Path) -> bool:
     from mitlgan.runtime.file_locks import is_at  # the entry point starts without
     from mitlgan.runtime.files import translate_disk_errors
-    from mitlgan.runtime.unfinished_outputs import make_folders
 
-    place, hidden = _hidden_file(path)
-    while place not in _CLAIMS:
-        try:
+    folders = list[Path]()
+    try:
+        while place not in _CLAIMS:
             with translate_disk_errors(path):
-                folders = make_folders(place.parent)
-                file = _open_locked(hidden, path)
+                file = _open_in_folder(hidden, path, folders)
             if file is None:
                 return False
-        except UnreadableClaimError:
+            if is_at(file, hidden):
+                _CLAIMS[place] = _Claim(hidden, file, folders)
+            else:  # another process has just released the name
+                file.close()
+        return True
+    except ResourceError as error:
+        if isinstance(error, UnreadableClaimError) or not place.is_dir():
             raise
-        except ResourceError:
-            if place.is_dir():
-                return True
-            raise
-        if is_at(file, hidden):
-            _CLAIMS[place] = _Claim(hidden, file, folders)
-        else:  # another process has just released the name
-            file.close()
-    return True
+        return True
+    finally:
+        if place not in _CLAIMS:
+            _remove_empty(folders)
+
+
+def _open_in_folder(hidden: Path, path: Path, folders: list[Path]) -> IO[bytes] | None:
+    """Make the folder of a claim where it is missing, add what was made to the list, and open the claim; see `_open_locked`.
+
+    Another command that ends may remove the folder in between, as it is empty.
+    """
+    from mitlgan.runtime.unfinished_outputs import make_folders
+
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        try:
+            folders += make_folders(hidden.parent)
+            return _open_locked(hidden, path)
+        except FileNotFoundError:
+            if attempt == MAX_ATTEMPTS:
+                raise
+    raise AssertionError
 
 
 def _open_locked(hidden: Path, path: Path) -> IO[bytes] | None:
@@ -92,18 +118,19 @@ def _open_locked(hidden: Path, path: Path) -> IO[bytes] | None:
 
 
 def release_names() -> None:
-    """Release all names that this process has claimed."""
-    while _CLAIMS:
-        _release(_CLAIMS.popitem()[1])
+    """Release all names that this process has claimed; interrupts come after that."""
+    with HeldSignals():
+        for place in reversed(list(_CLAIMS)):  # folders go with the first name in them
+            _release(place)
 
 
 def remove_abandoned_claim(path: Path) -> None:
     """Remove the hidden file by which a killed process had claimed a name, if there is one."""
     place, hidden = _hidden_file(path)
     if place not in _CLAIMS and hidden.exists():
-        with suppress(ResourceError):  # whoever writes there meets it
+        with suppress(ResourceError), HeldSignals():  # whoever writes there meets it
             if claim_name(path) and place in _CLAIMS:  # not in a folder that cannot be written
-                _release(_CLAIMS.pop(place))
+                _release(place)
 
 
 def _hidden_file(path: Path) -> tuple[Path, Path]:
@@ -114,14 +141,20 @@ def _hidden_file(path: Path) -> tuple[Path, Path]:
     return place, place.with_name(hidden_name(place.name, CLAIM_SUFFIX))
 
 
-def _release(claim: _Claim) -> None:
+def _release(place: Path) -> None:
     from mitlgan.runtime.file_locks import is_at
 
+    claim = _CLAIMS[place]
     with claim.file, suppress(OSError):  # its folder may be gone, or another user's
         if is_at(claim.file, claim.hidden):  # else it is another process's, in a folder that was made again
             claim.hidden.unlink()
+    _remove_empty(claim.folders)
+    del _CLAIMS[place]  # last: what stops before it is done again
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
     with suppress(OSError):  # as soon as one holds something
-        for folder in reversed(claim.folders):
+        for folder in sorted(set(folders), reverse=True):  # the innermost first
             folder.rmdir()
 
 

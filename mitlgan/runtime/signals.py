@@ -38,8 +38,10 @@ class _SignalHandlers:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in self._signals:
-                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-                    self._previous[number] = signal.signal(number, self._handle)
+                before = signal.getsignal(number)
+                if before is not None and (number != signal.SIGHUP or before != signal.SIG_IGN):  # None: another language's, which could not come back
+                    self._previous[number] = before
+                    signal.signal(number, self._handle)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -87,19 +89,42 @@ class TerminationSignals(_SignalHandlers):
             self.received, self._raised_s = number, time.monotonic()
             raise TerminationInterrupt(number)
 
+    def ignore_from_now_on(self) -> None:
+        """Ignore all signals that end a command, also after the context: the process is about to end, and says what it ends by."""
+        if threading.current_thread() is threading.main_thread():
+            for number in STOP_SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
+            self._previous.clear()
+
 
 class HeldSignals(_SignalHandlers):
-    """Holds back signals that end a command during the context, such as the removal of half-written files; they come at its end."""
+    """Holds back signals that end a command during the context; they come at its end.
+
+    It is for what must not stop halfway, such as the removal of half-written files, and for what would turn an interrupt into another error: native
+    libraries that run Python and report all that it raises as their own.
+    """
 
     def __init__(self) -> None:
         super().__init__(STOP_SIGNALS)
         self._held: list[int] = []
+        self._is_holding = False
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self._is_holding = True
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        super().__exit__(kind, error, trace)
-        for number in self._held:
-            signal.raise_signal(number)
+        self._is_holding = False
+        try:
+            super().__exit__(kind, error, trace)
+        finally:
+            for number in self._held:
+                signal.raise_signal(number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if number not in self._held:
+        if not self._is_holding:  # another signal has come while handlers were exchanged
+            signal.signal(number, self._previous[number])
+            signal.raise_signal(number)
+        elif number not in self._held:
             self._held.append(number)

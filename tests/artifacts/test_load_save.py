@@ -10,6 +10,7 @@ import pickle
 import random
 import re
 import shutil
+import signal
 import struct
 import sys
 import time
@@ -638,3 +639,20 @@ def test_a_header_is_read_only_of_a_file_that_holds_its_tensors(first: tuple[Any
 def test_a_recipe_survives_in_the_card(artifacts: dict[str, Path], fg_recipe: Recipe) -> None:
     card = read_card(artifacts["fg"])
     assert Recipe.model_validate_json(json.dumps(card.recipe)) == fg_recipe.model_copy(update={"name": "tiny-fg"})
+
+
+def test_an_interrupt_during_a_read_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library reports whatever Python raises inside it as its own error."""
+    path, load = tmp_path / "a.safetensors", safetensors.torch.load_file
+    write_tensors(path, {"a": torch.ones(2)}, {"schema_version": 1})
+
+    def interrupted(path: Path) -> dict[str, Tensor]:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise TypeError("could not determine the shape of object type 'torch.storage.UntypedStorage'") from None
+        return load(path)
+
+    monkeypatch.setattr(safetensors.torch, "load_file", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        read_tensors(path)

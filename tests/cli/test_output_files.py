@@ -130,6 +130,28 @@ def test_a_sheet_is_a_png_and_not_the_file_of_out(key: str, command: Command, pl
     assert files(place) == before
 
 
+@pytest.mark.parametrize(
+    ("key", "out", "sheet", "said"),
+    [
+        *((key, "o.png", "../empty/o.png", "is the file of --out, too") for key in ("mix", "interpolate", "inpaint")),
+        ("mix", "o.png", "link/o.png", "is the file of --out, too"),
+        ("mix", "o.png", "o.png/s.png", "one would be in the other"),
+        ("mix", "o.png", "o.json/s.png", "one would be in the other"),
+        ("mix", "s.png/o.png", "s.png", "one would be in the other"),
+        ("embed", "s.png/o.json", "s.png", "one would be in the other"),
+    ],
+)
+def test_a_sheet_is_not_the_file_of_out_by_any_path(
+    key: str, out: str, sheet: str, said: str, command: Command, place: Path, artifacts: dict[str, Path]
+) -> None:
+    (place / "link").symlink_to(place)
+    before, arguments = sorted(place.iterdir()), words(NAMED[key], artifacts)
+    arguments = [out if str(word).startswith("o.") else word for word in arguments if word not in ("--sheet", "s.png")]
+    done = command(*arguments, "--sheet", sheet)
+    assert (done.code, done.err.startswith(f"--sheet {sheet}: "), said in done.err) == (2, True, True), done.err
+    assert sorted(place.iterdir()) == before
+
+
 @pytest.mark.parametrize("key", ["interpolate", "inpaint"])
 def test_where_the_sheet_cannot_be_written_nothing_stays(key: str, command: Command, place: Path, artifacts: dict[str, Path]) -> None:
     (place / "file").touch()

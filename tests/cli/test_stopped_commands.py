@@ -135,3 +135,39 @@ def test_a_home_folder_that_cannot_be_written_is_not_talked_about(packs: dict[st
     _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, err
     assert [line for line in err.splitlines() if not line.startswith("pretrain fg: ")] == []
+
+
+ENDING = """
+import atexit, signal, sys
+from pathlib import Path
+from mitlgan.cli import main
+from mitlgan.runtime.claimed_names import claim_name
+
+entry, number = sys.modules["mitlgan.cli.main"], int(sys.argv[1])
+
+def interrupted(work):
+    def run(*arguments):
+        signal.raise_signal(number)
+        result = work(*arguments)
+        signal.raise_signal(number)
+        return result
+    return run
+
+def stop(*arguments):
+    assert claim_name(Path("new/a")) and claim_name(Path("new/b"))
+    signal.raise_signal(number)
+
+for name in ("_report", "_say", "release_names"):
+    setattr(entry, name, interrupted(getattr(entry, name)))
+entry.refuse_ranks = stop
+atexit.register(signal.raise_signal, number)
+sys.argv = ["mitlgan", "sample"]
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_while_a_command_ends_change_nothing(number: signal.Signals, folder: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", ENDING, str(int(number))], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "stopped\n")
+    assert not list(folder.iterdir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from helpers.unprivileged import unprivileged
 
 from mitlgan.cli.output_files import claim_file, claim_pack, claim_picture, new_file, new_folder
 from mitlgan.errors import ResourceError
+from mitlgan.runtime import claimed_names
 from mitlgan.runtime.claimed_names import CLAIM_SUFFIX, claim_name, release_names
 from mitlgan.runtime.file_locks import acquire_exclusive_lock
 
@@ -27,6 +29,7 @@ def _released() -> Iterator[None]:
 HOLD = """
 import sys
 from pathlib import Path
+from mitlgan.runtime import claimed_names
 from mitlgan.runtime.claimed_names import claim_name, release_names
 print(claim_name(Path("samples")), flush=True)
 sys.stdin.readline()
@@ -143,3 +146,52 @@ def test_claims_of_killed_commands_go_as_their_names_are_passed_over(tmp_path: P
     assert new_file(None, "grid.png") == Path("grid-3.png")
     release_names()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["grid-2.png", "grid.png"]
+
+
+def test_an_interrupt_comes_after_claim_and_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it falls: no claim and no folder is forgotten."""
+
+    def interrupted(name: str) -> Callable[..., object]:
+        work = getattr(claimed_names, name)
+
+        def run(*arguments: object) -> object:
+            signal.raise_signal(signal.SIGINT)
+            return work(*arguments)
+
+        return run
+
+    def work() -> None:
+        for path in ("new/a", "new/b", "new/deep/c"):
+            claim_name(tmp_path / path)
+        release_names()
+
+    for name in ("_open_locked", "_release", "_remove_empty"):
+        with monkeypatch.context() as patch:
+            patch.setattr(claimed_names, name, interrupted(name))
+            with pytest.raises(KeyboardInterrupt):
+                work()
+        release_names()
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("gone", ["new", "new/deep"])
+def test_a_folder_that_another_command_removes_before_it_is_used_is_made_again(gone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, removed = claimed_names._open_locked, []
+
+    def remove(hidden: Path, path: Path) -> object:
+        if not removed:
+            removed.append(gone)
+            shutil.rmtree(tmp_path / gone)
+        return opened(hidden, path)
+
+    (tmp_path / "new").mkdir()
+    monkeypatch.setattr(claimed_names, "_open_locked", remove)
+    assert claim_name(tmp_path / "new" / "deep" / "a")
+    release_names()
+    assert [path.name for path in tmp_path.iterdir()] == ["new"] * (gone != "new")
+
+
+def test_a_refused_claim_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claimed_names, "_open_locked", lambda *arguments: None)
+    assert not claim_name(tmp_path / "new" / "a")
+    assert not list(tmp_path.iterdir())

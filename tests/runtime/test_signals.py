@@ -122,3 +122,39 @@ def test_held_signals_come_once_at_the_end(number: signal.Signals) -> None:
     assert [signal.getsignal(one) for one in STOP_SIGNALS] == before
     with HeldSignals():
         pass
+
+
+def test_an_interrupt_while_handlers_are_exchanged_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another signal that raises meanwhile leaves a handler of a context that is over, or never began: it passes signals on."""
+    before = signal.getsignal(signal.SIGINT)
+    held = HeldSignals()
+    held.__enter__()
+    with monkeypatch.context() as patch:
+
+        def interrupted(number: int, handler: object) -> None:
+            raise TerminationInterrupt(signal.SIGTERM)
+
+        patch.setattr(signal, "signal", interrupted)
+        with pytest.raises(TerminationInterrupt):
+            held.__exit__(None, None, None)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is before
+    finally:
+        for number, handler in held._previous.items():
+            signal.signal(number, handler)
+
+
+def test_a_process_that_ends_ignores_signals() -> None:
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    try:
+        with TerminationSignals() as signals:
+            signals.ignore_from_now_on()
+        for number in STOP_SIGNALS:
+            signal.raise_signal(number)
+            with HeldSignals():
+                signal.raise_signal(number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -25,7 +25,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
 ) -> None:
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     tiny_runs.before_step(monkeypatch, tiny_runs.send(number), at=1)
-    with pytest.raises(Stopped, match=r"stopped at 0\.0 kimg and saved; continue with `mitlgan resume ") as stopped:
+    with pytest.raises(Stopped, match=r"stopped at 0\.016 kimg and saved; continue with `mitlgan resume ") as stopped:
         pretrain_fg(updates=UPDATES)
     assert stopped.value.exit_code == code
     run = tiny_runs.only_run(environment.root)

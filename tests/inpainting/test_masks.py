@@ -141,3 +141,11 @@ def test_a_hole_may_be_painted_in_any_colour(tmp_path: Path, color: tuple[int, i
     hole[10:20, columns] = 255
     _see_through(Image.new("RGB", (52, 40), color), hole).save(tmp_path / "mask.png")
     assert (parse_hole(str(tmp_path / "mask.png"), 40, 52) == (hole > 0)).all()
+
+
+@pytest.mark.parametrize("opacity", [64, 102, 127, 128, 255])
+def test_a_hole_may_be_painted_half_transparent(tmp_path: Path, opacity: int) -> None:
+    hole = np.zeros((40, 52), np.uint8)
+    hole[10:20, 12:30] = opacity
+    _see_through(Image.new("RGB", (52, 40), (255, 0, 0)), hole).save(tmp_path / "mask.png")
+    assert (parse_hole(str(tmp_path / "mask.png"), 40, 52) == (hole > 0)).all()

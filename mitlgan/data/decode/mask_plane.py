@@ -15,6 +15,7 @@ from PIL import Image
 
 from mitlgan.data.decode.bit_depth import read_deep_numbers
 from mitlgan.data.decode.image_file import MIN_TRANSPARENT_FRACTION, UnreadableImageError, flatten_on
+from mitlgan.data.decode.likeness import are_equal, correlation
 from mitlgan.data.sources.formats import allowed_formats
 
 MAX_LABEL = 40
@@ -48,8 +49,8 @@ MAX_PAINT_SPREAD = 16
 MAX_UNLIKE_SHARE = 0.01
 """Share of pixels in which brightness and transparency that say the same may differ by more than `MAX_UNLIKE_LEVELS`, as along a soft edge."""
 MAX_UNLIKE_LEVELS = 32
-MIN_CUTOUT_CORRELATION, MAX_CUTOUT_DIFFERENCE = 0.9, 12.0
-"""Of the brightness (0 to 255) of a cut-out with that of its picture, where it is most opaque or wherever it is seen: either is enough. In an even
+MIN_CUTOUT_CORRELATION = 0.9
+"""Of the brightness of a cut-out with that of its picture, where it is most opaque or wherever it is seen, unless the levels are equal. In an even
 object only noise is left to correlate; along soft edges a cut-out may have the object's own colour, without the scene, or be darkened."""
 
 
@@ -78,10 +79,14 @@ def read_mask(content: bytes, pixels: Image.Image, name: str, marked: str, pictu
         Grey, of the size of `pixels`, white where it is marked; and what says so.
 
     Raises:
-        UnreadableImageError: Its brightness and its transparency mark different things, or it is a mask of classes or objects. The message
-            goes on from the name of the mask.
+        UnreadableImageError: Its brightness and its transparency mark different things, it surrounds what may have been erased, or it is a
+            mask of classes or objects. The message goes on from the name of the mask.
     """
     meaning = _meaning(pixels, picture, marked)
+    if _may_be_erased(np.asarray(pixels), meaning, picture):
+        raise UnreadableImageError(
+            f"is opaque around a transparent part, and either may be {marked}; save it without transparency: {marked} white, all else black"
+        )
     deep = None
     if meaning is MaskMeaning.BRIGHTNESS:
         plane = _brightness(pixels)
@@ -125,6 +130,22 @@ def _meaning(rgba: Image.Image, picture: Image.Image | None, marked: str) -> Mas
     raise UnreadableImageError(f"marks one thing by its transparency and another by its brightness; {way_out}")
 
 
+def _may_be_erased(pixels: NDArray[np.uint8], meaning: MaskMeaning, picture: Image.Image | None) -> bool:
+    """Whether the transparent part of a mask (H, W, 4) may be what it marks, erased from a layer of black, grey or white, or from its picture.
+
+    Most of a layer, and of its edge, is left then. A cut-out of its picture is in doubt only if all of the edge is left: the object of a close-up,
+    too, covers most of it.
+    """
+    alpha = pixels[:, :, 3]
+    is_left = alpha > int(alpha.max()) // 2
+    if meaning is MaskMeaning.BRIGHTNESS or not 0.5 < float(is_left.mean()) <= 1 - MIN_TRANSPARENT_FRACTION:
+        return False
+    edge = np.concatenate([is_left[0], is_left[-1], is_left[1:-1, 0], is_left[1:-1, -1]])
+    if meaning is MaskMeaning.CUTOUT:
+        return picture is not None and bool(edge.all())
+    return float(edge.mean()) > 0.5 and not _is_colored(pixels[:, :, :3][is_left][None])
+
+
 def _brightness(rgba: Image.Image) -> Image.Image:
     """Return the brightness (L), with transparent pixels as black."""
     alpha = rgba.getchannel("A")
@@ -149,10 +170,7 @@ def _is_cut_from(grey: NDArray[np.uint8], alpha: NDArray[np.uint8], picture: Ima
 
 def _is_alike(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
     """Whether the brightness of some pixels (N,) is that of others, or rises and falls with it."""
-    if float(np.abs(one - other).mean()) <= MAX_CUTOUT_DIFFERENCE:
-        return True
-    is_even = one.std() == 0 or other.std() == 0
-    return not is_even and float(np.corrcoef(one, other)[0, 1]) >= MIN_CUTOUT_CORRELATION
+    return are_equal(one, other) or correlation(one, other) >= MIN_CUTOUT_CORRELATION
 
 
 def _refuse_labels(levels: NDArray[np.uint8], deep: tuple[NDArray[np.int64], int] | None, marked: str) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mitlgan.data.decode.image_file import decode_bytes
+from mitlgan.data.decode.likeness import MAX_EQUAL_LEVELS
 
 MIN_MASKS = 3
 """Fewer masks cannot be told from flat pictures that have the names of others by chance."""
@@ -22,8 +23,6 @@ MIN_FLAT_SHARE = 0.75
 MIN_DRAWN_SHARE, DRAWN_LEVELS, MIN_DRAWN_LEVEL_SHARE = 0.4, 4, 0.95
 """That share of neighbouring pixels, or those levels with that share of what is outside of the ground, tell a drawing, such as a thin letter. Dark
 photographs, or those of small things on white, have few levels in all, too, but neither of these."""
-MAX_EQUAL_COLOR = 12.0
-"""Mean difference of the 8 x 8 colours (0 to 255) up to which two files show the same, as a logo as PNG and as JPEG does; a mask differs more."""
 MIN_SHARED_LEVELS = 0.5
 """More than that share of the levels of a mask, on average, are in other masks of its set; unrelated logos have the ground in common at most."""
 MIN_LEVEL_FILES = 0.02
@@ -102,7 +101,7 @@ class Look:
 
     def is_mask_of(self, other: Look) -> bool:
         """Whether this is a mask of the other file."""
-        is_alike = float(np.abs(self.colors - other.colors).mean()) <= MAX_EQUAL_COLOR
+        is_alike = float(np.abs(self.colors - other.colors).mean()) <= MAX_EQUAL_LEVELS
         is_picture = other.is_opaque and not other.is_drawn
         return self.may_be_mask and is_picture and self.size == other.size and not is_alike
 

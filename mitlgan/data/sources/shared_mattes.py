@@ -5,24 +5,29 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, parse_header
+from mitlgan.data.decode.likeness import MAX_EQUAL_LEVELS, are_equal, correlation
+from mitlgan.data.decode.mask_plane import read_mask
 from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.even_sample import evenly_spaced
 from mitlgan.data.sources.leftovers import LeftoverFile
 
 MAX_COMPARED = 128
 """Groups that are compared first; the others share their matte without a look if all of these may."""
-MAX_EQUAL_LEVEL = 12.0
-"""Mean difference of the levels (0 to 255) up to which two files show the same, as a photograph and its JPEG, or its cut-out, do."""
-MIN_COPY_CORRELATION = 0.97
+MIN_COPY_CORRELATION = 0.95
 """Of the brightness of two files from which on they show the same, as a copy in grey, or brighter, does."""
+MIN_SEEN_SHARE = 0.75
+"""Share of the object that a file must show, as a cut-out of it does, to be compared there."""
+MAX_GROUND_OPACITY, MIN_PAINT_SHARE = 0.1, 0.9
+"""Of the matte, up to which a pixel is ground; and the share of the ground that has one colour if an object was cut out and laid on paint."""
 REASON = "different pictures have its name, and either may be its own; give one of them another name, and the matte that of its picture"
-_SIDE_PX, _DECODED_PX, _OPAQUE = 16, 64, 250
+_SIDE_PX, _CELL_PX = 128, 4
 Group = Sequence[ImageEntry]
 
 
@@ -58,8 +63,10 @@ def _matte_of(entry: ImageEntry) -> ImageEntry:
 
 def _is_contested(group: Group) -> bool:
     """Whether several pictures of the size of their matte show different things; one of another size is refused where the matte is decoded."""
+    matte = _matte_of(group[0])
     try:
-        matte_size = _size(_matte_of(group[0]).read())
+        matte_content = matte.read()
+        matte_size = _size(matte_content)
     except UnreadableImageError:
         return False
     contents: dict[bytes, None] = {}
@@ -73,28 +80,89 @@ def _is_contested(group: Group) -> bool:
     if len(contents) < 2:
         return False
     try:
-        first, *others = (_thumbnail(content) for content in contents)
+        first, *others = pictures = [_reduced(content) for content in contents]
     except UnreadableImageError:
         return True
-    return not all(_are_alike(first, other) for other in others)
+    opacity = _object_opacity(matte_content, matte.name, pictures)
+    return not all(_show_the_same(np.asarray(first, np.float32), np.asarray(other, np.float32), opacity) for other in others)
 
 
 def _size(content: bytes) -> tuple[int, int]:
     return parse_header(content, len(content)).size
 
 
-def _thumbnail(content: bytes) -> NDArray[np.float32]:
-    picture = decode_bytes(content, keep_alpha=True, size_px=_DECODED_PX).picture
-    return np.asarray(picture.resize((_SIDE_PX, _SIDE_PX), Image.Resampling.BOX), dtype=np.float32)  # (16, 16, 4)
+def _reduced(content: bytes, ignore_profile: bool = False) -> Image.Image:
+    """Return the RGBA picture of a file, stretched to `_SIDE_PX` x `_SIDE_PX`."""
+    picture = decode_bytes(content, keep_alpha=True, size_px=_SIDE_PX, ignore_profile=ignore_profile).picture
+    return picture.resize((_SIDE_PX, _SIDE_PX), Image.Resampling.BOX)
 
 
-def _are_alike(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
-    """Whether two thumbnails show the same where both are opaque."""
-    is_opaque = np.minimum(one[:, :, 3], other[:, :, 3]) >= _OPAQUE
-    if not is_opaque.any():
+def _object_opacity(content: bytes, name: str, pictures: Sequence[Image.Image]) -> NDArray[np.floating[Any]]:
+    """Return where a matte shows the object (H, W), up to 1; 1 everywhere if it shows none, or is one that no picture can have."""
+    for picture in pictures:
+        try:
+            plane = np.asarray(read_mask(content, _reduced(content, ignore_profile=True), name, "the object", picture)[0], dtype=np.float32)
+        except UnreadableImageError:
+            continue
+        if plane.any():
+            opacity: NDArray[np.floating[Any]] = plane / plane.max()
+            return opacity
+    return np.ones((_SIDE_PX, _SIDE_PX), np.float32)
+
+
+def _show_the_same(one: NDArray[np.floating[Any]], other: NDArray[np.floating[Any]], marked: NDArray[np.floating[Any]]) -> bool:
+    """Whether two pictures show one object, and the same around it unless one of them shows it on paint.
+
+    A ground that both share tells nothing: most of a product's photograph is the white, or the table, of all others.
+
+    Args:
+        one: (H, W, 4), 0 to 255.
+        other: (H, W, 4), 0 to 255.
+        marked: (H, W), 0 to 1: where their matte shows the object.
+    """
+    both = np.minimum(one[:, :, 3], other[:, :, 3])
+    opacity: NDArray[np.floating[Any]] = both / max(float(both.max()), 1.0)
+    if float((opacity > 0.5)[marked > 0.5].mean()) < MIN_SEEN_SHARE:
         return False
-    colors, others = one[is_opaque][:, :3], other[is_opaque][:, :3]  # (N, 3)
-    if float(np.abs(colors - others).mean()) <= MAX_EQUAL_LEVEL:
+    inside = (marked * marked * opacity) ** 2  # soft edges show two things, and count little
+    around = np.where((marked < MAX_GROUND_OPACITY) & (opacity > 0.5), np.float32(1), np.float32(0))
+    object_weights, objects = _cells(inside, one, other)
+    ground_weights, grounds = _cells(around, one, other)
+    is_unlike = np.abs(grounds[0] - grounds[1]).mean(axis=1) > MAX_EQUAL_LEVELS
+    is_replaced = both.min() == 255 and float(ground_weights[is_unlike].sum()) > 0.5 * float(ground_weights.sum())
+    if is_replaced and any(_is_paint(ground, ground_weights) for ground in grounds):
+        ground_weights = 0 * ground_weights
+    first, second = (np.concatenate(pair) for pair in zip(objects, grounds, strict=True))
+    common = np.where(is_unlike, 0, ground_weights)
+    differing = np.concatenate([object_weights, ground_weights - common])
+    if are_equal(first, second, differing):
         return True
-    levels = np.stack([colors, others]) @ np.array([0.299, 0.587, 0.114])  # (2, N)
-    return bool(levels.std(axis=1).all()) and float(np.corrcoef(levels)[0, 1]) >= MIN_COPY_CORRELATION
+    around_all = np.concatenate([0 * object_weights, ground_weights])
+    around_common = np.concatenate([0 * object_weights, common])
+    inner = np.concatenate([object_weights, 0 * ground_weights])
+    return all(correlation(first, second, _balanced(*weights)) >= MIN_COPY_CORRELATION for weights in ((inner, around_all), (differing, around_common)))
+
+
+def _balanced(one: NDArray[np.floating[Any]], other: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Return the sum of two weights (N,), the other scaled to the total of the one, unless it is 0."""
+    total = float(other.sum())
+    return one + other * (float(one.sum()) / total) if total else one
+
+
+def _cells(
+    weights: NDArray[np.floating[Any]], *pictures: NDArray[np.floating[Any]]
+) -> tuple[NDArray[np.floating[Any]], list[NDArray[np.floating[Any]]]]:
+    """Return the sums of the weights (H, W) in square cells, (N,), and the weighted mean colours (N, 3) of pictures (H, W, 4); 0 without weight."""
+
+    def sums(plane: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+        total: NDArray[np.floating[Any]] = plane.reshape(_SIDE_PX // _CELL_PX, _CELL_PX, _SIDE_PX // _CELL_PX, _CELL_PX, -1).sum(axis=(1, 3))
+        return total.reshape((_SIDE_PX // _CELL_PX) ** 2, -1)
+
+    totals = sums(weights)  # (N, 1)
+    return totals[:, 0], [sums(weights[:, :, None] * picture[:, :, :3]) / np.maximum(totals, 1e-6) for picture in pictures]
+
+
+def _is_paint(colors: NDArray[np.floating[Any]], weights: NDArray[np.floating[Any]]) -> bool:
+    """Whether most of a ground, as colours (N, 3) with weights (N,), has one colour."""
+    off = np.abs(colors - np.median(colors[weights > 0], axis=0)).mean(axis=1)
+    return float(weights[off <= MAX_EQUAL_LEVELS].sum()) >= MIN_PAINT_SHARE * float(weights.sum())

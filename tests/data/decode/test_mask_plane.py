@@ -87,6 +87,29 @@ REFUSED: dict[str, tuple[Image.Image, str]] = {
 }  # fmt: skip
 
 
+HOLE = 255 - OBJECT
+AT_EDGE = np.roll(HOLE, -10, 0)
+"""Nearly all of the picture, but for a part at its upper edge."""
+
+
+@pytest.mark.parametrize("mask", [layered(0, HOLE), layered(255, HOLE), layered(128, HOLE), layered(255, AT_EDGE), layered(255, 255 - SOFT),
+                                  layered(PICTURE, HOLE), layered(PICTURE.convert("L"), HOLE)])  # fmt: skip
+def test_what_surrounds_an_erased_part_may_be_either(mask: Image.Image) -> None:
+    with pytest.raises(UnreadableImageError, match="is opaque around a transparent part, and either may be the object; save it without transparency"):
+        reading(mask)
+
+
+@pytest.mark.parametrize("mask", [Image.fromarray(HOLE), red_paint(HOLE), layered(HOLE, FULL)])
+def test_a_frame_that_brightness_or_a_coloured_paint_marks_is_a_matte(mask: Image.Image) -> None:
+    assert (reading(mask)[0] == HOLE).all()
+
+
+def test_the_cut_out_of_a_close_up_is_a_matte() -> None:
+    plane, meaning = reading(layered(PICTURE, AT_EDGE))
+    assert meaning is MaskMeaning.CUTOUT
+    assert (plane == AT_EDGE).all()
+
+
 @pytest.mark.parametrize("kind", BY_BRIGHTNESS)
 def test_a_few_stray_pixels_are_no_transparency(kind: str) -> None:
     mask, expected = BY_BRIGHTNESS[kind]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers import images
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFilter
 
 from mitlgan.data.curate.table_selection import Selection, select_pictures
 from mitlgan.data.sources import shared_mattes
@@ -81,3 +81,63 @@ def test_of_many_that_share_a_matte_a_sample_is_compared(tmp_path: Path, monkeyp
             source = open_source(write(tmp_path / kind, TWINS[kind][0], 5))
         assert len(compared) == (2 if kind == "the same" else 2 + count)
         assert sum(entry.matte is None for entry in source.entries) == (0 if kind == "the same" else 10)
+
+
+SIDE = 96
+GROUNDS = {
+    "white": Image.new("RGB", (SIDE, SIDE), "white"),
+    "grey": Image.new("RGB", (SIDE, SIDE), (150, 150, 150)),
+    "a table": images.smooth(40, (SIDE, SIDE)),
+}
+LAID = {"thin": (0, 4, 1.0), "small": (34, 26, 1.0), "medium": (24, 48, 1.0), "large": (6, 84, 1.0), "glassy": (24, 48, 0.9)}
+
+
+def laid(seed: int, shape: str, ground: str) -> tuple[Image.Image, Image.Image]:
+    """A photograph of an object on a ground, and its matte with a soft edge."""
+    start, side, opacity = LAID[shape]
+    matte = Image.new("L", (SIDE, SIDE))
+    draw = ImageDraw.Draw(matte)
+    level = round(255 * opacity)
+    if shape == "thin":
+        draw.line([(8, 20 + seed * 7 % 50), (88, 70 - seed * 11 % 50)], fill=level, width=side)
+    else:
+        (draw.ellipse if seed % 2 else draw.rectangle)((start, start, start + side, start + side), fill=level)
+    matte = matte.filter(ImageFilter.GaussianBlur(0.7))
+    return Image.composite(images.smooth(seed, (SIDE, SIDE)), GROUNDS[ground], matte), matte
+
+
+def with_opacity(picture: Image.Image, matte: Image.Image) -> Image.Image:
+    picture = picture.copy()
+    picture.putalpha(matte)
+    return picture
+
+
+def on(paint: str, picture: Image.Image, matte: Image.Image) -> Image.Image:
+    return Image.composite(picture, Image.new("RGB", picture.size, paint), matte)
+
+
+def copies(picture: Image.Image, matte: Image.Image) -> dict[str, Image.Image]:
+    return {
+        "the same": picture,
+        "grey": picture.convert("L"),
+        "darker": picture.point(lambda level: level * 0.8),
+        "cut out": with_opacity(picture, matte),
+        "on white": on("white", picture, matte),
+        "on black": on("black", picture, matte),
+    }
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+@pytest.mark.parametrize("shape", LAID)
+def test_what_both_grounds_share_does_not_make_pictures_alike(tmp_path: Path, shape: str, ground: str) -> None:
+    (picture, matte), (other, other_matte) = laid(0, shape, ground), laid(1, shape, ground)
+    same, different = copies(picture, matte), copies(other, other_matte)
+    if shape in ("thin", "small"):
+        different["a second object"] = Image.composite(images.smooth(1, picture.size), picture, laid(1, "thin", ground)[1].rotate(90))
+    for number, twin in enumerate([*same.values(), *different.values()]):
+        picture.save(tmp_path / f"{number:02d}.jpg", quality=90)
+        twin.save(tmp_path / f"{number:02d}.png")
+        matte.save(tmp_path / f"{number:02d}.matte.png")
+    shared = {entry.name[:2]: entry.matte is not None for entry in open_source(tmp_path).entries}
+    names = [*same, *(f"different, {name}" for name in different)]
+    assert {name for name, is_shared in zip(names, shared.values(), strict=True) if is_shared} == set(same)

@@ -57,8 +57,10 @@ from mitlgan.runtime.signals import TerminationInterrupt, TerminationSignals
 from mitlgan.runtime.standard_streams import lasting_standard_streams
 
 INTERRUPTED = 130
-CHECKPOINTING = frozenset({"pretrain", "compose", "train", "resume", "make", "demo", "compare", "sweep"})
+CHECKPOINTING = frozenset({"pretrain", "compose", "train", "resume", "demo", "compare", "sweep"})
 """Commands that train, and keep checkpoints."""
+STOPPED = {**dict.fromkeys(CHECKPOINTING, "stopped at once; the last checkpoint is intact"), "make": "stopped; the same command goes on"}
+"""What is said of an interrupt, by the command; of `make`, most time may pass before the first checkpoint."""
 SERVERS = frozenset({"studio"})
 """Commands whose server handles signals itself."""
 
@@ -222,7 +224,7 @@ def _report(error: BaseException, name: str) -> int:
         return _say(str(error), error.exit_code)
     if isinstance(error, KeyboardInterrupt):
         code = error.exit_code if isinstance(error, TerminationInterrupt) else INTERRUPTED
-        return _say("stopped at once; the last checkpoint is intact" if name in CHECKPOINTING else "stopped", code)
+        return _say(STOPPED.get(name, "stopped"), code)
     if isinstance(error, BrokenPipeError):
         return 1
     if hasattr(error, "format_message"):  # the command line parser's own errors

@@ -183,7 +183,7 @@ def require_same_request(plan: ProjectPlan, request: ProjectRequest, listing_sha
                 "or remove the folder to begin again"
             )
     if listing_sha256 != plan.listing_sha256:
-        change = f"{plan.count:,} then, {count:,} now" if count != plan.count else f"{count:,}, some of them changed or copied"
+        change = f"{plan.count:,} then, {count:,} now" if count != plan.count else f"{count:,} as then, but with other, changed or copied files"
         raise UsageError(f"PHOTOS {request.photographs}: other pictures than when {out} was begun ({change}); give another --out for them")
     changes: dict[str, Any] = {"photographs": request.photographs, "allow_bad": plan.request.allow_bad or request.allow_bad}
     return replace(plan, request=replace(plan.request, **changes))

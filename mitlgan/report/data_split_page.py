@@ -34,6 +34,12 @@ LAYERS = (
     ("bg", "Backgrounds", "The same places without the object: its hole filled, or a crop next to it. A click leaves out this background alone."),
     ("scene", "Scenes", "The pictures themselves, as the composer's critic will see them."),
 )
+_UNUSED = (
+    ("set aside", "set aside", "set aside"),
+    ("duplicate", "duplicate", "duplicates"),
+    ("unreadable", "file that cannot be read", "files that cannot be read"),
+)
+"""Decision on a picture that is not used, and the words for one and for several of them."""
 
 
 def write_split_page(out: Path, manifest: Mapping[str, Any]) -> Path:
@@ -65,9 +71,9 @@ def _facts(manifest: Mapping[str, Any], doubtful: int) -> Iterator[Fact]:
     yield Fact(f"{counts['used']} of {sum(counts.values())} pictures were cut. Mattes: {methods or 'none'}.")
     if manifest["splits"]:
         yield Fact("Photographs: " + ", ".join(f"{number} in {name}" for name, number in manifest["splits"].items()) + ".")
-    for name in ("set aside", "duplicate", "unreadable"):
+    for name, one, many in _UNUSED:
         if counts[name]:
-            yield Fact(f"{counts[name]} {name}.", bad=True)
+            yield Fact(f"{counts[name]} {one if counts[name] == 1 else many}.", bad=True)
     if doubtful:
         yield Fact(f"{doubtful} are doubtful, and shown first.", bad=True)
     if manifest["unfilled"]:

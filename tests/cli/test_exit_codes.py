@@ -271,6 +271,17 @@ def test_an_interrupt_speaks_of_a_checkpoint_only_where_there_is_one(
     assert (done.code, done.err.strip()) == (130, "stopped")
 
 
+def test_an_interrupt_of_make_says_that_it_goes_on(command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no checkpoint while it cuts photographs."""
+
+    def stops(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mitlgan.project.make.make_project", stops)
+    done = command("make", "photographs")
+    assert (done.code, done.err.strip()) == (130, "stopped; the same command goes on")
+
+
 def test_debug_shows_where(command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MITLGAN_DEBUG", "1")
     monkeypatch.setattr(sys, "argv", ["mitlgan", "resume", "nowhere"])

@@ -737,6 +737,9 @@ def test_other_photographs_are_refused_with_their_numbers(photographs: Path, tmp
     (source / "00.png").unlink()
     with pytest.raises(UsageError, match=r"other pictures than when .* was begun \(24 then, 23 now\); give another --out"):
         _make(source, tmp_path / "out")
+    shutil.copy(source / "01.png", source / "new.png")
+    with pytest.raises(UsageError, match=r"was begun \(24 as then, but with other, changed or copied files\); give another --out"):
+        _make(source, tmp_path / "out")
 
 
 NEWER = "written by a newer version of mitlgan ({}); use that one to go on, or give another --out"

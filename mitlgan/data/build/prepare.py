@@ -118,7 +118,7 @@ def prepare_pack(
         _refuse_foreign_files(out, settings.size_px)
         work = _Preparation(source, out, settings, header, journal, with_matte, kept)
         work.read_pictures(progress)
-        omissions = Omissions(journal.lines, settings, references).records
+        omissions = Omissions(journal.lines, settings, references, kept.split_of).records
         _refuse_bad(source, omissions, allow_bad)
         return work.publish(omissions)
 

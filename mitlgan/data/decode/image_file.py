@@ -22,7 +22,7 @@ from mitlgan.data.decode.color_profile import find_profile
 from mitlgan.data.decode.jpeg_scans import with_unread_end
 from mitlgan.data.decode.srgb import to_srgb
 from mitlgan.data.decode.tiff_strips import check_strips
-from mitlgan.data.sources.formats import HEAD_BYTES, MissingCodecError, allowed_formats, detect_suffix
+from mitlgan.data.sources.formats import HEAD_BYTES, MissingCodecError, allowed_formats, detect_suffix, unsupported_reason
 from mitlgan.errors import resource_fault
 
 MAX_PIXELS = 64_000_000  # more than a camera's picture; a larger one is refused by its header
@@ -314,9 +314,11 @@ def too_large_reason(error: Image.DecompressionBombError) -> str:
 
 
 def _failure_reason(content: bytes, error: BaseException) -> str:
-    is_tiff = detect_suffix(content[:HEAD_BYTES]) == ".tif"
-    if is_tiff and (isinstance(error, UnidentifiedImageError) or _UNKNOWN_PIXELS in str(error)):
+    suffix = detect_suffix(content[:HEAD_BYTES])
+    if suffix == ".tif" and (isinstance(error, UnidentifiedImageError) or _UNKNOWN_PIXELS in str(error)):
         return "a kind of TIFF that cannot be read, or damaged; save it as PNG"
+    if isinstance(error, UnidentifiedImageError) and suffix and not unsupported_reason(suffix):
+        return "damaged: it begins as a picture, but none can be read"
     if isinstance(error, UnidentifiedImageError):
         return "HTML, not a picture" if content.lstrip()[:15].lower().startswith((b"<!doctype", b"<html")) else "not a picture of an allowed format"
     if isinstance(error, Image.DecompressionBombError):

@@ -95,26 +95,14 @@ def decide(lines: Sequence[Mapping[str, Any]], choices: ManualChoices, limits: C
         limits: Minimum confidences.
         unassigned: Names of the pictures that are in none of the source's splits.
     """
-    duplicates = _find_duplicates(lines, choices, unassigned)
-    excluded = {line["sha256"] for line in lines if line["name"] in choices.exclude and "sha256" in line}
+    excluded = frozenset(line["sha256"] for line in lines if line["name"] in choices.exclude and "sha256" in line)
+    verdicts = [_judge(line, choices, limits, unassigned, excluded) for line in lines]
+    duplicates = _find_duplicates(lines, [decision for decision, _ in verdicts], choices, limits)
     records = []
     for position, line in enumerate(lines):
-        is_kept = line["name"] in choices.keep
-        decision, reason = "used", ""
-        if "unreadable" in line:
-            decision, reason = "unreadable", line["unreadable"]
-        elif line["name"] in unassigned:
-            decision, reason = "excluded", UNASSIGNED_REASON
-        elif line["name"] in choices.exclude or (line["sha256"] in excluded and not is_kept):
-            decision, reason = "excluded", "named in --exclude" if line["name"] in choices.exclude else "the same file as one named in --exclude"
-        elif position in duplicates:
-            decision, reason = "duplicate", duplicates[position]
-        elif not any(piece.startswith("fg/") for piece in line["pieces"]):
-            decision, reason = "set aside", line["fault"]
-        elif not is_kept and (fault := line["fault"] or _describe_doubt(line, limits.cut)):
-            decision, reason = "set aside", fault
+        decision, reason = ("duplicate", duplicates[position]) if position in duplicates else verdicts[position]
         record = {key: value for key, value in line.items() if key not in ("outline", "colours", "cutout", SQUARE, "unreadable")}
-        is_doubtful = decision == "used" and not is_kept and line.get("confidence", 1.0) < limits.doubtful
+        is_doubtful = decision == "used" and line["name"] not in choices.keep and line.get("confidence", 1.0) < limits.doubtful
         record |= {"decision": decision, "reason": reason, "doubtful": is_doubtful}
         if decision == "used":
             record["used"] = [piece for piece in line["pieces"] if _is_used(piece, line, choices, limits)]
@@ -122,6 +110,33 @@ def decide(lines: Sequence[Mapping[str, Any]], choices: ManualChoices, limits: C
             record["used"] = [piece for piece in line.get("pieces", ()) if decision == "set aside" and piece.startswith("set-aside/")]
         records.append(record)
     return records
+
+
+def _judge(
+    line: Mapping[str, Any], choices: ManualChoices, limits: ConfidenceLimits, unassigned: frozenset[str], excluded: frozenset[str]
+) -> tuple[str, str]:
+    """Return the decision on a picture and its reason, whatever other pictures look like.
+
+    Args:
+        line: Its journal line.
+        choices: See `decide`.
+        limits: See `decide`.
+        unassigned: See `decide`.
+        excluded: sha256 of the files that the user excludes.
+    """
+    is_kept = line["name"] in choices.keep
+    if "unreadable" in line:
+        return "unreadable", line["unreadable"]
+    if line["name"] in unassigned:
+        return "excluded", UNASSIGNED_REASON
+    if line["name"] in choices.exclude:
+        return "excluded", "named in --exclude"
+    if line["sha256"] in excluded and not is_kept:
+        return "excluded", "the same file as one named in --exclude"
+    if not any(piece.startswith("fg/") for piece in line["pieces"]):
+        return "set aside", line["fault"]
+    fault = "" if is_kept else line["fault"] or _describe_doubt(line, limits.cut)
+    return ("set aside", fault) if fault else ("used", "")
 
 
 def _describe_doubt(line: Mapping[str, Any], min_confidence: float) -> str:
@@ -144,29 +159,34 @@ def is_fill(piece: str) -> bool:
     return piece.startswith("bg/") and not piece.endswith("-patch.png")
 
 
-def _find_duplicates(lines: Sequence[Mapping[str, Any]], choices: ManualChoices, unassigned: frozenset[str]) -> dict[int, str]:
-    """Return the positions of duplicates with the reason; the picture that the user keeps, or the best cut, is used."""
-    readable = [position for position, line in enumerate(lines) if "unreadable" not in line and line["name"] not in unassigned]
-    hashes = [_hash_of(lines[position]) for position in readable]
-    equal = [(group[0], other, "the same file as") for group in group_equal_files(hashes) for other in group[1:]]
-    near = find_near_pairs(hashes, MAX_DUPLICATE_BITS, MAX_DUPLICATE_COLOR, MAX_DUPLICATE_PEAK)
-    alike = [(one, other, "the same picture as") for one, other in near if hashes[one].sha256 != hashes[other].sha256]
+def _find_duplicates(lines: Sequence[Mapping[str, Any]], decisions: Sequence[str], choices: ManualChoices, limits: ConfidenceLimits) -> dict[int, str]:
+    """Return the positions of duplicates with the reason.
+
+    Of equal files one stays. Of pictures that look the same, one that is used stays, and all that the user keeps; see `_rank`.
+    """
+    ranked = [position for position, decision in enumerate(decisions) if decision in ("used", "set aside")]
+    ranked.sort(key=lambda position: (decisions[position] != "used", *_rank(lines[position], choices, limits)))
+    hashes = {position: _hash_of(lines[position]) for position in ranked}
+    stays: dict[int, int] = {}  # in place of each duplicate
+    for group in group_equal_files(list(hashes.values())):
+        stays |= {ranked[other]: ranked[group[0]] for other in group[1:]}
+    used = [position for position in ranked if decisions[position] == "used" and position not in stays]
+    near = find_near_pairs([hashes[position] for position in used], MAX_DUPLICATE_BITS, MAX_DUPLICATE_COLOR, MAX_DUPLICATE_PEAK)
+    for first, second in ((used[one], used[other]) for one, other in near):  # in the order of rank
+        if first not in stays and lines[second]["name"] not in choices.keep:
+            stays.setdefault(second, first)
     duplicates: dict[int, str] = {}
-    for one, other, words in equal + alike:
-        first, second = readable[one], readable[other]
-        kept = [lines[position]["name"] in choices.keep for position in (first, second)]
-        if first in duplicates or second in duplicates or (words != "the same file as" and kept[1]):
-            continue
-        if words == "the same file as" and kept == [False, True]:  # one of equal files is used: the one that the user names
-            first, second = second, first
-        if words != "the same file as" and _quality(lines[second]) > _quality(lines[first]) and lines[first]["name"] not in choices.keep:
-            first, second = second, first
-        duplicates[second] = f"{words} {lines[first]['name']!r}"
+    for position, other in stays.items():
+        best = stays.get(other, other)  # of equal files, the first may look like a better one
+        words = "the same file as" if hashes[position].sha256 == hashes[best].sha256 else "the same picture as"
+        duplicates[position] = f"{words} {lines[best]['name']!r}"
     return duplicates
 
 
-def _quality(line: Mapping[str, Any]) -> tuple[bool, float]:
-    return not line["fault"], line.get("confidence", 0.0)
+def _rank(line: Mapping[str, Any], choices: ManualChoices, limits: ConfidenceLimits) -> tuple[bool, bool, int, float]:
+    """Return what sorts pictures that look the same, the best first: what the user keeps, no doubtful cut, more pixels, the surer cut."""
+    confidence = line.get("confidence", 1.0)
+    return line["name"] not in choices.keep, confidence < limits.doubtful, -line.get("width", 0) * line.get("height", 0), -confidence
 
 
 def _hash_of(line: Mapping[str, Any]) -> PictureHash:

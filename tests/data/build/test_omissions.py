@@ -334,3 +334,29 @@ def test_stopped_among_cutouts_it_ends_with_the_same_bytes(tmp_path: Path) -> No
     prepare_pack(tmp_path / "set", tmp_path / "cut", settings)
     for file in (tmp_path / "whole").rglob("prepared.*"):
         assert (tmp_path / "cut" / file.relative_to(tmp_path / "whole")).read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize("order", [(96, 48, 72), (48, 96, 72), (72, 48, 96), (48, 72, 96)])
+def test_the_sharpest_of_look_alikes_stays(tmp_path: Path, order: tuple[int, ...]) -> None:
+    """Whatever their names; equal files of one that looks like a better one are left out with it."""
+    whole = images.smooth(3, (96, 96))
+    pictures = {f"{number}-{side}": whole.resize((side, side), Image.Resampling.LANCZOS) for number, side in enumerate(order)}
+    fill(tmp_path / "set", pictures | {"other": images.smooth(7, (96, 96))})
+    best = next(f"{name}.png" for name in pictures if name.endswith("-96"))
+    for name in pictures:
+        shutil.copy(tmp_path / "set" / f"{name}.png", tmp_path / "set" / f"z{name}.png")
+    pack = prepare_pack(tmp_path / "set", tmp_path / "out", PrepareSettings(size_px=96, dedupe="near", holdout="0"))
+    assert {source["name"] for source in pack.sources()} == {best, "other.png"}
+    assert set(left_out(tmp_path / "out").values()) == {best}
+    assert not pack.enlarged_count
+    assert check_datasets([str(tmp_path / "out")]).pair_count == 0
+
+
+@pytest.mark.parametrize("held_out", ["test", "val"])
+def test_a_held_out_picture_stays_held_out_though_a_sharper_one_is_trained_on(tmp_path: Path, held_out: str) -> None:
+    whole = images.smooth(3, (96, 96))
+    fill(tmp_path / "set" / "train", {"a": whole, "b": images.smooth(5, (96, 96))})
+    fill(tmp_path / "set" / held_out, {"c": smaller(whole), "d": images.smooth(9, (96, 96))})
+    pack = prepare_pack(tmp_path / "set", tmp_path / "out", PrepareSettings(size_px=32, dedupe="near"))
+    assert [source["name"] for source in pack.sources()] == ["train/b.png"]
+    assert left_out(tmp_path / "out") == {"train/a.png": f"{held_out}/c.png"}

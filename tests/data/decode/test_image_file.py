@@ -138,6 +138,22 @@ def test_slivers_are_listed(size: tuple[int, int]) -> None:
     assert "nothing to see" in refused(images.encoded(Image.new("RGB", size), "PNG"))
 
 
+HEADS = {
+    "PNG": b"\x89PNG\r\n\x1a\n",
+    "JPEG": b"\xff\xd8\xff\xe0",
+    "GIF": b"GIF89a",
+    "WebP": b"RIFF\0\0\0\0WEBP",
+    "HEIC": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+}
+
+
+@pytest.mark.parametrize("form", HEADS)
+def test_what_begins_as_a_picture_of_an_allowed_format_is_damaged(form: str) -> None:
+    if form == "HEIC":
+        pytest.importorskip("pillow_heif")
+    assert refused(HEADS[form] + bytes(400)).startswith("damaged")
+
+
 def test_other_formats_are_not_tried() -> None:
     """Formats outside the list never reach their decoders: EPS would start a program."""
     assert refused(images.encoded(UPRIGHT, "EPS")) == "not a picture of an allowed format"

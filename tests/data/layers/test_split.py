@@ -966,3 +966,25 @@ def test_a_layers_folder_may_be_a_link_to_another_disk_and_one_that_is_gone_is_n
     with pytest.raises(ResourceError, match="the folder is gone"):
         split._write_piece(out, out / name, b"piece")
     assert not out.exists()
+
+
+def test_the_other_copy_is_used_where_one_is_excluded(tmp_path: Path) -> None:
+    place = scenes(tmp_path / "in", 3)
+    with Image.open(place / "1.png") as picture:
+        picture.resize((picture.width // 2, picture.height // 2), Image.Resampling.LANCZOS).save(place / "0-small.png")
+    settings = SplitSettings(size_px=32, min_confidence=0)
+    first = split.split_pictures(place, tmp_path / "out", settings)
+    assert {record["name"]: record["reason"] for record in first["records"]}["0-small.png"] == "the same picture as '1.png'"
+    then = split.split_pictures(place, tmp_path / "out", replace(settings, exclude=("1.png",)))
+    assert {record["name"]: record["decision"] for record in then["records"]} == {
+        "0-small.png": "used",
+        "0.png": "used",
+        "1.png": "excluded",
+        "2.png": "used",
+    }
+    Image.open(place / "2.png").save(place / "2-again.bmp")
+    (place / "bad.png").write_bytes(b"no picture")
+    again = split.split_pictures(place, tmp_path / "new", replace(settings, allow_bad=True))
+    page = write_split_page(tmp_path / "new", again).read_text()
+    assert "2 duplicates." in page
+    assert "1 file that cannot be read." in page

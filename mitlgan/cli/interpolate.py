@@ -95,7 +95,12 @@ def interpolate(
         if sheet is not None:
             write_atomically(sheet, _sheet(images, OWN_SIZE if (scale, size) == (None, None) else target), is_new=True)
     values = {"file": str(out), "sheet": str(sheet) if sheet else None, "frames": len(images), "fps": fps, "size_px": pixels.shape[2]}
-    print_result(as_json, values, lines_of(f"{out}: {len(images)} frames", sheet))
+    print_result(as_json, values, lines_of(f"{out}: {len(images)} frames{_stillness(pixels)}", sheet))
+
+
+def _stillness(frames: Tensor) -> str:
+    """Return what is to be said if all frames (F, C, H, W) are equal, of which WebP and PNG keep one, without a duration."""
+    return ", all equal: a still picture" if bool((frames == frames[:1]).all()) else ""
 
 
 def _frame_size(size: PictureSize, own_px: int, frames: int) -> PictureSize:

@@ -36,6 +36,11 @@ def clip_to_alpha(image: Tensor) -> Tensor:
     return torch.cat([torch.minimum(image[:, :3], image[:, 3:]), image[:, 3:]], dim=1)
 
 
+def within_alpha(image: Tensor) -> Tensor:
+    """Cut images (N, C, H, W) to [-1, 1], and four channels, which are premultiplied, to their alpha as well: what can be seen of them."""
+    return clip_to_alpha(image.clamp(-1, 1))
+
+
 def split_premultiplied(image: Tensor) -> PremultipliedLayer:
     """Return color and alpha of a layer that has its own matte.
 

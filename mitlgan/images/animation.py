@@ -17,7 +17,8 @@ from mitlgan.errors import UsageError
 
 Frames = NDArray[np.uint8]
 PALETTE_SIZE, MAX_PALETTE_PIXELS = 256, 4_000_000
-GIF_TICKS_PER_S = 100
+GIF_TICKS_PER_S, TICKS_PER_S = 100, 1000
+"""Of the clocks of a GIF, and of WebP and APNG."""
 DEFAULT_FPS = 25.0
 MAX_GIF_FPS = 50
 """Browsers play GIFs with frames shorter than two ticks at a tenth of their speed."""
@@ -32,10 +33,12 @@ SMALL_QUALITY = 85
 def encode_animation(frames: Frames, extension: str, fps: float) -> bytes:
     """Encode frames as an animation; all but MP4 loop.
 
+    Equal frames in a row become one in the file, shown as long as all of them; if all are equal, WebP and PNG are still pictures without a duration.
+
     Args:
         frames: (F, H, W, 3) RGB.
         extension: `gif` (256 colors for all frames together), `webp`, `png` (APNG) or `mp4`. WebP and APNG are lossless.
-        fps: Frames per second, from 1 to 120; frames of a GIF end at hundredths of a second.
+        fps: Frames per second, from 1 to 120; frames of a GIF end at hundredths of a second, those of WebP and APNG at thousandths.
 
     Raises:
         UsageError: The extension is unknown, fps is out of range, or mp4 lacks the extra `video`.
@@ -80,13 +83,13 @@ def _gif(frames: Frames, fps: float) -> bytes:
     pictures = [Image.fromarray(picture, "P") for picture in indices]
     for picture in pictures:
         picture.putpalette(colors.tobytes())
-    return _save(pictures, "GIF", fps, duration=_gif_durations_ms(len(pictures), fps), optimize=False, disposal=1)
+    return _save(pictures, "GIF", fps, GIF_TICKS_PER_S, optimize=False, disposal=1)
 
 
-def _gif_durations_ms(count: int, fps: float) -> list[int]:
-    """Return the time of each frame of a GIF: it ends at the tick of a GIF's clock that is nearest to its end, so that the mean rate is right."""
-    ends = [round(GIF_TICKS_PER_S * number / fps) for number in range(count + 1)]
-    return [(end - start) * 1000 // GIF_TICKS_PER_S for start, end in itertools.pairwise(ends)]
+def _durations_ms(count: int, fps: float, ticks_per_s: int) -> list[int]:
+    """Return the time of each frame: it ends at the tick of the file's clock that is nearest to its end, so that the mean rate is right."""
+    ends = [round(ticks_per_s * number / fps) for number in range(count + 1)]
+    return [(end - start) * 1000 // ticks_per_s for start, end in itertools.pairwise(ends)]
 
 
 def _quantize(frames: Frames) -> tuple[Frames, Frames]:
@@ -121,9 +124,10 @@ def _apng(frames: Frames, fps: float) -> bytes:
     return _save([Image.fromarray(frame) for frame in frames], "PNG", fps)
 
 
-def _save(pictures: list[Image.Image], extension: str, fps: float, **options: Any) -> bytes:
+def _save(pictures: list[Image.Image], extension: str, fps: float, ticks_per_s: int = TICKS_PER_S, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    pictures[0].save(buffer, extension, **{"save_all": True, "append_images": pictures[1:], "duration": round(1000 / fps), "loop": 0, **options})
+    durations_ms = _durations_ms(len(pictures), fps, ticks_per_s)
+    pictures[0].save(buffer, extension, save_all=True, append_images=pictures[1:], duration=durations_ms, loop=0, **options)
     return buffer.getvalue()
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from mitlgan.errors import UsageError
-from mitlgan.images.alpha import clip_to_alpha
+from mitlgan.images.alpha import within_alpha
 from mitlgan.images.pixels import to_uint8
 from mitlgan.runtime.arguments import require_whole
 
@@ -82,6 +82,8 @@ def require_scale(scale: int, size_px: int) -> None:
 def resize_images(images: Tensor, size: PictureSize = OWN_SIZE) -> Tensor:
     """Resize images before they are rounded to 8 bits; a reduction averages, except by `nearest`.
 
+    What is not written at their own size is not seen at another: values outside [-1, 1], and color above alpha, are cut before they reach neighbors.
+
     Args:
         images: (N, C, H, W) in [-1, 1]. Four channels are premultiplied and stay so: no color runs in from where nothing is seen.
         size: The size to write.
@@ -98,10 +100,10 @@ def resize_images(images: Tensor, size: PictureSize = OWN_SIZE) -> Tensor:
         return to_uint8(images)
     if size.filter_name == "nearest" and not (target[0] % width or target[1] % height):
         return to_uint8(images).repeat_interleave(target[1] // height, -2).repeat_interleave(target[0] // width, -1)
-    planes = images.detach().float().cpu().reshape(-1, height, width).numpy()
+    planes = within_alpha(images.detach().float().cpu()).reshape(-1, height, width).numpy()
     resample = FILTERS[size.filter_name]
     resized = np.stack([np.asarray(Image.fromarray(plane).resize(target, resample)) for plane in planes])
-    return to_uint8(clip_to_alpha(torch.from_numpy(resized).reshape(*images.shape[:2], target[1], target[0]).clamp(-1, 1)))
+    return to_uint8(within_alpha(torch.from_numpy(resized).reshape(*images.shape[:2], target[1], target[0])))  # bicubic overshoots
 
 
 def resize_picture(picture: Image.Image, size: PictureSize) -> Image.Image:

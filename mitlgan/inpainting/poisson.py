@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
-TOLERANCE = 1e-6
-"""Largest residual of the equations, in levels of color: far below the rounding to whole levels."""
+from mitlgan.inpainting.multigrid import Values, solve_laplace
 
 
 def poisson_blend(picture: NDArray[np.uint8], fill: Values, hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -31,7 +29,7 @@ def poisson_blend(picture: NDArray[np.uint8], fill: Values, hole: NDArray[np.boo
 
 
 def fill_membrane(values: Values, hole: NDArray[np.bool_]) -> Values:
-    """Continue values smoothly into a hole: Laplace's equation, by conjugate gradients (Hestenes & Stiefel 1952).
+    """Continue values smoothly into a hole: Laplace's equation, one channel after another, which bounds the memory.
 
     Args:
         values: (H, W, C); only those next to the hole are used.
@@ -50,31 +48,15 @@ def fill_membrane(values: Values, hole: NDArray[np.bool_]) -> Values:
         return solution
     rows, columns = (np.flatnonzero(hole.any(axis=axis)) for axis in (1, 0))
     window = (slice(max(0, rows[0] - 1), rows[-1] + 2), slice(max(0, columns[0] - 1), columns[-1] + 2))
-    solution[window] = _solve(np.asarray(values[window], dtype=np.float64), hole[window][..., None])
-    return solution
-
-
-def _solve(values: Values, hole: NDArray[np.bool_]) -> Values:
-    """Solve, at each pixel of the hole, (number of neighbors) * c - (sum of neighbors in the hole) = sum of neighbors outside."""
-    degree = _neighbor_sum(np.ones_like(values[..., :1]))
-    solution = np.zeros_like(values)
-    residual = np.where(hole, _neighbor_sum(np.where(hole, 0.0, values)), 0.0)  # (H, W, C), each channel separately
-    direction = residual.copy()
-    power = (residual**2).sum((0, 1))
-    for _ in range(int(hole.sum()) + 1):
-        if np.abs(residual).max() <= TOLERANCE:
-            break
-        applied = np.where(hole, degree * direction - _neighbor_sum(direction), 0.0)
-        step = power / np.maximum((direction * applied).sum((0, 1)), np.finfo(np.float64).tiny)
-        solution += step * direction
-        residual -= step * applied
-        before, power = power, (residual**2).sum((0, 1))
-        direction = residual + power / np.maximum(before, np.finfo(np.float64).tiny) * direction
+    inside = hole[window]
+    for channel in range(values.shape[2]):
+        surroundings = np.where(inside, 0.0, values[window][..., channel])
+        solution[window][..., channel] = solve_laplace(np.where(inside, _neighbor_sum(surroundings), 0.0), inside)
     return solution
 
 
 def _neighbor_sum(values: Values) -> Values:
-    """Return the sum of the four neighbors; those beyond the border count as 0."""
-    wide = np.pad(values, ((1, 1), (1, 1), (0, 0)))
+    """Return the sum of the four neighbors (H, W); those beyond the border count as 0."""
+    wide = np.pad(values, 1)
     total: Values = wide[:-2, 1:-1] + wide[2:, 1:-1] + wide[1:-1, :-2] + wide[1:-1, 2:]
     return total

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from mitlgan.images.alpha import clip_to_alpha
+from mitlgan.images.alpha import within_alpha
 
 ANTIALIASED_METHODS = ("bilinear", "bicubic")
 TORCH_MODES = {"bilinear": "bilinear", "bicubic": "bicubic", "area": "area", "nearest": "nearest-exact"}
@@ -27,9 +27,5 @@ def resize_image(image: Tensor, size_px: int, method: str) -> Tensor:
     if image.shape[-1] == size_px:
         return image
     options = {"align_corners": False, "antialias": True} if method in ANTIALIASED_METHODS else {}
-    resized = functional.interpolate(_within(image.float()), size=(size_px, size_px), mode=TORCH_MODES[method], **options)
-    return _within(resized).to(image.dtype)  # bicubic overshoots
-
-
-def _within(image: Tensor) -> Tensor:
-    return clip_to_alpha(image.clamp(-1, 1))
+    resized = functional.interpolate(within_alpha(image.float()), size=(size_px, size_px), mode=TORCH_MODES[method], **options)
+    return within_alpha(resized).to(image.dtype)  # bicubic overshoots

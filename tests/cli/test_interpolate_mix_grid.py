@@ -49,6 +49,13 @@ def test_a_morph_ends_on_the_pictures_it_was_given(
     assert Image.open("sheet.png").format == "PNG"
 
 
+@pytest.mark.parametrize("form", ["webp", "png"])
+def test_a_morph_of_equal_frames_is_said_to_be_a_still_picture(form: str, command: Command, folder: Path, artifacts: dict[str, Path]) -> None:
+    done = command("interpolate", artifacts["scene"], "--from", 1, "--to", 2, "--frames", 6, "--truncation", 0, "--out", f"x.{form}")
+    assert (done.code, done.out) == (0, f"x.{form}: 6 frames, all equal: a still picture\n")
+    assert len(frames(Path(f"x.{form}"))) == 1
+
+
 def test_a_morph_of_one_layer_by_default_is_large_and_goes_home(
     command: Command, folder: Path, artifacts: dict[str, Path], scene: LoadedArtifact
 ) -> None:

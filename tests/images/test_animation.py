@@ -60,13 +60,27 @@ def test_a_gif_of_many_colours_is_near_and_stands_still() -> None:
     assert (found[:, :, :32] == found[:1, :, :32]).all(), "no dithering and no palette that changes: what stands still does not flicker"
 
 
-@pytest.mark.parametrize("fps", [1, 7, 12, 24, 25, 29.97, 30, 40, 45, 50])
-def test_a_gif_lasts_as_long_as_its_rate_says(fps: float) -> None:
-    """Its clock has hundredths of a second: each frame ends at the nearest."""
-    durations = read(encode_animation(frames(20), "gif", fps), "GIF")[1]
-    assert all(duration % 10 == 0 and abs(duration - 1000 / fps) < 10 for duration in durations)
+CLOCKS = {"gif": ("GIF", 10), "webp": ("WEBP", 1), "png": ("PNG", 1)}
+"""Pillow's name of each form, and the milliseconds of a tick of its clock."""
+RATES = [1, 7, 12, 24, 25, 29.97, 30, 40, 45, 50, 60, 75, 120]
+
+
+@pytest.mark.parametrize(("form", "fps"), [(form, fps) for form in CLOCKS for fps in RATES if form != "gif" or fps <= 50])
+def test_each_form_lasts_as_long_as_its_rate_says(form: str, fps: float) -> None:
+    """Each frame ends at the nearest tick of the form's clock."""
+    name, tick_ms = CLOCKS[form]
+    durations = read(encode_animation(frames(20), form, fps), name)[1]
+    assert all(duration % tick_ms == 0 and abs(duration - 1000 / fps) < tick_ms for duration in durations)
     ends = np.cumsum(durations)
-    assert np.abs(ends - 1000 * np.arange(1, 21) / fps).max() <= 5
+    assert np.abs(ends - 1000 * np.arange(1, 21) / fps).max() <= tick_ms / 2
+
+
+@pytest.mark.parametrize("form", CLOCKS)
+def test_equal_frames_in_a_row_last_as_long_as_all_of_them(form: str) -> None:
+    given = frames(3, colours=6)[[0, 0, 1, 1, 1, 0, 2]]
+    found, durations = read(encode_animation(given, form, 45), CLOCKS[form][0])
+    assert np.array_equal(found, given[[0, 2, 5, 6]])
+    assert np.abs(np.cumsum(durations) - 1000 * np.array([2, 5, 6, 7]) / 45).max() <= CLOCKS[form][1] / 2
 
 
 def test_a_film_is_as_long_and_nearly_the_same() -> None:

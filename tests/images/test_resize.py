@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from mitlgan.errors import UsageError
+from mitlgan.images.alpha import unpremultiply
 from mitlgan.images.pixels import to_uint8
 from mitlgan.images.resize import FILTERS, PictureSize, resize_images, resize_picture
 
@@ -50,6 +51,23 @@ def test_no_color_runs_in_from_where_nothing_is_seen() -> None:
     large = resize_images(light, PictureSize(size_px=32)).int()
     assert torch.equal(large[:, 0], large[:, 3]), "white everywhere, more or less of it"
     assert bool((large[:, :3] <= large[:, 3:]).all())
+
+
+@pytest.mark.parametrize("size_px", [3, 13, 24])
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("channels", [3, 4])
+def test_light_that_is_not_seen_does_not_reach_its_neighbors(channels: int, name: str, size_px: int) -> None:
+    """A generator may give light above its alpha, or out of range: at another size the picture is that of its own size, resized."""
+    given = 1.5 * images(channels)
+    seen = ((given + 1) / 2).clamp(0, 1)
+    seen[:, :3] = torch.minimum(seen[:, :3], seen[:, -1:] if channels == 4 else torch.ones(()))
+    planes = [[np.asarray(Image.fromarray(plane.numpy()).resize((size_px, size_px), FILTERS[name])) for plane in image] for image in seen]
+    wanted = np.array(planes).clip(0, 1)
+    wanted[:, :3] = np.minimum(wanted[:, :3], wanted[:, -1:]) if channels == 4 else wanted
+    found = unpremultiply(resize_images(given, PictureSize(size_px=size_px, filter=name))).numpy() / 255
+    light = found[:, :3] * (found[:, 3:] if channels == 4 else 1)
+    np.testing.assert_allclose(light, wanted[:, :3], atol=1.5 / 255)
+    np.testing.assert_allclose(found[:, 3:], wanted[:, 3:], atol=0.51 / 255)
 
 
 @pytest.mark.parametrize(

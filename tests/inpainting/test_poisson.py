@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.sparse import csc_matrix, diags
+from scipy.sparse.linalg import splu
 
 from mitlgan.inpainting import fill_membrane, poisson_blend
+from mitlgan.inpainting.multigrid import Level
 
 Hole = NDArray[np.bool_]
+Apply = Callable[[Level, NDArray[np.floating]], NDArray[np.floating]]
 
 
 def ragged(height: int, width: int) -> Hole:
@@ -37,6 +43,67 @@ def dense(values: NDArray[np.float64], hole: Hole) -> NDArray[np.float64]:
     found = np.zeros(hole.shape)
     found[hole] = np.linalg.solve(matrix, right)
     return found
+
+
+def large_holes(side: int) -> dict[str, Hole]:
+    """Holes of several forms in a picture of this side, not a whole number of blocks on any grid."""
+    holes = {name: np.zeros((side, side + 7), dtype=np.bool_) for name in ("center", "corner", "all but a column", "strips", "ring")}
+    holes["center"][side // 4 : -side // 4, side // 4 : -side // 4] = True
+    holes["corner"][: side // 2, : side // 2] = True
+    holes["all but a column"][:, 1:] = True
+    holes["strips"][:, np.arange(side + 7) % 5 != 2] = True
+    holes["ring"][3:-3, 3:-3] = True
+    holes["ring"][side // 3 : -side // 3, side // 3 : -side // 3] = False
+    scattered = np.random.default_rng(1).random((side, side + 7)) < 0.8
+    return {**holes, "scattered": scattered}
+
+
+def sparse(values: NDArray[np.float64], hole: Hole) -> NDArray[np.float64]:
+    """The same equations as `dense`, of many pixels."""
+    index = np.full(hole.shape, -1)
+    index[hole] = np.arange(hole.sum())
+    diagonal, right, links = np.zeros(hole.sum()), np.zeros(hole.sum()), []
+    for axis in (0, 1):
+        for first, second in ((slice(None, -1), slice(1, None)), (slice(1, None), slice(None, -1))):
+            here, near = ((np.s_[:],) * axis + (part,) for part in (first, second))
+            inside = hole[here]
+            numbers, others = index[here][inside], index[near][inside]
+            diagonal[numbers] += 1
+            right[numbers] += np.where(others < 0, values[near][inside], 0)
+            links.append((numbers[others >= 0], others[others >= 0]))
+    rows, columns = (np.concatenate([link[side] for link in links]) for side in (0, 1))
+    matrix = csc_matrix((-np.ones(len(rows)), (rows, columns)), shape=(len(diagonal),) * 2)
+    found = np.zeros(hole.shape)
+    found[hole] = splu((matrix + diags(diagonal)).tocsc()).solve(right)
+    return found
+
+
+@pytest.mark.parametrize("name", large_holes(8))
+def test_large_holes_have_the_direct_solution(name: str) -> None:
+    hole = large_holes(90)[name]
+    values = np.random.default_rng(2).integers(-255, 256, (*hole.shape, 1)).astype(np.float64)
+    found = fill_membrane(values, hole)
+    np.testing.assert_allclose(found[..., 0], sparse(values[..., 0], hole), atol=2e-3)
+    assert np.array_equal(found, fill_membrane(values, hole)), "the same bits again"
+
+
+def test_the_time_is_that_of_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps hardly grow with the side, and each visits every pixel a fixed number of times."""
+    steps: dict[int, int] = {}
+    for side in (64, 256):
+        sizes: list[int] = []
+        apply = Level.apply
+
+        def counted(level: Level, values: NDArray[np.floating], sizes: list[int] = sizes, apply: Apply = apply) -> NDArray[np.floating]:
+            sizes.append(values.size)
+            return apply(level, values)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Level, "apply", counted)
+            for hole in large_holes(side).values():
+                fill_membrane(np.random.default_rng(2).normal(size=(*hole.shape, 1)) * 100, hole)
+        steps[side] = sum(sizes) // side**2
+    assert steps[256] <= 1.5 * steps[64], "plain conjugate gradients: four times"
 
 
 def test_the_membrane_solves_the_equations_one_by_one() -> None:

@@ -15,7 +15,7 @@ from mitlgan.bench.quality.pictures import TaskPictures
 from mitlgan.bench.quality.tasks import QualityTask
 from mitlgan.bench.quality.textbook import TextbookLoop
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.images.alpha import clip_to_alpha
+from mitlgan.images.alpha import within_alpha
 from mitlgan.latents import latents_from_seeds
 from mitlgan.metrics.clipping import ClippingCounter
 from mitlgan.metrics.extractors.extractor import Extractor, extract_features
@@ -95,7 +95,7 @@ class EnlargedSamples:
         """Return images (N, C, H, W) in [-1, 1]."""
         images = self.network(latents_from_seeds(seeds, self.network.latent_dims_for(self.role)))
         if images.shape[-1] != self.size_px:
-            images = clip_to_alpha(resize_image(images, self.size_px, "bicubic").clamp(-1, 1))
+            images = within_alpha(resize_image(images, self.size_px, "bicubic"))
         return torch.as_tensor(images).float().clamp(-1, 1)
 
 

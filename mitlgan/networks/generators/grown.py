@@ -18,7 +18,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mitlgan.errors import UsageError
-from mitlgan.images.alpha import clip_to_alpha
+from mitlgan.images.alpha import within_alpha
 from mitlgan.networks.blocks import Generator
 from mitlgan.networks.registry import GENERATORS
 from mitlgan.networks.resample import resize_image
@@ -93,7 +93,7 @@ class FineStage(nn.Module):
         """Return images (N, C, size_px, size_px) from the output of `CoarseStage`."""
         enlarged = resize_image(coarse[:, -self.image_channels :], self.size_px, self.resample)
         difference = self.difference(torch.cat([self.finer(coarse), enlarged], dim=1))
-        return clip_to_alpha((enlarged + self.change * change_allowance(enlarged) * difference).clamp(-1, 1))
+        return within_alpha(enlarged + self.change * change_allowance(enlarged) * difference)
 
 
 def change_allowance(image: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mitlgan.images.alpha import clip_to_alpha
+from mitlgan.images.alpha import within_alpha
 from mitlgan.networks.blocks import Generator
 from mitlgan.networks.generators.grown import GrownGenerator, change_allowance
 from mitlgan.networks.registry import GENERATORS
@@ -54,7 +54,7 @@ class Sharpener(nn.Module):
     def forward(self, small: Tensor) -> Tensor:
         """Return images (N, C, size_px, size_px) from images (N, C, h, w); four channels are premultiplied RGB and alpha."""
         enlarged = resize_image(small, self.size_px, self.resample)
-        return clip_to_alpha((enlarged + self.change * change_allowance(enlarged) * self.difference(small)).clamp(-1, 1))
+        return within_alpha(enlarged + self.change * change_allowance(enlarged) * self.difference(small))
 
 
 class SharpenedGenerator(GrownGenerator):

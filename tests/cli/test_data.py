@@ -176,7 +176,7 @@ def test_what_is_not_taken_stands_in_the_text_and_in_json(command: Command, fold
         (place / name).write_bytes(b"x")
     lines = [
         "1 .tga left out: not a format that is read; convert to PNG or JPEG (a.tga)",
-        "1 matte left out: no picture beside it (lone.matte.png)",
+        "1 matte left out: no picture next to it (lone.matte.png)",
     ]
     counted = "1 other file (1 .csv), 1 hidden"
     for arguments in (
@@ -354,6 +354,37 @@ def test_what_prepare_leaves_out_by_choice_is_no_unreadable_picture(command: Com
     heads = {line.split("': ")[1].split(":")[0] for line in done.err.splitlines() if line.startswith("left out '")}
     assert heads == {"excluded", "small", "elongated", "placeholder", "blank", "held out", "duplicate", "near duplicate"}
     assert "16 left out (4 unreadable)" in done.out
+
+
+def test_masks_are_decided_alike_by_all_commands_and_said_in_one_line(command: Command, folder: Path) -> None:
+    """Sharp photographs in `gt` stay, masks with a joined word are left out, and what only looks like masks stays and is said."""
+    for number in range(6):
+        mask = Image.new("L", (64, 64))
+        ImageDraw.Draw(mask).ellipse((8 + number, 16, 40 + number, 48), fill=255)
+        for place, picture in (
+            ("input", images.smooth(number)),
+            ("gt", images.smooth(number + 50)),
+            ("shots", images.smooth(number + 90)),
+            ("map", mask),
+        ):
+            (folder / "in" / place).mkdir(parents=True, exist_ok=True)
+            picture.resize((64, 64)).save(folder / "in" / place / f"{number}.png")
+        mask.save(folder / "in" / "shots" / f"{number}-masklabel.png")
+    for name, more in (("prepare", ("--size", 16, "--holdout", 0)), ("pack", ("--size", 16)), ("check", ()), ("split", ("--size", 16, "--holdout", 0))):
+        done = command("data", name, "in", *(() if name == "check" else ("--out", f"{name}.npy" if name == "pack" else name)), *more)
+        text = done.out + done.err
+        assert done.code == 0, text
+        if name != "check":
+            names = ", ".join(f"'shots/{number}-masklabel.png'" for number in range(3))
+            assert done.err.count(f"left out {names} and 3 more: no picture to train on") == 1, text
+            assert "24" in done.out, text
+        if name != "pack":
+            for part in (
+                "6 files have the names of masks of another picture",
+                "6 files look like masks of other pictures",
+                "6 masks of other pictures left out",
+            ):
+                assert part in text, (name, text)
 
 
 def test_check_says_what_to_do_with_the_copies(command: Command, folder: Path) -> None:

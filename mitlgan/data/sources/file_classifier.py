@@ -18,7 +18,7 @@ from mitlgan.runtime.output_folders import is_other_programs_folder
 MATTE_SUFFIX = ".matte.png"
 """NAME.matte.png is the matte of NAME.png (or .jpg, ...) in the same folder; other endings of pictures work for mattes, too."""
 MASK_REASON = (
-    f"no picture to train on; as NAME{MATTE_SUFFIX} beside its picture, the object white (255), it is read as the picture's matte; "
+    f"no picture to train on; as NAME{MATTE_SUFFIX} next to its picture, the object white (255), it is read as the picture's matte; "
     "if it is a picture, give it or its folder another name, or name the pictures in a .txt list"
 )
 NO_SUFFIX = "without an ending"
@@ -124,7 +124,7 @@ class FileClassifier:
             more: Left out by the source itself.
             hidden_count: Hidden files that the source did not list.
         """
-        orphans = [LeftoverFile(printable_name(matte), "no picture beside it", "matte") for matte in self._orphans]
+        orphans = [LeftoverFile(printable_name(matte), "no picture next to it", "matte") for matte in self._orphans]
         masks = [LeftoverFile(printable_name(mask), MASK_REASON, "mask of another picture") for mask in self._search.masks]
         named = sorted([*more, *self._leftovers, *orphans, *masks], key=lambda one: one.name)
         remarks = (*self._search.describe_doubtful(), *describe_twins(self._search.twins, self._search.masks))

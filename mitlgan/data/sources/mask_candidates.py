@@ -14,18 +14,29 @@ from enum import Enum, auto
 from mitlgan.data.sources.mask_files import DETAILS, MASK_FOLDER_WORDS, MASK_WORDS, PICTURE_WORDS, Key, common_depth, innermost, read_folder, stem_of
 from mitlgan.data.sources.split_folders import splits_in_name
 
-CANDIDATE_FOLDER_WORDS = MASK_FOLDER_WORDS | {"labeled", "labelled", "pha", "phas"}
+_VAGUE_WORDS = {"ann", "lbl", "lab", "parse", "ids", "manual", "anno", "stho", "ndho"} | {"maske", "masken", "masque", "masques"}
+CANDIDATE_FOLDER_WORDS = MASK_FOLDER_WORDS | _VAGUE_WORDS | {"labeled", "labelled", "pha", "phas"}
 """Words for masks in the name of a folder, if pixels agree."""
 _INSTANCE_WORDS = {"instance", "instances"}
 """Such words where other folders are of masks; by itself it is what DreamBooth calls a user's own pictures."""
-CANDIDATE_WORDS = MASK_WORDS | {"label", "labels", "annotation", "annotations", "annot", "pha", "segm", "semantic"}
+CANDIDATE_WORDS = (
+    MASK_WORDS
+    | {"label", "labels", "annotation", "annotations", "annot", "pha", "segm", "semantic"}
+    | {"anno", "stho", "ndho", "maske", "masken", "masque", "masques"}
+)
 """Words for masks in the name of a file, if pixels agree."""
 _DETAILS_OF_MASKS = DETAILS | CANDIDATE_WORDS | _INSTANCE_WORDS | {"truth", "ground", "viz", "vis", "overlay"}
+_SURE_WORDS = (CANDIDATE_WORDS | CANDIDATE_FOLDER_WORDS | _INSTANCE_WORDS) - (_VAGUE_WORDS - {"anno"})
+_JOINED = re.compile(r"[^\W\d_]*(?:mask|masks|label|labels)|(?:mask|label)[^\W\d_]*", re.IGNORECASE)
+"""Words that begin or end with a word for masks, such as `masklabel` or `trainmasks`."""
+_NO_MASKS = re.compile(r"(?:un|no|non|not|without)[^\W\d_]*|(?:mask|label)l?(?:ed|ing|er)", re.IGNORECASE)
 _LIKELY_WORDS = PICTURE_WORDS | {"original", "originals", "source", "src", "frames", "fg", "fgr", "foreground", "data", "color", "im", "merged"}
 """Words for the folder of the pictures, where several have the names of the masks."""
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _MARK = re.compile(rf"(?<![^\W\d_])(?:{'|'.join(sorted(CANDIDATE_WORDS, key=len, reverse=True))})(?![^\W\d_])", re.IGNORECASE)
-_CHANNEL = re.compile(r"_\d{4}$")  # of nnU-Net: `BRATS_001_0000` is the first channel of `BRATS_001`
+_INSTANCE_COLORS = re.compile(r"(?<![^\W\d_])instance_(?:colou?r|id)", re.IGNORECASE)
+_CHANNEL = re.compile(r"_\d{4}$|(?<=\d)_\d$")  # of nnU-Net: `BRATS_001_0000` is the first channel of `BRATS_001`; of DressCode: `000001_0`
+_PICTURE_WORDS = PICTURE_WORDS | {"camera"}
 _NUMBER, _FOLDER = "#", "/"
 _CONTRARIES = ("no", "non", "not", "un", "without")
 
@@ -56,7 +67,8 @@ class Candidate:
         role: What names it so, without numbers and the picture's name: `mask`, `mask_*`; those of one role are judged together.
         tie: By what it belongs to the picture.
         is_contested: Whether pictures of several folders have its name, as those of several classes do.
-        may_be_class: Whether it is, and none of these folders is called as one of pictures, or of a split, is.
+        may_be_class: Whether it is, and none of these folders is called as one of pictures, or of a split, is, or as its own without words for masks.
+        is_vague: Whether its words for masks are joined with other ones, or of no use alone, so that photographs of such names are no surprise.
     """
 
     picture: str
@@ -64,16 +76,18 @@ class Candidate:
     tie: Tie
     is_contested: bool
     may_be_class: bool
+    is_vague: bool
 
 
 @dataclass(frozen=True)
 class _Place:
-    """A folder: whether it is one of masks, or of a class, its path, this without the folders that say masks, and these."""
+    """A folder: whether it is one of masks, or of a class, its path, this without the folders that say masks, or pictures, and the former."""
 
     is_marked: bool
     is_class: bool
     path: Key
     core: Key
+    bare: Key
     mark: str
 
 
@@ -99,7 +113,7 @@ def find_candidates(names: Sequence[str], masks: Collection[str]) -> dict[str, C
         place = places[folders[name]]
         if place.is_marked or name in skipped:
             continue
-        for core in cores.intersection((place.path, *_shortened(place.path))):
+        for core in cores.intersection((place.path, place.bare, *_shortened(place.path))):
             alone[core] += [name] if len(alone[core]) < 2 else []
             stems = _picture_keys(stem_of(name))
             for key in (*stems, *(_FOLDER + stem for stem in stems if core == place.path)):
@@ -112,7 +126,19 @@ def find_candidates(names: Sequence[str], masks: Collection[str]) -> dict[str, C
 
 
 def _may_be_mask(name: str, place: _Place) -> bool:
-    return not place.is_class and (place.is_marked or _MARK.search(stem_of(name)) is not None)
+    if place.is_class:
+        return False
+    stem = stem_of(name)
+    return place.is_marked or any(mark.search(stem) for mark in (_MARK, _INSTANCE_COLORS)) or any(map(_is_joined, _words(stem)))
+
+
+def _is_joined(word: str) -> bool:
+    """Whether a word, in lower case, is one for masks with another one, such as `binmask`, and none like `unmask` or `masked`."""
+    return ("mask" in word or "label" in word) and _JOINED.fullmatch(word) is not None and not _NO_MASKS.fullmatch(word)
+
+
+def _says_mask(word: str) -> bool:
+    return word in _DETAILS_OF_MASKS or _is_joined(word)
 
 
 def _unique_hits(pictures: Mapping[tuple[Key, str], Sequence[str]], folders: Mapping[str, str]) -> dict[tuple[Key, str], Sequence[str]]:
@@ -132,11 +158,16 @@ def _choose(
     ranks = {folder: (not _LIKELY_WORDS.isdisjoint(_words(folder)), count) for folder, count in counts.items()}
     chosen = {way: max(hits[way], key=lambda hit: ranks[folders[hit]]) for way in uses}
     may_be_class = {way for way in uses if len(folders_of[way]) > 1 and not _has_folder_of_pictures(folders_of[way])}
+    own_folders = {mark: _without_mask_words(mark) for mark in {places[folders[name]].mark for name in matches}}
     candidates = {}
     for name, (core, key, tie) in matches.items():
         way, place = (core, key), places[folders[name]]
-        role = _role(place.mark, stem_of(chosen[way])) if place.is_marked else _role(stem_of(name))
-        candidates[name] = Candidate(chosen[way], role, tie, len(folders_of[way]) > 1, way in may_be_class)
+        own = own_folders[place.mark]
+        named = next((hit for hit in hits[way] if own and "_".join(_words(folders[hit].rpartition("/")[2])) == own), "")  # `cats` of `cats_mask`
+        picture = named or chosen[way]
+        role = _role(place.mark, stem_of(picture)) if place.is_marked else _role(stem_of(name))
+        is_vague = _SURE_WORDS.isdisjoint(_words(place.mark if place.is_marked else stem_of(name)))
+        candidates[name] = Candidate(picture, role, tie, len(folders_of[way]) > 1, way in may_be_class and not named, is_vague)
     return candidates
 
 
@@ -151,9 +182,11 @@ def _read_places(folders: Collection[str]) -> dict[str, _Place]:
     unique = set(folders)
     paths = {folder: tuple(folder.split("/")) if folder else () for folder in unique}
     depth = common_depth(list(paths.values()))  # a folder around all tells nothing
-    parts = {part: read_folder(part, CANDIDATE_FOLDER_WORDS) for path in paths.values() for part in path[depth:]}
+    unique_parts = {part for path in paths.values() for part in path[depth:]}
+    mask_words = CANDIDATE_FOLDER_WORDS | {word for part in unique_parts for word in _words(part) if _is_joined(word)}
+    parts = {part: read_folder(part, mask_words) for part in unique_parts}
     if any(part.is_mask for part in parts.values()):
-        parts |= {part: read_folder(part, CANDIDATE_FOLDER_WORDS | _INSTANCE_WORDS) for part, read in parts.items() if not read.is_picture}
+        parts |= {part: read_folder(part, mask_words | _INSTANCE_WORDS) for part, read in parts.items() if not read.is_picture}
     classes = _classes(parts)
     parts |= {part: replace(parts[part], is_mask=False) for part in classes}
     places = {}
@@ -161,7 +194,8 @@ def _read_places(folders: Collection[str]) -> dict[str, _Place]:
         inner = path[depth:]
         is_marked = innermost([parts[part] for part in inner]).is_mask
         core = tuple(part for part in inner if not (is_marked and parts[part].is_mask))
-        places[folder] = _Place(is_marked, not classes.isdisjoint(inner), inner, core, "/".join(part for part in inner if parts[part].is_mask))
+        bare = tuple(part for part in inner if not parts[part].is_picture)
+        places[folder] = _Place(is_marked, not classes.isdisjoint(inner), inner, core, bare, "/".join(part for part in inner if parts[part].is_mask))
     return places
 
 
@@ -185,18 +219,18 @@ def _ways(name: str, place: _Place) -> Iterator[_Way]:
     marks = [part for part in place.path if place.is_marked and part not in place.core]
     number = _longest_number(_words(stem))
     # `cat7_masks/0.png` belongs to the `cat7.jpg` next to the folder, rather than to a `0.jpg`
-    yield from ((place.core, _FOLDER + key, Tie.FOLDER) for part in marks if (key := _without_words(part, _DETAILS_OF_MASKS)))
+    yield from ((place.core, _FOLDER + key, Tie.FOLDER) for part in marks if (key := _without_mask_words(part)))
     for core in (place.core, *_shortened(place.core)):
         yield from ((core, key, tie) for key, tie in dict.fromkeys(_mask_keys(stem)))
         if number:
             yield core, _NUMBER + number, Tie.PART
-    if place.is_marked or not _without_words(stem, _DETAILS_OF_MASKS):
+    if place.is_marked or not _without_mask_words(stem):
         yield place.core, "", Tie.ALONE
 
 
 def _mask_keys(stem: str) -> Iterator[tuple[str, Tie]]:
     """Yield what the picture of a mask may be called: its name; that without words for masks; the beginning before a last word."""
-    bare = _without_words(stem, _DETAILS_OF_MASKS)
+    bare = _without_mask_words(stem)
     yield from ((key, Tie.NAME) for key in ("_".join(_words(stem)), bare) if key)
     rest = bare.split("_")
     for end in range(len(rest) - 1, 0, -1):
@@ -205,7 +239,7 @@ def _mask_keys(stem: str) -> Iterator[tuple[str, Tie]]:
 
 def _picture_keys(stem: str) -> set[str]:
     words = _words(stem)
-    keys = {"_".join(words), _without_words(stem, PICTURE_WORDS), "_".join(_words(_CHANNEL.sub("", stem)))}
+    keys = {"_".join(words), _without_words(stem, _PICTURE_WORDS), "_".join(_words(_CHANNEL.sub("", stem)))}
     return keys | ({_NUMBER + number} if (number := _longest_number(words)) else set())
 
 
@@ -218,8 +252,17 @@ def _without_words(text: str, words: Collection[str]) -> str:
     return "_".join(word for word in _words(text) if word not in words)
 
 
+def _without_mask_words(text: str) -> str:
+    return "_".join(word for word in _words(text) if not _says_mask(word))
+
+
 def _longest_number(words: Sequence[str]) -> str:
     return max((word for word in words if word.isdecimal()), key=len, default="")
+
+
+def role_of_name(text: str) -> str:
+    """Return what in a name says mask, such as `masks_*`, without numbers and all other words."""
+    return _role(text)
 
 
 def _role(mark: str, stem: str | None = None) -> str:
@@ -230,5 +273,5 @@ def _role(mark: str, stem: str | None = None) -> str:
         stem: The name of the picture, the words of which are left away; by default all words that do not say mask are.
     """
     own = frozenset() if stem is None else frozenset(_words(stem))
-    words = [word if word in _DETAILS_OF_MASKS or (stem is not None and word not in own and not word.isdecimal()) else "*" for word in _words(mark)]
+    words = [word if _says_mask(word) or (stem is not None and word not in own and not word.isdecimal()) else "*" for word in _words(mark)]
     return "_".join(word for index, word in enumerate(words) if word != "*" or words[index - 1 : index] != ["*"])

@@ -37,6 +37,8 @@ SNAP = 16
 """Levels of a JPEG that are so near to black or white are taken for it, as a mask has some noise there."""
 MIN_EXTREME_SHARE = 0.5
 """Share of a mask with soft edges that is black or white."""
+MIN_MARKED_LEVEL_SHARE = 0.5
+"""The levels of a mask as JPEG, with noise along its edges, cover at least that share of what is outside of its ground."""
 MAX_GREY_CHROMA = 6.0
 """Difference of the channels up to which a file is grey."""
 MAX_ASPECT_CHANGE = 0.02
@@ -75,6 +77,13 @@ class Look:
     def is_blank(self) -> bool:
         """Whether it has one level: a mask of nothing, or a picture of nothing."""
         return self.may_be_mask and len(self.levels) < 2
+
+    @property
+    def is_photographic(self) -> bool:
+        """Whether it plainly is a photograph: in colours, not drawn, and without levels that cover most of what is outside of its ground."""
+        ground = max(self.levels.values(), default=0.0)
+        is_levelled = sum(self.levels.values()) - ground >= MIN_MARKED_LEVEL_SHARE * (1 - ground)
+        return self.is_opaque and not self.is_grey and not self.is_drawn and not is_levelled
 
     @property
     def is_grey(self) -> bool:

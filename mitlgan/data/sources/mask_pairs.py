@@ -24,7 +24,9 @@ from mitlgan.data.sources.mask_files import match_masks
 from mitlgan.data.sources.mask_look import Look, levels_of_set
 from mitlgan.data.sources.mask_set import MaskSet
 from mitlgan.data.sources.mask_twins import MAX_JUDGED, MAX_LOOKED_AT, find_twins, match_twin_masks, split_of_folder
+from mitlgan.data.sources.named_masks import find_photographs
 from mitlgan.data.sources.twin_files import TwinFiles
+from mitlgan.data.sources.unnamed_masks import find_unnamed
 
 MAX_ROLES, MAX_LOOKED_AT_ACROSS = 32, 32
 """Roles of which files are decoded, and files of a role that is spread over many folders; of one in a single folder, `MAX_LOOKED_AT`."""
@@ -42,14 +44,29 @@ class MaskSearch:
         masks: Name of each, with that of its picture.
         doubtful: Names of those that have the name of a mask, and stay.
         twins: See `find_twins`; of all pictures.
+        unnamed: Groups of those that look like masks, without such a name, and stay; see `find_unnamed`.
     """
 
     masks: Mapping[str, str]
     doubtful: tuple[str, ...]
     twins: Sequence[Sequence[str]]
+    unnamed: Sequence[Sequence[str]] = ()
 
     def describe_doubtful(self) -> list[str]:
-        """Return in one line how many pictures may be masks; none if there are none."""
+        """Return in one line each how many pictures may be masks by their names, and by their looks; none if there are none."""
+        return [*self._describe_named(), *self._describe_unnamed()]
+
+    def _describe_unnamed(self) -> list[str]:
+        if not self.unnamed:
+            return []
+        firsts, count = [group[0] for group in self.unnamed], sum(map(len, self.unnamed))
+        examples = [*firsts, *(name for group in self.unnamed for name in group[1:])]
+        return [
+            f"{count:,} files look like masks of other pictures, flat and in the same few levels ({_list_some(examples)}), but may be drawings: "
+            "not left out; move masks among them out of the data, or name them in --exclude of data prepare or data split"
+        ]
+
+    def _describe_named(self) -> list[str]:
         if not self.doubtful:
             return []
         is_one = len(self.doubtful) == 1
@@ -85,16 +102,19 @@ def search_masks(names: Sequence[str], read: Callable[[str], bytes], read_header
         read_header: Returns what its first bytes tell, or raises `UnreadableImageError`.
     """
     ordered = sorted(names)  # what is chosen, as a sample or one of several, is the same in each archive of the same files
-    masks = match_masks(ordered)
-    doubtful: list[str] = []
-    if candidates := find_candidates(ordered, masks):
+    named = match_masks(ordered)
+    doubtful = find_photographs(named, names, read, read_header)
+    photographs = frozenset(doubtful)
+    masks = {name: picture for name, picture in named.items() if name not in photographs}
+    if candidates := find_candidates(ordered, named):
         pairs = _Pairs(candidates, names, read, read_header)
         masks |= pairs.masks
-        doubtful = pairs.doubtful
+        doubtful += pairs.doubtful
     twins = find_twins(ordered)
     rest = [group for twin in twins if len(group := [name for name in twin if name not in masks]) > 1]
     masks |= match_twin_masks(rest, names, read, read_header)
-    return MaskSearch(masks, tuple(name for name in doubtful if name not in masks), twins)
+    unnamed = find_unnamed([name for name in ordered if name not in masks], set(doubtful), names, read, read_header)
+    return MaskSearch(masks, tuple(sorted(name for name in doubtful if name not in masks)), twins, unnamed)
 
 
 @dataclass(frozen=True)
@@ -141,6 +161,10 @@ class _Pairs:
         looked_at = [names[0] for names in evenly_spaced(self._roles, MAX_ROLES)]
         samples = {names[0]: evenly_spaced(names, _sample_size(names)) for names in self._roles if names[0] in set(looked_at)}
         self._files.decode(one for sample in samples.values() for name in sample for one in (name, self._candidates[name].picture))
+        for names in self._roles:
+            if (sample := samples.get(names[0])) and not any(look for name in sample if (look := self._files.looks[name]) and not look.is_blank):
+                samples[names[0]] = evenly_spaced(names, MAX_JUDGED)  # most masks are of pictures without an object
+                self._files.decode(one for name in samples[names[0]] for one in (name, self._candidates[name].picture))
         return [(names, self._judge(samples[names[0]]) if names[0] in samples else None) for names in self._roles]
 
     def _judge(self, sample: Sequence[str]) -> _Verdict:
@@ -201,7 +225,11 @@ class _Pairs:
         """Those that are taken for pictures, though more than their names speaks for masks: some of their role, or the size of a single other file."""
         left: list[str] = []
         for names, verdict in self._verdicts:
-            is_class = verdict is not None and verdict.has_pictures and (verdict.other > verdict.equal or self._candidates[names[0]].is_contested)
+            is_class = (
+                verdict is not None
+                and verdict.has_pictures
+                and (verdict.other > verdict.equal or self._candidates[names[0]].is_contested or self._candidates[names[0]].is_vague)
+            )
             left += [name for name in names if not is_class and name not in self.masks]
         return left
 

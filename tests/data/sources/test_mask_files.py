@@ -100,7 +100,7 @@ def test_a_segmentation_set_is_its_pictures_and_says_so(tmp_path: Path, archive:
     source = open_source(spec)
     assert [entry.name for entry in source.entries] == ["images/a.jpg", "images/b.jpg"]
     (line,) = source.leftovers.describe()
-    assert line.startswith("2 masks of other pictures left out: no picture to train on; as NAME.matte.png beside its picture")
+    assert line.startswith("2 masks of other pictures left out: no picture to train on; as NAME.matte.png next to its picture")
 
 
 def test_training_takes_the_pictures_alone_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -507,9 +507,11 @@ def test_twins_are_held_out_together(tmp_path: Path) -> None:
 
 
 def test_masks_by_name_are_no_twins(tmp_path: Path) -> None:
-    """What a folder's name says is a mask is left out before anything is looked at."""
+    """What a folder's name says is a mask, and is no photograph in colours, is left out before twins are looked at."""
     place = write(tmp_path / "in" / "images", 3, photo, ".png").parent
     shutil.copytree(place / "images", place / "masks")
+    for path in (place / "masks").iterdir():
+        Image.open(path).convert("L").point(lambda level: 255 * (level > 127)).save(path)
     source = open_source(place)
     assert taken(source) == {f"images/{number}.{suffix}" for number in range(3) for suffix in ("jpg", "png")}
     assert source.leftovers.remarks[0].startswith("3 names are those of several pictures")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Omissions:
-    """The pictures that a pack leaves out; of equal files the first stays, of pictures that look alike the sharpest, see `_rank`.
+    """The pictures that a pack leaves out; of equal files the first stays, of pictures that look alike that of the most pixels, see `_rank`.
 
     Args:
         lines: Journal line of each picture.
@@ -78,7 +78,7 @@ class Omissions:
                 self._omit(positions[other], f"near duplicate: looks like {self._lines[positions[one]]['name']!r}")
 
     def _rank(self, position: int) -> tuple[bool, int, int]:
-        """Return what sorts pictures that look alike: the held-out ones before those for training, then the sharpest, then the first."""
+        """Return what sorts pictures that look alike: the held-out ones before those for training, then those of the most pixels, then the first."""
         line = self._lines[position]
         return self._split_of.get(line["name"]) not in HELD_OUT, -min(kept_size_px(line, 0)), position
 

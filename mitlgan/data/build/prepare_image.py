@@ -49,7 +49,7 @@ class PrepareSettings:
         blur_px: Standard deviation of a Gaussian blur of the prepared picture; the thesis blurred its photographs for backgrounds.
         min_size_px: Pictures with a smaller side are left out.
         max_aspect: Pictures with a larger ratio of longer to shorter side are left out; 0 for no limit.
-        dedupe: `exact`: equal files; of these the first stays; `near`: also those that look alike, of which the sharpest stays.
+        dedupe: `exact`: equal files; of these the first stays; `near`: also those that look alike, of which that of the most pixels stays.
         placeholder_copies: A file that occurs so often is a placeholder ("no image available"): all copies are left out; 0 for never.
         keep_blank: Keep pictures of one colour.
         exclude: Names to leave out.

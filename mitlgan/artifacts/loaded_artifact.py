@@ -18,7 +18,7 @@ from mitlgan.artifacts.rendering_arguments import LayerTransforms, TransformSpec
 from mitlgan.artifacts.run_steps import is_step_reference, step_file
 from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.latents import latents_from_seeds, require_all_layers
+from mitlgan.latents import concat_layers, latents_from_seeds, split_by_layer
 from mitlgan.networks import PLACEMENT_LATENT, Composer, CompositionStages, EffectStrengths, LayerTransform, Network
 from mitlgan.runtime.arguments import describe_value, to_plain
 from mitlgan.runtime.command_line import command_line
@@ -62,7 +62,7 @@ class LoadedArtifact:
     def latents(self, seeds: Seeds) -> Tensor:
         """Return latents (N, sum of the layers' lengths) of seeds; see `mitlgan.latents.latents_from_seeds`.
 
-        If seeds are given by layer without one for the placement, the frontmost layer's seeds are used for it, so that an object keeps its place.
+        If seeds are given by layer without one for the placement, each object's own seeds place it, so that it keeps its place.
 
         Raises:
             UsageError: A layer is unknown or missing, a seed out of range, or the counts differ.
@@ -71,8 +71,7 @@ class LoadedArtifact:
             raise UsageError(f"seeds: {seeds} is one number; give a list, such as [{seeds}], or range({seeds})")
         seeds = {name: seed_list(values) for name, values in seeds.items()} if isinstance(seeds, Mapping) else seed_list(seeds)
         if isinstance(seeds, Mapping) and self.composer and PLACEMENT_LATENT in self.card.latent_dims and PLACEMENT_LATENT not in seeds:
-            require_all_layers(seeds, [name for name in self.card.latent_dims if name != PLACEMENT_LATENT])
-            seeds = {PLACEMENT_LATENT: seeds[self.composer.frontmost_layer], **seeds}
+            return self._placed_by_own_seeds(self.composer, seeds)
         return latents_from_seeds(seeds, self.card.latent_dims)
 
     @torch_defaults()
@@ -138,7 +137,7 @@ class LoadedArtifact:
 
         Args:
             seeds: One per image.
-            locks: Seed by locked layer. The placement ("place") follows the frontmost layer unless it is locked.
+            locks: Seed by locked layer. Each object's place follows its own seed, unless the placement ("place") is locked.
 
         Raises:
             UsageError: There is no such layer.
@@ -180,6 +179,13 @@ class LoadedArtifact:
             raise UsageError(f"{option}: nothing can be moved in this artifact; only compositions by mattes can (alpha, matte, matte-features, over)")
         if name not in movable:
             raise UsageError(f"{option}: {name} cannot be moved; give one of {', '.join(movable)}")
+
+    def _placed_by_own_seeds(self, composer: Composer, seeds: Mapping[str, Sequence[int]]) -> Tensor:
+        layers = {name: dim for name, dim in self.card.latent_dims.items() if name != PLACEMENT_LATENT}
+        own = latents_from_seeds(seeds, layers)
+        placement = {PLACEMENT_LATENT: self.card.latent_dims[PLACEMENT_LATENT]}
+        places = {name: latents_from_seeds({PLACEMENT_LATENT: seeds[name]}, placement) for name in composer.movable_layers}
+        return concat_layers({**split_by_layer(own, layers), PLACEMENT_LATENT: composer.join_places(places)}, self.card.latent_dims)
 
     @torch.inference_mode()
     def _batches(self, z: Tensor, transforms: LayerTransforms | None, strengths: EffectStrengths | None = None) -> Iterator[CompositionStages]:

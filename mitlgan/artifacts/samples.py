@@ -18,7 +18,7 @@ from mitlgan.artifacts.rendering_arguments import LayerTransforms
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.images.resize import PictureSize
 from mitlgan.latents import read_latent, truncate
-from mitlgan.networks import CompositionStages
+from mitlgan.networks import PLACEMENT_LATENT, CompositionStages
 
 SAMPLES_PER_BATCH = 64
 
@@ -62,10 +62,9 @@ def samples_of_seeds(
         UsageError: The artifact cannot take these seeds or transforms.
     """
     chosen = artifact.lock_seeds(seeds, locks or {})
-    stages = render_evenly(artifact, truncate(artifact.latents(chosen), truncation), transforms)
-    records = [
-        make_record(artifact, latents, truncation=truncation, transforms=transforms) for latents in _seeds_by_layer(artifact, chosen, len(seeds))
-    ]
+    z = artifact.latents(chosen)
+    stages = render_evenly(artifact, truncate(z, truncation), transforms)
+    records = [make_record(artifact, latents, truncation=truncation, transforms=transforms) for latents in _recorded_latents(artifact, chosen, z)]
     return Samples([f"{seed:06d}" for seed in seeds], stages, records)
 
 
@@ -143,9 +142,14 @@ def artifact_of(record: PictureRecord, source: str) -> Path:
     )
 
 
-def _seeds_by_layer(artifact: LoadedArtifact, seeds: Sequence[int] | Mapping[str, Sequence[int]], count: int) -> list[Mapping[str, int | Tensor]]:
-    names = list(artifact.card.latent_dims)
+def _recorded_latents(artifact: LoadedArtifact, seeds: Sequence[int] | Mapping[str, Sequence[int]], z: Tensor) -> list[Mapping[str, int | Tensor]]:
+    """Return the seeds of each picture by layer; the numbers of a placement that follows objects of several seeds."""
     if not isinstance(seeds, Mapping):
-        return [dict.fromkeys(names, seeds[index]) for index in range(count)]
-    front = artifact.composer.frontmost_layer if artifact.composer is not None else names[0]  # places follow its seeds, see `LoadedArtifact.latents`
-    return [{name: seeds.get(name, seeds[front])[index] for name in names} for index in range(count)]
+        return [dict.fromkeys(artifact.card.latent_dims, seed) for seed in seeds]
+    rows: list[Mapping[str, int | Tensor]] = []
+    for index, row in enumerate(z):
+        own = {name: values[index] for name, values in seeds.items()}
+        followed = {own[name] for name in artifact.network.movable_layers}  # see `LoadedArtifact.latents`
+        place = followed.pop() if len(followed) == 1 else latents_by_layer(artifact, row).get(PLACEMENT_LATENT)
+        rows.append(own if place is None else {PLACEMENT_LATENT: place, **own})
+    return rows

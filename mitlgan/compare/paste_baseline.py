@@ -12,7 +12,7 @@ from mitlgan.data.pack.image_pack import BACKDROP, Color
 from mitlgan.images.alpha import PremultipliedLayer, join_premultiplied, over, split_premultiplied, to_opaque_rgb
 from mitlgan.metrics.layer_swap import declared_backdrops, find_backdrop, reference_matte
 from mitlgan.networks import PLACEMENT_LATENT, CompositionStages, LayerTransform
-from mitlgan.networks.placement import PLACEMENT_DIM, PlacementPrior, transform_layer
+from mitlgan.networks.placement import PlacementPrior, placement_parts, transform_layer
 
 KEY_THRESHOLDS = (0.05, 0.1, 0.2, 0.4)
 """Differences from the backdrop, on the scale of [-1, 1], that are tried on the validation images; a foreground with alpha needs none."""
@@ -50,10 +50,10 @@ class PastedLayers:
         transparency = torch.ones_like(output[:, :1])
         placed: dict[str, Tensor] = {}
         transforms: dict[str, LayerTransform] = {}
-        for index, name in enumerate(self.order[1:]):
+        for name, part in placement_parts(self.order[1:]).items():
             front = self._premultiplied(name, images[name])
             if self.placement is not None:
-                transforms[name] = self.placement(latent[:, index * PLACEMENT_DIM : (index + 1) * PLACEMENT_DIM])
+                transforms[name] = self.placement(latent[:, part])
                 front = transform_layer(front, transforms[name], antialias=self.antialias)
             output = over(front, output)
             transparency = transparency * (1 - front.alpha)

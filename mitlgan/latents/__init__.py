@@ -2,7 +2,7 @@
 
 from mitlgan.latents.files import read_latent, write_latent
 from mitlgan.latents.paths import EASINGS, LayerWeights, concat_layers, interpolate_latents, interpolate_path, slerp, split_by_layer, truncate
-from mitlgan.latents.seeds import SEED_LIMIT, latents_from_seeds, require_all_layers
+from mitlgan.latents.seeds import SEED_LIMIT, latents_from_seeds
 
 __all__ = [
     "EASINGS",
@@ -13,7 +13,6 @@ __all__ = [
     "interpolate_path",
     "latents_from_seeds",
     "read_latent",
-    "require_all_layers",
     "slerp",
     "split_by_layer",
     "truncate",

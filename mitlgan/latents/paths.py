@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 
 from mitlgan.errors import UsageError
+from mitlgan.networks import PLACEMENT_LATENT
 from mitlgan.runtime.arguments import require_choice
 
 MIN_SLERP_DIM = 8
-"""Smallest dimension for spherical interpolation: shorter latents, such as a placement's, have no typical length and use straight lines."""
+"""Smallest dimension for spherical interpolation: shorter latents have no typical length and use straight lines, as a placement does, whose few numbers
+per object stand next to each other."""
 MAX_TRUNCATION = 2.0
 LayerWeights = Mapping[str, Sequence[float]]
 
@@ -59,7 +61,7 @@ def interpolate_latents(first: Tensor, second: Tensor, weights: LayerWeights, di
         second: (sum of dims,).
         weights: Shares of the second in [0, 1], by layer, as many for each; a layer without weights keeps the first latent, to the bit.
         dims: Latent length by layer, in order.
-        straight: Use the straight line; latents shorter than `MIN_SLERP_DIM` always do.
+        straight: Use the straight line; latents shorter than `MIN_SLERP_DIM` and placements always do.
 
     Returns:
         (N, sum of dims); weight 0 gives the first and weight 1 the second to the bit.
@@ -81,7 +83,7 @@ def interpolate_latents(first: Tensor, second: Tensor, weights: LayerWeights, di
         if name not in weights:
             parts[name] = own.expand(count, -1)
         else:
-            interpolate = lerp if straight or dims[name] < MIN_SLERP_DIM else slerp
+            interpolate = lerp if straight or dims[name] < MIN_SLERP_DIM or name == PLACEMENT_LATENT else slerp
             parts[name] = interpolate(own, others[name], weights[name])
     return concat_layers(parts, dims)
 

@@ -32,7 +32,7 @@ def latents_from_seeds(seeds: Sequence[int] | Mapping[str, Sequence[int]], dims:
         UsageError: A layer is unknown or missing, a seed out of range, or the counts differ.
     """
     per_layer = dict(seeds) if isinstance(seeds, Mapping) else dict.fromkeys(dims, seeds)
-    require_all_layers(per_layer, dims)
+    _require_all_layers(per_layer, dims)
     if len({len(values) for values in per_layer.values()}) != 1:
         raise UsageError("seeds: every layer needs as many as the others")
     columns = []
@@ -44,7 +44,7 @@ def latents_from_seeds(seeds: Sequence[int] | Mapping[str, Sequence[int]], dims:
     return torch.cat(columns, dim=1)
 
 
-def require_all_layers(given: Collection[str], layers: Collection[str]) -> None:
+def _require_all_layers(given: Collection[str], layers: Collection[str]) -> None:
     """Check that seeds are given for every layer.
 
     Args:

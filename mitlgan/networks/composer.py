@@ -15,7 +15,7 @@ from mitlgan.networks.adapters import FeatureAffineAdapter
 from mitlgan.networks.blocks import Generator
 from mitlgan.networks.fusion.interface import Fusion, FusionInput, FusionOutput
 from mitlgan.networks.interface import Kind, Network
-from mitlgan.networks.placement import EffectStrengths, LayerTransform
+from mitlgan.networks.placement import EffectStrengths, LayerTransform, placement_parts
 from mitlgan.networks.resample import resize_image
 from mitlgan.networks.translators.bounded_residual import BoundedResidual
 
@@ -167,8 +167,19 @@ class Composer(Network):
 
     @property
     def frontmost_layer(self) -> str:
-        """The frontmost layer, whose seed also places it where no seed is given for the placement."""
+        """The frontmost layer."""
         return self.movable_layers[-1] if self.movable_layers else next(iter(self.latent_dims))
+
+    def join_places(self, places: Mapping[str, Tensor]) -> Tensor:
+        """Return the latents that place each movable layer where its own does.
+
+        Args:
+            places: Latents (..., d) of the whole placement, by movable layer.
+
+        Returns:
+            (..., d).
+        """
+        return torch.cat([places[name][..., part] for name, part in placement_parts(self.movable_layers).items()], dim=-1)
 
     def latent_dims_for(self, role: str) -> dict[str, int]:
         """Return the latent length by layer, in order, the placement's last."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -24,6 +25,11 @@ UNFILTERED_SCALE, MAX_HALVINGS = 0.5, 5
 _MIN_SPREAD = 1e-4
 _MAX_UNIFORM = 0.99
 """Largest uniform number that `to_latent` maps back; beyond it latents grow without bound."""
+
+
+def placement_parts(layers: Sequence[str]) -> dict[str, slice]:
+    """Return which numbers of the latent that places layers, in this order, place each of them."""
+    return {name: slice(index * PLACEMENT_DIM, (index + 1) * PLACEMENT_DIM) for index, name in enumerate(layers)}
 
 
 class LayerTransform(NamedTuple):

@@ -67,7 +67,7 @@ def _mixed_latents(
 ) -> dict[str, Latent]:
     """Return the latents as mixtures of the parents', or as numbers if mixtures would be nested too deep or the parents have been edited.
 
-    Both parents name all latents: a placement left out would follow the child's frontmost layer, not the parent's.
+    Both parents name all latents: a placement left out would follow the child's objects, not the parent's.
     """
     depth = max(mix_depth(latent) for parent in parents for latent in parent.latents.values())
     if _is_plain(parents) and depth < MAX_MIX_DEPTH:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -12,8 +12,9 @@ from torch import Tensor
 from mitlgan.latents import EASINGS, interpolate_latents, interpolate_path, latents_from_seeds, truncate
 from mitlgan.networks import PLACEMENT_LATENT, CompositionStages, EffectStrengths, LayerTransform
 from mitlgan.studio.catalogue import ActiveArtifact
+from mitlgan.studio.encoding import shortest_floats
 from mitlgan.studio.errors import RequestRefused
-from mitlgan.studio.schemas import GridRequest, MixLatent, MorphRequest, SeedLatent, State, TransformState, ValuesLatent
+from mitlgan.studio.schemas import GridRequest, Latent, MixLatent, MorphRequest, SeedLatent, State, TransformState, ValuesLatent
 
 ALL = "all"
 HALFWAY = 0.5
@@ -99,6 +100,8 @@ def _render_one(loaded: ActiveArtifact, one: RenderInput) -> CompositionStages:
 def grid_states(loaded: ActiveArtifact, request: GridRequest, max_pictures: int) -> list[State]:
     """Return the states of a grid, row by row.
 
+    Where places vary together with some of the objects, in order, the objects that do not vary keep theirs.
+
     Raises:
         RequestRefused: 422, unknown latents, seeds that do not match, or more than `max_pictures` pictures.
     """
@@ -117,10 +120,23 @@ def grid_states(loaded: ActiveArtifact, request: GridRequest, max_pictures: int)
         raise RequestRefused(422, f"vary: {len(grid)} pictures are too many; ask for at most {max_pictures}")
     for name in names:
         _check_latent(loaded, name, "vary")
-    latents = request.state.latents
-    return [
-        request.state.model_copy(update={"latents": {**latents, **{name: SeedLatent(seed=seed) for name, seed in seeds.items()}}}) for seeds in grid
-    ]
+    kept = _kept_objects(loaded, request)
+    return [_varied(loaded, request.state, {name: SeedLatent(seed=seed) for name, seed in seeds.items()}, kept) for seeds in grid]
+
+
+def _kept_objects(loaded: ActiveArtifact, request: GridRequest) -> set[str]:
+    movable = set() if loaded.composer is None else set(loaded.composer.movable_layers)
+    places_vary = PLACEMENT_LATENT in request.vary and request.rows is None and not movable.isdisjoint(request.vary)
+    return movable - set(request.vary) if places_vary else set()
+
+
+def _varied(loaded: ActiveArtifact, state: State, latents: Mapping[str, SeedLatent], kept: Collection[str]) -> State:
+    """Return a state with other latents, in which objects that are kept have their places, too."""
+    new: dict[str, Latent] = {**state.latents, **latents}
+    if kept and loaded.composer is not None:
+        own, other = _layer_latent(loaded, state, PLACEMENT_LATENT), latents[PLACEMENT_LATENT]
+        new[PLACEMENT_LATENT] = _joined_places(loaded, {name: own if name in kept else other for name in loaded.composer.movable_layers})
+    return state.model_copy(update={"latents": new})
 
 
 def morph_inputs(loaded: ActiveArtifact, request: MorphRequest) -> list[RenderInput]:
@@ -146,7 +162,7 @@ def morph_inputs(loaded: ActiveArtifact, request: MorphRequest) -> list[RenderIn
 
 
 def fill_in_latents(loaded: ActiveArtifact, state: State) -> State:
-    """Return the state with every latent filled in, a placement that follows the frontmost layer as well.
+    """Return the state with every latent filled in, a placement that follows the objects as well.
 
     A latent that is left out has its meaning only with the others of its state, so a state that is stored or combined with another one names all.
     """
@@ -156,8 +172,18 @@ def fill_in_latents(loaded: ActiveArtifact, state: State) -> State:
 
 def _layer_latent(loaded: ActiveArtifact, state: State, name: str) -> SeedLatent | ValuesLatent | MixLatent:
     if name not in state.latents and name == PLACEMENT_LATENT and loaded.composer is not None:
-        return _seeds_render_one(state.latents.get(loaded.composer.frontmost_layer, SeedLatent(seed=0)))
+        followed = {each: _seeds_render_one(state.latents.get(each, SeedLatent(seed=0))) for each in loaded.composer.movable_layers}
+        first, *others = followed.values()
+        return first if all(other == first for other in others) else _joined_places(loaded, followed)
     return state.latents.get(name, SeedLatent(seed=0))
+
+
+def _joined_places(loaded: ActiveArtifact, places: Mapping[str, Latent]) -> ValuesLatent:
+    """Return the placement in which each object stands where its own latent of the placement puts it."""
+    assert loaded.composer is not None
+    dim = loaded.artifact.card.latent_dims[PLACEMENT_LATENT]
+    joined = loaded.composer.join_places({name: _latent(latent, PLACEMENT_LATENT, dim) for name, latent in places.items()})
+    return ValuesLatent(values=shortest_floats({PLACEMENT_LATENT: joined})[PLACEMENT_LATENT])
 
 
 def _seeds_render_one(latent: SeedLatent | ValuesLatent | MixLatent) -> SeedLatent | ValuesLatent | MixLatent:

@@ -84,7 +84,7 @@ class State(StrictModel):
 
     Attributes:
         artifact: Id of the artifact.
-        latents: By name; missing layers have seed 0, a missing placement follows the frontmost layer.
+        latents: By name; missing layers have seed 0, a missing placement follows the objects, each by its own latent.
         truncation: See `mitlgan.latents.truncate`.
         stand: Transform of the frontmost layer; None: the one of its latent.
         directions: Amounts along each latent's principal directions, in standard deviations.

@@ -98,6 +98,22 @@ def test_a_picture_is_made_again_from_its_file_alone(command: Command, folder: P
     assert json.loads(record.model_dump_json())["latents"] == {"fg": {"seed": 3}, "bg": {"seed": 9}, "place": {"seed": 3}}
 
 
+@pytest.mark.parametrize(("locked", "moving"), [("far", "near"), ("near", "far")])
+def test_a_locked_object_of_several_stays_and_its_pictures_are_made_again(command: Command, folder: Path, locked: str, moving: str) -> None:
+    three = SCENE.parent / "three-32"
+    command("sample", three, "-n", 4, "--seed", 3, "--layers", "--lock", f"{locked}=7")
+    command("sample", three, "-n", 4, "--seed", 3, "--layers", "--out", "free")
+    names = [f"{seed:06d}.png" for seed in range(3, 7)]
+    alphas = {(folder_name, layer): [opened(f"{folder_name}-layers/{layer}-placed/{name}")[:, :, 3] for name in names]
+              for folder_name in ("samples", "free") for layer in (locked, moving)}  # fmt: skip
+    assert all(np.array_equal(alpha, alphas["samples", locked][0]) for alpha in alphas["samples", locked])
+    assert all(np.array_equal(*pair) for pair in zip(alphas["samples", moving], alphas["free", moving], strict=True))
+    assert not np.array_equal(*alphas["samples", moving][:2])
+    for name in names:
+        command("sample", "--like", f"samples/{name}", "--out", f"again-{name}")
+        assert Path(f"again-{name}/{name}").read_bytes() == Path(f"samples/{name}").read_bytes()
+
+
 def test_a_webp_and_a_child_are_made_again(command: Command, folder: Path) -> None:
     command("sample", SCENE, "-n", 3, "--format", "webp")
     command("sample", "--like", "samples/000002.webp", "--out", "again")

@@ -78,6 +78,16 @@ def test_a_short_latent_goes_straight() -> None:
     assert torch.allclose(found, torch.lerp(split_by_layer(a, DIMS)["place"], split_by_layer(b, DIMS)["place"], 0.3))
 
 
+@pytest.mark.parametrize("objects", [2, 3, 16])
+def test_places_of_several_objects_go_straight_as_one_does(objects: int) -> None:
+    dims = {"fg": 32, "place": 4 * objects}
+    a, b = latents_from_seeds([1, 2], dims)
+    z = split_by_layer(interpolate_path(torch.stack([a, b]), 5, dims)[0], dims)["place"]
+    for part in torch.arange(4 * objects).view(objects, 4):
+        alone, _ = interpolate_path(torch.stack([a[-4 * objects :][part], b[-4 * objects :][part]]), 5, {"place": 4})
+        assert torch.equal(z[:, part], alone)
+
+
 @pytest.mark.parametrize(("weights", "message"), [
     ({"sky": [0.5]}, "weights: there is no layer 'sky'; choose from fg, bg, place"),
     ({"fg": [0.5], "bg": [0.1, 0.2]}, "weights: every layer needs as many as the others"),

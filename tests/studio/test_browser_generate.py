@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from helpers.studio_browser import Studio, decoded, eventually, from_uri, shown
 
+from mitlgan.latents import latents_from_seeds
+
 SIZE = 32
 EIGHT_PIXELS = 8 / SIZE
 CORRECTED = 7
@@ -88,6 +90,26 @@ def test_a_held_place_stays_though_the_link_does_not_name_it(studio: Studio) -> 
             studio.settle()
     *stands, linked = (studio.page.request.post(f"{studio.address}/api/picture", data={"state": state}).json()["stand"] for state in (*states, link))
     assert stands == [linked] * 4
+
+
+def test_a_held_object_of_several_keeps_its_place_and_the_others_move(studio: Studio) -> None:
+    """And with all objects held, so are the places, until one is let go."""
+    studio.open(artifact="three-32")
+    studio.doing(studio.at("scene-3").click)
+    own = latents_from_seeds({"place": [3]}, {"place": 8})[0].tolist()
+    for held, still, moving in (("near", slice(4, 8), slice(0, 4)), ("far", slice(0, 4), slice(4, 8))):
+        studio.at(f"hold-{held}").click()
+        assert studio.at("hold-place").get_attribute("aria-pressed") == "false"
+        with studio.page.expect_response("**/api/grid") as answer:
+            studio.doing(studio.at("reroll").click)
+        places = [each["state"]["latents"]["place"]["values"] for each in answer.value.json()["pictures"]]
+        assert all(place[still] == places[0][still] for place in places)
+        assert len({tuple(place[moving]) for place in places}) == 16
+        assert held == "far" or places[0][still] == pytest.approx(own[still], abs=1e-6)
+        studio.at(f"hold-{held}").click()
+    for name, pressed in (("near", "false"), ("far", "true"), ("near", "false"), ("near", "true")):
+        studio.at(f"hold-{name}").click()
+        assert studio.at("hold-place").get_attribute("aria-pressed") == pressed
 
 
 def test_a_click_in_the_grid_opens_that_picture_large(studio: Studio) -> None:

@@ -21,7 +21,7 @@ from mitlgan.networks.fusion.composite_conv import CompositeConv
 from mitlgan.networks.fusion.harmonizer import Harmonizer
 from mitlgan.networks.fusion.interface import Fusion, FusionInput, FusionOutput, LayerSpec, back_to_front
 from mitlgan.networks.fusion.matte_networks import FeatureMatteNet, ImageMatteNet, matte_regularization
-from mitlgan.networks.placement import PLACEMENT_DIM, EffectStrengths, LayerTransform, PlacementPrior, transform_layer
+from mitlgan.networks.placement import PLACEMENT_DIM, EffectStrengths, LayerTransform, PlacementPrior, placement_parts, transform_layer
 from mitlgan.networks.registry import FUSIONS
 from mitlgan.recipe.schema.composer import (
     AlphaFusionRecipe,
@@ -103,13 +103,13 @@ class MatteFusion(Fusion):
         transparency, loss = torch.ones_like(image[:, :1]), None
         placed: dict[str, Tensor] = {}
         transforms: dict[str, LayerTransform] = {}
-        for index, name in enumerate(self.movable_layers):
+        for name in self.movable_layers:
             layer = self._with_matte(name, inputs, image)
             if name in self.mattes and self.training:
                 assert self.recipe.kind != "alpha"
                 cost = matte_regularization(self.recipe, layer.alpha, inputs.kimg)
                 loss = cost if loss is None else loss + cost
-            transform = self._transform(index, name, inputs)
+            transform = self._transform(name, inputs)
             if transform is not None:
                 transforms[name] = transform
                 layer = transform_layer(layer, transform, antialias=self.antialias)
@@ -139,14 +139,14 @@ class MatteFusion(Fusion):
         matte: Tensor = self.mattes[name](*matte_inputs)
         return PremultipliedLayer((front + 1) / 2 * matte, matte)
 
-    def _transform(self, index: int, name: str, inputs: FusionInput) -> LayerTransform | None:
+    def _transform(self, name: str, inputs: FusionInput) -> LayerTransform | None:
         """Return the transform of a layer: the one given, else one drawn from the latent, shifted at random in training."""
         if name in inputs.transforms:
             return inputs.transforms[name]
         transform: LayerTransform | None = None
         if name in self.placements:
             assert inputs.placement_latent is not None
-            transform = self.placements[name](inputs.placement_latent[:, index * PLACEMENT_DIM : (index + 1) * PLACEMENT_DIM])
+            transform = self.placements[name](inputs.placement_latent[:, placement_parts(self.movable_layers)[name]])
         max_shift = 0.0 if self.recipe.kind == "alpha" else self.recipe.training_shift
         if not (self.training and max_shift and name in self.mattes):
             return transform

@@ -26,8 +26,8 @@ export function begin(linked) {
 
 /** Sixteen new ones; held layers stay those of the picture that is open, with what was done to them. */
 function reroll() {
-  const { front, has_place: places } = app.artifact;
-  const kept = held.has(places ? "place" : front);
+  const { front, has_place: places, movable } = app.artifact;
+  const kept = held.has(places ? "place" : front) || (held.has(front) && movable.some((name) => !held.has(name))); // the server keeps held objects' places
   const directions = Object.fromEntries(Object.entries(app.state.directions ?? {}).filter(([name]) => held.has(name)));
   const base = { ...app.state, stand: kept ? app.state.stand : null, directions };
   const varied = vary(newSeeds(COLUMNS ** 2));
@@ -110,7 +110,9 @@ function showHold() {
 
 function toggle(name) {
   const holding = !held.has(name);
-  const together = name === app.artifact.front && app.artifact.has_place ? [name, "place"] : [name]; // an object keeps its place until that is let go
+  const { movable, has_place: places } = app.artifact;
+  const last = places && movable.includes(name) && movable.every((each) => each === name || held.has(each));
+  const together = last ? [name, "place"] : [name]; // objects keep their places until these are let go
   for (const each of together) held[holding ? "add" : "delete"](each);
   for (const button of byId("hold").querySelectorAll("button")) {
     const now = held.has(button.dataset.name);

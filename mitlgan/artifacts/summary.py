@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,14 +29,18 @@ from mitlgan.recipe import (
 THESIS_LAYERS = ("fg", "bg")
 
 
-def describe(target: str) -> dict[str, Any]:
+def describe(target: str, settings: Sequence[str] = ()) -> dict[str, Any]:
     """Describe a recipe (name or file) or an artifact (file or run).
+
+    Args:
+        target: Its name, file or folder.
+        settings: Changes, `a.b=v`, of a recipe.
 
     Returns:
         `name`, `kind`, `size_px`, `networks` by name and `total`; see `describe_recipe`.
 
     Raises:
-        UsageError: The target is neither a recipe nor an artifact.
+        UsageError: The target is neither a recipe nor an artifact, or a setting does not fit.
         ArtifactError: The artifact is damaged.
     """
     from mitlgan.artifacts.known_artifacts import with_shipped
@@ -44,10 +48,12 @@ def describe(target: str) -> dict[str, Any]:
 
     path = with_shipped(Path(target))
     if is_artifact_reference(target) or path.suffix == ".safetensors" or (path.is_dir() and not (path / "recipes").is_dir()):
+        if settings:
+            raise UsageError(f"--set {settings[0]}: changes a recipe, and {target} is trained; leave it out, or name a recipe")
         file = artifact_path(path)
         card = read_card(file)
         return {**_describe_card(card, str(file)), "card": card.model_dump(mode="json", exclude_none=True)}
-    return describe_recipe(load_recipe(target, option="RECIPE"), name=target)
+    return describe_recipe(load_recipe(target, settings, "RECIPE"), name=target)
 
 
 def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None = None, name: str | None = None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ def describe(
     target: Annotated[str, typer.Argument(metavar="RECIPE|ARTIFACT", help="A recipe's name or file, an artifact, a run, or its step.")],
     layers: Annotated[bool, typer.Option("--layers", help="Print the table of each network's layers, as a paper would.")] = False,
     form: Annotated[Form, typer.Option("--format", help="Of these tables: text, md (Markdown) or tex (LaTeX).")] = Form.text,
+    settings: options.Settings = None,
     as_json: options.Json = False,
 ) -> None:
     """Count parameters and multiply-accumulates.
@@ -34,7 +35,7 @@ def describe(
 
     if form is not Form.text and not layers:
         raise UsageError("--format: is of the tables that --layers prints; give --layers, too")
-    values = described(target)
+    values = described(target, settings or [])
     if layers:
         from mitlgan.report import layer_tables
 

@@ -25,11 +25,10 @@ from mitlgan.recipe import (
     with_total_kimg,
 )
 from mitlgan.recipe.idle_keys import idle_keys, without_idle_keys
+from mitlgan.recipe.schema.critics import PER_CONVOLUTION
 from mitlgan.training.schedule import count_generator_updates
 
 MAX_NAME = 64
-PER_CONVOLUTION = ("dropout", "strides")
-"""Keys of a critic that have one value for each of its widths."""
 _NEXT_KEY = re.compile(r""";(?=(?:[^"]*"[^"]*")*[^"]*$)""")
 """A semicolon outside of quotes."""
 

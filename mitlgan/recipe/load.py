@@ -15,6 +15,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from mitlgan.errors import UsageError
+from mitlgan.recipe.even_lists import shorten_even_lists
 from mitlgan.recipe.messages import error_location, short, toml_message, validation_message
 from mitlgan.recipe.schema.composer import USE_SCENES
 from mitlgan.recipe.schema.ladder import with_total_length
@@ -85,7 +86,8 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = (), option: str = "
 
     Args:
         name: As of `find_recipe`.
-        overrides: `a.b=v` settings; v is read as TOML, else as a string, as it also is where the key takes any. Pictures get their full path.
+        overrides: `a.b=v` settings; v is read as TOML, else as a string, as it also is where the key takes any. Pictures get their full path. Other
+            widths of a critic bring its lists of equal values, such as `strides = [2, 2, 2]`, to their number, unless settings name these.
         option: As of `find_recipe`.
         root: Folder that must contain the file; see `mitlgan.runtime.files.open_regular`.
 
@@ -99,6 +101,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = (), option: str = "
         values = tomllib.loads(text)
     except UNREADABLE as error:
         raise UsageError(toml_message(path, text, str(error))) from None
+    shorten_even_lists(values, (setting.partition("=")[0].strip() for setting in overrides))
     for override in sorted(overrides, key=lambda setting: not setting.partition("=")[0].strip().endswith(".kind")):  # a kind comes before its keys
         _override(values, override)
     return _checked(values, str(path), text, overrides)
@@ -127,11 +130,12 @@ def as_dict(recipe: BaseModel) -> dict[str, Any]:
 def with_overrides(recipe: Recipe, **values: object) -> Recipe:
     """Return a checked copy with other values for dotted keys (`training__kimg=3`); None removes a key.
 
-    The length of a ladder is that of its steps, so that other steps bring their own.
+    The length of a ladder is that of its steps, so that other steps bring their own. Lists of a critic follow its widths, as of `load_recipe`.
     """
     tree = as_dict(recipe)
     if recipe.grow is not None and values.get("grow"):
         del tree["training"]["kimg"]
+    shorten_even_lists(tree, (key.replace("__", ".") for key in values))
     for key, value in values.items():
         *tables, last = key.split("__")
         node = tree

@@ -137,7 +137,8 @@ def plot_statistics(rows: Sequence[Mapping[str, Any]], keys: Sequence[tuple[str,
             if not points:
                 continue
             values = np.array(points, dtype=np.float64)
-            axes[0].plot(*_thin(values[:, 0], values[:, 2]), label=name, linewidth=1.0)
+            marker = "o" if len(points) == 1 else None  # one point makes no line
+            axes[0].plot(*_thin(values[:, 0], values[:, 2]), label=name, marker=marker, markersize=2.5, linewidth=1.0)
             if pictures:
                 epochs = np.floor(values[:, 1] * 1000 / pictures - 1e-9)
                 each = np.unique(epochs)

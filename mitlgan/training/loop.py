@@ -202,6 +202,8 @@ class TrainingLoop:
                 logged = writer.write_stats(stats, counters)
             self._measure_time(is_logged)
             is_last = schedule.is_over(counters, self.world)
+            if is_last and self.setup.is_last_step and logged is None:
+                logged = writer.write_stats(stats, counters)  # a run shorter than its interval has one point to plot
             if is_last or schedule.is_snapshot_due(before, counters):
                 writer.write_snapshot(state, self.snapshot_inputs)
             elif schedule.is_early_snapshot_due(before, counters):

@@ -107,6 +107,20 @@ def test_describe_takes_a_recipe_an_artifact_and_a_run(command: Command, folder:
     assert "total" in text
 
 
+def test_describe_shows_a_changed_recipe_before_its_training(command: Command, folder: Path, composed: Run) -> None:
+    changes = ("--set", "critic.widths=[32,64,128]", "--set", "critic.dropout=0.1")
+    table = command("describe", "classic/akel-05", *changes, "--layers").out
+    assert table.partition("critic:")[2].count("stride 2") == table.count("0.1   ") == 3
+    assert command("describe", "classic/akel-05").out != command("describe", "classic/akel-05", *changes).out
+    faults = {"critic.kernel=0": "--set critic.kernel: critic.kernel: Input should be greater than or equal to 1", "seed": "--set seed: write it as"}
+    for setting, message in faults.items():
+        refused = command("describe", "classic/akel-05", "--set", setting)
+        assert (refused.code, refused.err.startswith(message)) == (2, True), refused.err
+    for trained in (composed.path, composed.artifact_file):
+        refused = command("describe", trained, "--set", "seed=3")
+        assert (refused.code, refused.err) == (2, f"--set seed=3: changes a recipe, and {trained} is trained; leave it out, or name a recipe\n")
+
+
 def test_doctor_measures_and_downloads_nothing(command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(folder / "torch"))
     monkeypatch.setattr("torch.hub.download_url_to_file", lambda *_, **__: pytest.fail("a download"))

@@ -22,6 +22,10 @@ def recipe(name: str, *changes: str) -> Recipe:
         ("classic/style-64", ("training.batch=30",), MANY, "training.batch", "groups have 3: give a training.batch that is a multiple of 4"),
         ("classic/style-64", ("training.batch=5",), MANY, "critic.batch_deviation = 4", "one image, which tells the critic nothing"),
         ("recommended/bg-64", (), 400, "augment.probability", "400 pictures are few for a critic of 256 channels"),
+        ("classic/bielko-128", (), 30, "augment.probability", "30 pictures are few for a critic of 256 channels"),
+        ("classic/akel-02", (), 999, "augment.probability", "999 pictures are few for a critic of 256 channels"),
+        ("thesis/wgan", (), 30, "augment.probability", "30 pictures are few for a critic of 384 channels"),
+        ("classic/dogs", ("critic.widths=[64,128,256,512]",), 30, "augment.probability", "30 pictures are few for a critic of 512 channels"),
     ],
 )
 def test_each_finding_is_one_line_with_its_key(name: str, changes: tuple[str, ...], pictures: int, key: str, part: str | None) -> None:
@@ -38,6 +42,9 @@ def test_each_finding_is_one_line_with_its_key(name: str, changes: tuple[str, ..
         ("recommended/fg-32", (), 200),
         ("recommended/bg-64", (), MANY),
         ("recommended/bg-64", ("augment.probability=auto",), 400),
+        ("thesis/wgan", ("augment.probability=auto",), 30),
+        ("classic/dogs", (), 30),  # narrow
+        ("thesis/wgan", ("critic.widths=[24,48,96,192]",), 30),
         ("classic/akel-01", (), MANY),
         ("classic/style-64", ("training.batch=2",), MANY),  # all of a smaller batch are one group, as in the authors' code
         ("classic/style-64", ("training.batch=48",), MANY),

@@ -868,7 +868,7 @@ def test_a_recipe_is_found_by_its_earlier_name_and_the_new_name_is_said_once(
     ("name", "changes", "start"),
     [
         ("classic/akel-02", ["critic.strides=[2,2]", "critic.leak=0.3"], "--set critic.strides: critic: strides has 2 values for 4 widths"),
-        ("classic/akel-02", ["critic.widths=[2,2]", "critic.leak=0.3"], "--set critic.widths: critic: strides has 4 values for 2 widths"),
+        ("thesis/wgan", ["critic.widths=[2,2]", "critic.leak=0.3"], "--set critic.widths: critic: dropout has 4 values for 2 widths"),
         ("classic/akel-02", ["objective.kind=wgan_gp", "seed=1"], '--set objective.kind: critic.normalisation = "batch" contradicts'),
     ],
 )

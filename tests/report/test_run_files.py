@@ -23,6 +23,13 @@ def test_a_plot_of_statistics_that_an_objective_does_not_log_is_empty_without_a_
     assert ">real<" not in svg
 
 
+def test_one_point_of_statistics_is_drawn() -> None:
+    row = {"iteration": 3, "kimg": 0.1, "critic_loss": 2.0}
+    one, two = (plot_statistics(rows, [("critic_loss", "critic")], "loss", pictures=None) for rows in ([row], [row, {**row, "iteration": 6}]))
+    marks = [svg.partition('id="legend_1"')[0].count("fill: #1f77b4") for svg in (one, two)]
+    assert marks[0] > marks[1] == 0, "a line of one point has no length"
+
+
 def test_an_unfinished_compositions_cost_is_that_of_its_own_layers(composed: Run, tmp_path: Path) -> None:
     run = Run(Path(shutil.copytree(composed.path, tmp_path / "unfinished")))
     recipe = run.load_recipe()

@@ -92,6 +92,17 @@ def test_snapshots_and_checkpoints_come_when_their_kimg_have_passed_and_two_chec
     assert [row["iteration"] for row in read_jsonl(run.timing_file)] == [5, 10]
 
 
+@pytest.mark.parametrize(("updates", "interval", "rows"), [(3, 5, [3]), (5, 5, [5]), (7, 5, [5]), (1, 1, [1])])
+def test_a_run_that_is_shorter_than_its_interval_has_the_statistics_of_its_last_update(
+    updates: int, interval: int, rows: list[int], pretrain_fg: tiny_runs.StartRun, tmp_path: Path
+) -> None:
+    run = pretrain_fg(updates=updates, log_iterations=interval)
+    assert [row["iteration"] for row in tiny_runs.read_stats(run)] == rows
+    resume(run.path, tiny_runs.run_context(tmp_path), more_kimg=interval * tiny_runs.PER_UPDATE / 1000)
+    later = [iteration for iteration in range(updates + 1, updates + interval + 1) if iteration % interval == 0]
+    assert [row["iteration"] for row in tiny_runs.read_stats(run)] == [*rows, *later]
+
+
 def test_timing_goes_on_over_a_resume_and_keeps_out_of_the_statistics(pretrain_fg: tiny_runs.StartRun, tmp_path: Path) -> None:
     run = pretrain_fg(updates=2)
     first = list(read_jsonl(run.timing_file))

@@ -128,7 +128,7 @@ def pack_products(
     metadata: Path, out: Path, *, reviews: Path, images: Path, size_px: int = 64, resize: str = "lanczos", choice: ReviewLimits | None = None,
     limit: int | None = None,
 ) -> ImagePack:  # fmt: skip
-    """Pack the pictures of well-reviewed products, without duplicates and placeholders.
+    """Pack the pictures of well-reviewed products: of those that share a file the first, or none if it is a placeholder (`PLACEHOLDER_PRODUCTS`).
 
     Args:
         metadata: Objects with `asin` and `imUrl`.

@@ -17,6 +17,8 @@ Scales = Annotated[int, Field(ge=2, le=4)]
 BASE_PX = 4
 DEFAULT_NARROWEST = 32
 MAX_DEPTH = 8
+PER_CONVOLUTION = ("dropout", "strides")
+"""Keys that have one value for each of a critic's widths, or one number for all."""
 INPUT_STEP_PX = 32
 ANY_SIZE_KINDS = ("mlp", "projected")
 """Critics that are as deep at every size, and without a first convolution of their own that a new block could be added to."""
@@ -32,22 +34,24 @@ def deviation_group(group: int, batch: int) -> int:
     return next(size for size in range(min(group, batch), 0, -1) if batch % size == 0)
 
 
-class _DropoutTable(RecipeTable):
-    """A table whose `dropout` may be one number, for each of its widths."""
+class _PerConvolutionTable(RecipeTable):
+    """A table whose lists with one value for each of its widths may be one number."""
 
     @model_validator(mode="before")
     @classmethod
-    def _one_dropout_for_all(cls, values: Any) -> Any:
+    def _one_number_for_all(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
         values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}  # strict mode takes no list here
-        dropout, widths = values.get("dropout"), values.get("widths", cls.model_fields["widths"].default)
-        if isinstance(dropout, int | float) and not isinstance(dropout, bool) and isinstance(widths, tuple):
-            values["dropout"] = (dropout,) * (len(widths) if values.get("base_width") is None else MAX_DEPTH)
+        widths = values.get("widths", cls.model_fields["widths"].default)
+        for key in PER_CONVOLUTION:
+            value = values.get(key)
+            if key in cls.model_fields and isinstance(value, int | float) and not isinstance(value, bool) and isinstance(widths, tuple):
+                values[key] = (value,) * (len(widths) if values.get("base_width") is None else MAX_DEPTH)
         return values
 
 
-class ThesisCriticRecipe(_DropoutTable, KerasTable):
+class ThesisCriticRecipe(_PerConvolutionTable, KerasTable):
     """The critic of Table 7.2 and its family.
 
     Attributes:
@@ -117,7 +121,7 @@ class MlpCriticRecipe(InitializedTable):
         """Accept any size."""
 
 
-class StridedCriticRecipe(_DropoutTable, NormalizedTable):
+class StridedCriticRecipe(_PerConvolutionTable, NormalizedTable):
     """Strided convolutions, at any size; odd sizes are halved upwards.
 
     Attributes:
@@ -125,7 +129,7 @@ class StridedCriticRecipe(_DropoutTable, NormalizedTable):
         base_width: Channels of the last convolution, at 4 px; with it the image's size gives the number of convolutions, and each before has half the
             channels of the next, at least `narrowest`. Absent: `widths` says both.
         narrowest: Fewest channels with `base_width`; absent: 32.
-        strides: Stride of each; absent: 2.
+        strides: Stride of each; one number holds for all; absent: 2.
         kernel: Side of each kernel.
         dropout: Dropout probability after each, or with `base_width` after the last ones; one number holds for all; absent: none.
         leak: Negative slope of LeakyReLU.

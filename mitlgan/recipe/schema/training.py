@@ -74,7 +74,7 @@ class TrainingRecipe(RecipeTable):
         ema_halflife_kimg: Half-life of the generator's moving average; 0 switches it off.
         snapshot_kimg: Interval in kimg of snapshots, images of fixed latents.
         checkpoint_kimg: Interval in kimg of checkpoints.
-        log_iterations: Interval in generator updates of lines of statistics.
+        log_iterations: Interval in generator updates of lines of statistics; a run that is shorter has one, of its last update.
         nan_patience: Updates skipped for a value that is not finite before training stops.
         snapshot_iterations: Interval in generator updates of snapshots, instead of `snapshot_kimg`.
         checkpoint_iterations: Interval in generator updates of checkpoints, instead of `checkpoint_kimg`.

@@ -160,11 +160,11 @@ def test_a_run_whose_time_is_over_does_not_become_longer(environment: RunContext
 
 
 def test_a_run_with_time_left_becomes_longer(environment: RunContext, tmp_path: Path) -> None:
-    run = pretrain(tiny_runs.recipe("bg", tiny_runs.pack(tmp_path / "bg.npy"), limit_s=900.0), environment)
+    run = pretrain(tiny_runs.recipe("bg", tiny_runs.pack(tmp_path / "bg.npy"), limit_s=90_100.0), environment)
     before = run.read_status()["kimg"]
     resume(run.path, environment, more_kimg=tiny_runs.PER_UPDATE / 1000)
     assert run.read_status()["kimg"] == pytest.approx(before + tiny_runs.PER_UPDATE / 1000)
-    assert "training.limit_s = 900 ends the run in 15 min" in tiny_runs.said(environment)
+    assert "training.limit_s = 90100 ends the run in 25 h 0" in tiny_runs.said(environment)
 
 
 def test_a_training_of_the_critic_alone_does_not_begin_and_an_old_one_is_read(

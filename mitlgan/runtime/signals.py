@@ -13,6 +13,8 @@ from typing import Any, Self
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, a scheduler's request, a terminal that was closed."""
 CLEANUP_S = 10.0
+RETRY_S, MAX_DEFERRED_S = 0.05, 10.0
+"""A signal that comes while a module is imported is sent again after the first time (s), for the second at most."""
 
 
 class TerminationInterrupt(KeyboardInterrupt):
@@ -69,24 +71,34 @@ class StopSignals(_SignalHandlers):
 
 
 class TerminationSignals(_SignalHandlers):
-    """Raises `TerminationInterrupt` at SIGTERM or SIGHUP during the context, where no `StopSignals` waits for one.
+    """Raises `TerminationInterrupt` at SIGTERM or SIGHUP, and `KeyboardInterrupt` at Ctrl-C, during the context, where no `StopSignals` waits for one.
 
-    Schedulers send several: those that follow within `CLEANUP_S` are ignored, so that what is being cleaned up is cleaned up.
+    Schedulers send several: SIGTERM and SIGHUP that follow within `CLEANUP_S` are ignored, so that what is being cleaned up is cleaned up. While a
+    module is imported none is raised: native libraries import others, and go on without them, and without a word, if that raises anything.
 
     Args:
         is_active: Whether to do so at all.
 
     Attributes:
-        received: The signal's number, or None.
+        received: The number of SIGTERM or SIGHUP, or None.
     """
 
     def __init__(self, *, is_active: bool = True) -> None:
-        super().__init__((signal.SIGTERM, signal.SIGHUP) if is_active else ())
+        interrupts = (signal.SIGINT,) if signal.getsignal(signal.SIGINT) is signal.default_int_handler else ()  # else it is ignored, as in a background
+        super().__init__((*interrupts, signal.SIGTERM, signal.SIGHUP) if is_active else ())
         self._raised_s = -math.inf
+        self._deferred_s: dict[int, float] = {}
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if time.monotonic() - self._raised_s > CLEANUP_S:
-            self.received, self._raised_s = number, time.monotonic()
+        now_s = time.monotonic()
+        if _is_importing(frame) and now_s - self._deferred_s.setdefault(number, now_s) <= MAX_DEFERRED_S:
+            _raise_later(number)
+            return
+        self._deferred_s.pop(number, None)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if now_s - self._raised_s > CLEANUP_S:
+            self.received, self._raised_s = number, now_s
             raise TerminationInterrupt(number)
 
     def ignore_from_now_on(self) -> None:
@@ -128,3 +140,19 @@ class HeldSignals(_SignalHandlers):
             signal.raise_signal(number)
         elif number not in self._held:
             self._held.append(number)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether some frame on the stack imports a module."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _raise_later(number: int) -> None:
+    """Send a signal to this process again in `RETRY_S`."""
+    timer = threading.Timer(RETRY_S, signal.raise_signal, (number,))
+    timer.daemon = True
+    timer.start()

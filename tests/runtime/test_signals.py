@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -158,3 +161,44 @@ def test_a_process_that_ends_ignores_signals() -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, TerminationInterrupt)])
+def test_a_signal_during_an_import_waits_for_its_end(
+    number: signal.Signals, error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A native library that imports another goes on without it, and without the interrupt, if that raises anything."""
+    name = f"module_that_gets_{number.name.lower()}"
+    lines = ["import os", "try:", f"    os.kill(os.getpid(), {int(number)})", "    is_whole = True", "except BaseException:", "    is_whole = False"]
+    (tmp_path / f"{name}.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    modules = []
+
+    def import_and_wait() -> None:
+        modules.append(importlib.import_module(name))
+        time.sleep(10 * runtime_signals.RETRY_S)
+
+    with TerminationSignals() as signals:
+        with pytest.raises(error):
+            import_and_wait()
+        assert signals.received == (None if number == signal.SIGINT else number)
+    assert modules[0].is_whole
+
+
+def test_an_import_without_an_end_is_interrupted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(runtime_signals, "MAX_DEFERRED_S", 3 * runtime_signals.RETRY_S)
+    lines = ["import os, signal, time", "os.kill(os.getpid(), signal.SIGTERM)", "time.sleep(60)"]
+    (tmp_path / "module_without_an_end.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    with TerminationSignals(), pytest.raises(TerminationInterrupt):
+        importlib.import_module("module_without_an_end")
+
+
+def test_an_ignored_interrupt_stays_ignored() -> None:
+    """A shell script's background commands ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with TerminationSignals():
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -27,11 +27,19 @@ CANDIDATE_WORDS = (
 """Words for masks in the name of a file, if pixels agree."""
 _DETAILS_OF_MASKS = DETAILS | CANDIDATE_WORDS | _INSTANCE_WORDS | {"truth", "ground", "viz", "vis", "overlay"}
 _SURE_WORDS = (CANDIDATE_WORDS | CANDIDATE_FOLDER_WORDS | _INSTANCE_WORDS) - (_VAGUE_WORDS - {"anno"})
-_JOINED = re.compile(r"[^\W\d_]*(?:mask|masks|label|labels)|(?:mask|label)[^\W\d_]*", re.IGNORECASE)
-"""Words that begin or end with a word for masks, such as `masklabel` or `trainmasks`."""
-_NO_MASKS = re.compile(r"(?:un|no|non|not|without)[^\W\d_]*|(?:mask|label)l?(?:ed|ing|er)", re.IGNORECASE)
+_JOINED_MARKS = ("masks", "mask", "labels", "label")
+_JOINED_WORDS = (
+    _DETAILS_OF_MASKS
+    | MASK_FOLDER_WORDS
+    | PICTURE_WORDS
+    | {"bin", "train", "training", "test", "testing", "val", "valid", "validation", "cloth", "clothes", "objects", "obj", "inst", "sem"}
+    | {"hair", "body", "person", "human", "fg", "bg", "foreground", "background", "id", "ids", "part", "parts", "file", "files"}
+)
+"""Words that are one with a word for masks, such as `masklabel` or `trainmasks`; others are words of their own, as `damask` and `labelmaker` are."""
 _LIKELY_WORDS = PICTURE_WORDS | {"original", "originals", "source", "src", "frames", "fg", "fgr", "foreground", "data", "color", "im", "merged"}
 """Words for the folder of the pictures, where several have the names of the masks."""
+_LIKELY_FOLDER_WORDS = (_LIKELY_WORDS - {"photo", "picture", "scene"}) | {"bilder", "fotos"}
+"""Those that are less likely the name of a class, next to one of drawings."""
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _MARK = re.compile(rf"(?<![^\W\d_])(?:{'|'.join(sorted(CANDIDATE_WORDS, key=len, reverse=True))})(?![^\W\d_])", re.IGNORECASE)
 _INSTANCE_COLORS = re.compile(r"(?<![^\W\d_])instance_(?:colou?r|id)", re.IGNORECASE)
@@ -69,6 +77,7 @@ class Candidate:
         is_contested: Whether pictures of several folders have its name, as those of several classes do.
         may_be_class: Whether it is, and none of these folders is called as one of pictures, or of a split, is, or as its own without words for masks.
         is_vague: Whether its words for masks are joined with other ones, or of no use alone, so that photographs of such names are no surprise.
+        is_loose: Whether these words may be those of a class, such as `manual`, and neither its name nor the folder of the picture tells more.
     """
 
     picture: str
@@ -77,6 +86,7 @@ class Candidate:
     is_contested: bool
     may_be_class: bool
     is_vague: bool
+    is_loose: bool
 
 
 @dataclass(frozen=True)
@@ -133,8 +143,12 @@ def _may_be_mask(name: str, place: _Place) -> bool:
 
 
 def _is_joined(word: str) -> bool:
-    """Whether a word, in lower case, is one for masks with another one, such as `binmask`, and none like `unmask` or `masked`."""
-    return ("mask" in word or "label" in word) and _JOINED.fullmatch(word) is not None and not _NO_MASKS.fullmatch(word)
+    """Whether a word, in lower case, is one for masks with another known one, such as `binmask`."""
+    return any(
+        (word.startswith(mark) and word[len(mark) :] in _JOINED_WORDS) or (word.endswith(mark) and word[: -len(mark)] in _JOINED_WORDS)
+        for mark in _JOINED_MARKS
+        if mark in word
+    )
 
 
 def _says_mask(word: str) -> bool:
@@ -166,9 +180,20 @@ def _choose(
         named = next((hit for hit in hits[way] if own and "_".join(_words(folders[hit].rpartition("/")[2])) == own), "")  # `cats` of `cats_mask`
         picture = named or chosen[way]
         role = _role(place.mark, stem_of(picture)) if place.is_marked else _role(stem_of(name))
-        is_vague = _SURE_WORDS.isdisjoint(_words(place.mark if place.is_marked else stem_of(name)))
-        candidates[name] = Candidate(picture, role, tie, len(folders_of[way]) > 1, way in may_be_class and not named, is_vague)
+        words = _words(place.mark if place.is_marked else stem_of(name))
+        is_vague = _SURE_WORDS.isdisjoint(words)
+        is_loose = is_vague and not named and not _VAGUE_WORDS.isdisjoint(words) and not _is_as_in_sets(name, picture, place.is_marked)
+        candidates[name] = Candidate(picture, role, tie, len(folders_of[way]) > 1, way in may_be_class and not named, is_vague, is_loose)
     return candidates
+
+
+def _is_as_in_sets(mask: str, picture: str, is_marked: bool) -> bool:
+    """Whether a mask has the picture's name before its own words, or is in a folder of masks next to one that is called as that of pictures."""
+    if not is_marked:
+        return stem_of(mask).casefold().startswith(stem_of(picture).casefold())
+    own = set(mask.split("/")[:-1])
+    others = [part for part in picture.split("/")[:-1] if part not in own]
+    return any(splits_in_name(part) or not _LIKELY_FOLDER_WORDS.isdisjoint(_words(part)) for part in others)
 
 
 def _has_folder_of_pictures(folders: Collection[str]) -> bool:

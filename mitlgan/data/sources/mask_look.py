@@ -39,12 +39,15 @@ MIN_EXTREME_SHARE = 0.5
 """Share of a mask with soft edges that is black or white."""
 MIN_MARKED_LEVEL_SHARE = 0.5
 """The levels of a mask as JPEG, with noise along its edges, cover at least that share of what is outside of its ground."""
+MAX_GROUND_SHARE, MAX_EVEN_SHARE = 0.2, 0.8
+"""No photograph has a level in so much of it, but for white around a thing, nor as many neighbouring pixels that are equal; many small objects, each
+in a colour of its own, have."""
 MAX_GREY_CHROMA = 6.0
 """Difference of the channels up to which a file is grey."""
 MAX_ASPECT_CHANGE = 0.02
 """Relative change of the proportions up to which a file has the shape of another, resized."""
 MAX_CACHED_LOOKS = 4096
-_COLOR_SIDE = 8
+_COLOR_SIDE, _WHITE = 8, 0xFFFFFF
 _MAX_ROWS = 512  # of a picture, evenly spaced
 
 
@@ -57,6 +60,7 @@ class Look:
         is_opaque: Whether it has no transparency.
         is_flat: Whether its pixels are those of a mask.
         is_drawn: Whether they may be those of a drawing, as all flat ones are; a mask of a drawing cannot be told from another drawing.
+        is_textured: Whether its pixels change as those of a photograph do, all over it, or all over what is on white.
         levels: The levels or colours in more than the soft edges, as 0xRRGGBB, each with its share of the pixels.
         colors: (8, 8, 3), 0 to 255.
     """
@@ -65,6 +69,7 @@ class Look:
     is_opaque: bool
     is_flat: bool
     is_drawn: bool
+    is_textured: bool
     levels: Mapping[int, float]
     colors: NDArray[np.float32]
 
@@ -80,10 +85,10 @@ class Look:
 
     @property
     def is_photographic(self) -> bool:
-        """Whether it plainly is a photograph: in colours, not drawn, and without levels that cover most of what is outside of its ground."""
+        """Whether it plainly is a photograph: in colours, textured, and without levels that cover most of what is outside of its ground."""
         ground = max(self.levels.values(), default=0.0)
         is_levelled = sum(self.levels.values()) - ground >= MIN_MARKED_LEVEL_SHARE * (1 - ground)
-        return self.is_opaque and not self.is_grey and not self.is_drawn and not is_levelled
+        return self.is_opaque and not self.is_grey and self.is_textured and not self.is_drawn and not is_levelled
 
     @property
     def is_grey(self) -> bool:
@@ -157,7 +162,9 @@ def _decode_look(content: bytes, is_lossy: bool) -> Look:
     even_share = _even_share(codes, ground) if has_few_levels else 0.0
     has_paints = int(frequent[1 : DRAWN_LEVELS + 1].sum()) >= MIN_DRAWN_LEVEL_SHARE * int(frequent[1:].sum())
     is_drawn = has_few_levels and (even_share >= MIN_DRAWN_SHARE or has_paints)
-    return Look(size, is_opaque, has_few_levels and even_share >= MIN_FLAT_SHARE, is_drawn, own, _colors(decoded.picture))
+    is_flat = has_few_levels and even_share >= MIN_FLAT_SHARE
+    is_textured = _is_textured(codes, ground, float(counts.max()) / codes.size, is_lossy)
+    return Look(size, is_opaque, is_flat, is_drawn, is_textured, own, _colors(decoded.picture))
 
 
 def levels_of_set(masks: Sequence[Look], may_be_classes: bool) -> frozenset[int]:
@@ -198,6 +205,13 @@ def _even_share(codes: NDArray[np.int64], ground: int) -> float:
     left, right = codes[:, :-1], codes[:, 1:]
     is_marked = (left != ground) | (right != ground)
     return float((left == right)[is_marked].mean()) if is_marked.any() else 1.0
+
+
+def _is_textured(codes: NDArray[np.int64], ground: int, ground_share: float, is_lossy: bool) -> bool:
+    """Whether pixels change as those of a photograph do; noise around flat objects on an even ground, as of JPEG, does not count."""
+    if ground_share < MAX_GROUND_SHARE:
+        return codes.shape[1] < 2 or float((codes[:, :-1] == codes[:, 1:]).mean()) <= MAX_EVEN_SHARE
+    return ground == _WHITE and not is_lossy and _even_share(codes, ground) < MIN_DRAWN_SHARE
 
 
 def _colors(picture: Image.Image) -> NDArray[np.float32]:

@@ -213,9 +213,9 @@ class _Pairs:
         return bool(verdict.equal or verdict.other)
 
     def _is_sound(self, names: Sequence[str]) -> bool:
-        """Whether the files of a role may be masks: few have the names of several classes, and no picture has more of them than there are pictures."""
+        """Whether the files of a role may be masks: few may be of a class by their names, and no picture has more of them than there are pictures."""
         candidates = [self._candidates[name] for name in names]
-        if sum(candidate.may_be_class for candidate in candidates) > MAX_CLASS_SHARE * len(names):
+        if sum(candidate.may_be_class or candidate.is_loose for candidate in candidates) > MAX_CLASS_SHARE * len(names):
             return False
         counts = Counter(candidate.picture for candidate in candidates)
         return max(counts.values()) <= len(counts)

@@ -1,24 +1,27 @@
 """Keeps the photographs among files that are masks by their names: `gt/0.png` next to a blurred `input/0.png`, or `lip_matte.jpg` next to `lip.jpg`.
 
-Some files of each naming are decoded. All others of it follow these where they are of one kind; else each is decoded.
+Some files of each naming are decoded. All others of it follow these where they are of one kind; else each is decoded, or of very many only a sample:
+they are pictures if most of it are photographs, else masks but for the photographs that were met.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from mitlgan.data.decode.image_file import ImageHeader
 from mitlgan.data.sources.even_sample import evenly_spaced
 from mitlgan.data.sources.mask_candidates import role_of_name
 from mitlgan.data.sources.mask_look import Look, levels_of_set
-from mitlgan.data.sources.mask_twins import MAX_JUDGED_AFTER_STRAYS, MAX_LOOKED_AT, split_of_folder
+from mitlgan.data.sources.mask_twins import MAX_LOOKED_AT, split_of_folder
 from mitlgan.data.sources.twin_files import TwinFiles
 
-MAX_NAMINGS = 32
-"""Namings of which files are decoded."""
+MAX_NAMINGS, MAX_SAMPLED, MAX_JUDGED = 32, 64, 2048
+"""Namings of which files are decoded; files of one with a photograph that tell whether all are; files of one that are decoded if not all are."""
 MIN_CODE_CHROMA = 32
 """Difference of the channels of a level from which on it is a colour that stands for a class."""
+MIN_SAME_GROUND = 0.5
+"""More than that share of the files have the colour that is the ground of all, such as the blue of heat maps."""
 _MATTE_END = ".matte"
 
 
@@ -45,17 +48,26 @@ def find_photographs(
 
 
 def _photographs_of(group: Sequence[str], files: TwinFiles) -> Sequence[str]:
-    """Return the photographs among files of one naming, of which some were decoded; all of very many if these are of both kinds."""
-    looks = _looks(group, files)
-    count = sum(look.is_photographic for look in looks.values())
-    if not count or _are_coded([*looks.values()], files.have_numbers([*looks])):
+    """Return the photographs among files of one naming, of which some were decoded."""
+    if not _count(_looks(group, files)):
         return ()
-    if count == len(looks) or len(group) > MAX_JUDGED_AFTER_STRAYS:
-        return group
-    files.decode(group)
+    files.decode(evenly_spaced(group, MAX_SAMPLED))
     looks = _looks(group, files)
-    are_most = 2 * sum(look.is_photographic for look in looks.values()) >= len(looks)  # then a grey one is no soft mask
+    if _are_coded([*looks.values()], files.have_numbers([*looks])):
+        return ()
+    are_many = len(group) > MAX_JUDGED
+    if _count(looks) == len(looks) or (are_many and 2 * _count(looks) > len(looks)):
+        return group
+    if not are_many:
+        files.decode(group)
+        looks = _looks(group, files)
+    are_most = 2 * _count(looks) >= len(looks)  # then a grey one is no soft mask
     return [name for name, look in looks.items() if look.is_photographic or (are_most and not look.may_be_mask and not look.has_extremes)]
+
+
+def _count(looks: Mapping[str, Look]) -> int:
+    """Return how many files are photographs."""
+    return sum(look.is_photographic for look in looks.values())
 
 
 def _looks(group: Sequence[str], files: TwinFiles) -> dict[str, Look]:
@@ -64,5 +76,7 @@ def _looks(group: Sequence[str], files: TwinFiles) -> dict[str, Look]:
 
 
 def _are_coded(looks: Sequence[Look], have_numbers: bool) -> bool:
-    """Whether files share colours as those of classes, between which the edges may be soft or, as in JPEG, noisy."""
-    return any(max(parts) - min(parts) >= MIN_CODE_CHROMA for level in levels_of_set(looks, have_numbers) if (parts := level.to_bytes(3)))
+    """Whether files share colours as those of classes, between which the edges may be soft or, as in JPEG, noisy, or one colour as their ground."""
+    grounds = Counter(max(look.levels, key=look.levels.__getitem__) for look in looks if look.levels)
+    shared = {level for level, count in grounds.items() if count > max(1, MIN_SAME_GROUND * len(looks))}
+    return any(max(parts) - min(parts) >= MIN_CODE_CHROMA for level in shared | levels_of_set(looks, have_numbers) if (parts := level.to_bytes(3)))

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from mitlgan.data.decode.image_file import ImageHeader, parse_header
 from mitlgan.data.sources.mask_pairs import MaskSearch, search_masks
@@ -73,6 +73,47 @@ def large_colored(seed: int) -> Image.Image:
 def objects(seed: int) -> Image.Image:
     """Each object in a colour of its own."""
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (12, 3)).astype(np.uint8)[regions(seed)])
+
+
+def cells(seed: int) -> Image.Image:
+    """Many small objects on black, each in a colour of its own."""
+    return _scattered(seed, 120, 2)
+
+
+def few_cells(seed: int) -> Image.Image:
+    return _scattered(seed, 30, 4)
+
+
+def _scattered(seed: int, count: int, radius: int) -> Image.Image:
+    random = np.random.default_rng(seed)
+    picture = Image.new("RGB", (2 * SIDE_PX, 2 * SIDE_PX))
+    for _ in range(count):
+        x, y = (int(at) for at in random.integers(0, 2 * SIDE_PX, 2))
+        color = [int(level) for level in random.integers(40, 256, 3)]
+        ImageDraw.Draw(picture).ellipse((x - radius, y - radius, x + radius, y + radius), fill=tuple(color))
+    return picture
+
+
+def mosaic(seed: int) -> Image.Image:
+    """Many even regions without a ground, each in a colour of its own."""
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (12, 12, 3)).astype(np.uint8)).resize((144, 144), Image.Resampling.NEAREST)
+
+
+def heat(seed: int) -> Image.Image:
+    levels = np.asarray(soft(seed)) / 255
+    return Image.fromarray((np.stack([np.clip(1.5 - abs(4 * levels - peak), 0, 1) for peak in (3, 2, 1)], axis=-1) * 255).astype(np.uint8))
+
+
+def coordinates(seed: int) -> Image.Image:
+    """Positions on an object, as colours."""
+    y, x = np.indices((SIDE_PX, SIDE_PX))
+    return Image.fromarray((np.stack([np.full_like(x, 9), 3 * x, 3 * y], axis=-1) * (regions(seed) > 0)[..., None]).astype(np.uint8))
+
+
+def soft_line(seed: int) -> Image.Image:
+    picture = Image.new("RGB", (2 * SIDE_PX, 2 * SIDE_PX))
+    ImageDraw.Draw(picture).line([(10, 5 * seed), (118, 110 - 3 * seed)], fill=(200, 40, 90), width=3)
+    return picture.filter(ImageFilter.GaussianBlur(1.5))
 
 
 def deep(seed: int) -> Image.Image:
@@ -145,6 +186,33 @@ def test_masks_of_all_kinds_are_left_out_by_such_names(pattern: str, make: Make,
     assert search({**fill({"images/{i}.jpg": noise}), **masks}).masks.keys() == masks.keys()
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+@pytest.mark.parametrize("make", [cells, few_cells, mosaic, heat, coordinates, soft_line])
+@pytest.mark.parametrize("pattern", ["gt/{i}", "images/{i}_gt", "masks/{i}"])
+def test_masks_in_colours_of_their_own_are_no_photographs(pattern: str, make: Make, suffix: str) -> None:
+    if suffix == "jpg" and make is mosaic:
+        pytest.skip("noise all over it")
+    masks = fill({f"{pattern}.{suffix}": make})
+    assert search({**fill({"images/{i}.jpg": noise}), **masks}).masks.keys() == masks.keys()
+
+
+def test_a_few_dense_masks_among_ordinary_ones_are_no_photographs() -> None:
+    masks = fill({"masks/{i}.png": lambda seed: cells(seed) if seed % 3 == 0 else objects(seed)})
+    assert search({**fill({"images/{i}.png": noise}), **masks}).masks.keys() == masks.keys()
+
+
+@pytest.mark.parametrize(
+    ("is_photograph", "stay"), [(lambda i: i == 0, {0}), (lambda i: i % 5 > 0, set(range(100))), (lambda _: True, set(range(100)))]
+)
+def test_of_very_many_named_masks_a_sample_decides(is_photograph: Callable[[int], bool], stay: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mitlgan.data.sources.named_masks.MAX_JUDGED", 90)
+    reads = Counter[str]()
+    masks = {f"masks/{i:02}.png": content(other if is_photograph(i) else hard, i % COUNT, "png") for i in range(100)}
+    result = search({**{f"images/{i:02}.jpg": content(noise, i % COUNT, "jpg") for i in range(100)}, **masks}, reads)
+    assert {*masks} - {*result.masks} == {f"masks/{i:02}.png" for i in stay}
+    assert sum(name.startswith("masks/") for name in reads) <= 72
+
+
 def test_photographs_among_named_masks_stay_one_by_one() -> None:
     files = {**fill({"images/{i}.jpg": noise, "gt/{i}.png": hard}), "gt/3.png": content(other, 3, "png"), "gt/7.png": content(other, 7, "png")}
     result = search(files)
@@ -206,6 +274,25 @@ def test_masks_most_of_which_are_blank_are_left_out() -> None:
     blank = content(lambda _: Image.new("L", (SIDE_PX, SIDE_PX)), 0, "png")
     masks = {f"mask/{i}.png": content(hard, i, "png") if i == 7 else blank for i in range(64)}
     assert search({**fill({"pics/{i}.jpg": noise}, 64), **masks}).masks.keys() == masks.keys()
+
+
+OTHER_WORDS = ["damask", "maskot", "maskulin", "maskerade", "labello", "labelmaker", "unmask", "watermask"]
+VAGUE_WORDS = ["manual", "lab", "ids", "ann", "parse", "lbl", "maske", "masque"]
+
+
+@pytest.mark.parametrize("word", [*OTHER_WORDS, *VAGUE_WORDS])
+@pytest.mark.parametrize("picture", ["photo/{i}.jpg", "leopard/{i}.jpg", "images/leopard/{i}.jpg"])
+def test_a_class_of_flat_drawings_stays_and_is_said(picture: str, word: str) -> None:
+    drawings = fill({picture.rpartition("/")[0].replace("photo", word).replace("leopard", word) + "/{i}.png": hard})
+    result = search({**fill({picture: noise}), **drawings})
+    assert not result.masks
+    assert {*result.doubtful, *(name for group in result.unnamed for name in group)} == drawings.keys()
+
+
+@pytest.mark.parametrize("pattern", ["damask_{i}", "maskot{i}", "labelle_{i}", "maskulin-{i}"])
+@pytest.mark.parametrize("picture", ["leopard_{i}.jpg", "{i}.jpg"])
+def test_flat_drawings_with_words_that_only_contain_one_for_masks_stay(pattern: str, picture: str) -> None:
+    assert not search(fill({picture: noise, f"{pattern}.png": hard})).masks
 
 
 SAID: dict[str, tuple[dict[str, Make], dict[str, Make]]] = {

@@ -49,6 +49,8 @@ MAX_PAINT_SPREAD = 16
 MAX_UNLIKE_SHARE = 0.01
 """Share of pixels in which brightness and transparency that say the same may differ by more than `MAX_UNLIKE_LEVELS`, as along a soft edge."""
 MAX_UNLIKE_LEVELS = 32
+MIN_LAYER_EDGE = 0.98
+"""Share of the edge that is left of a layer from which an object inside was erased."""
 MIN_CUTOUT_CORRELATION = 0.9
 """Of the brightness of a cut-out with that of its picture, where it is most opaque or wherever it is seen, unless the levels are equal. In an even
 object only noise is left to correlate; along soft edges a cut-out may have the object's own colour, without the scene, or be darkened."""
@@ -73,7 +75,7 @@ def read_mask(content: bytes, pixels: Image.Image, name: str, marked: str, pictu
         pixels: RGBA, decoded from it with `ignore_profile`.
         name: Of its file, whose ending tells whether the levels are exact.
         marked: What it marks, such as `the object`, for messages.
-        picture: What it belongs to, of any size; None if the mask cannot be a cut-out of it.
+        picture: What it belongs to, of any size, if it is a matte; None if it is a hole, which is no cut-out.
 
     Returns:
         Grey, of the size of `pixels`, white where it is marked; and what says so.
@@ -83,7 +85,7 @@ def read_mask(content: bytes, pixels: Image.Image, name: str, marked: str, pictu
             mask of classes or objects. The message goes on from the name of the mask.
     """
     meaning = _meaning(pixels, picture, marked)
-    if _may_be_erased(np.asarray(pixels), meaning, picture):
+    if _may_be_erased(np.asarray(pixels), meaning, picture is None):
         raise UnreadableImageError(
             f"is opaque around a transparent part, and either may be {marked}; save it without transparency: {marked} white, all else black"
         )
@@ -130,20 +132,26 @@ def _meaning(rgba: Image.Image, picture: Image.Image | None, marked: str) -> Mas
     raise UnreadableImageError(f"marks one thing by its transparency and another by its brightness; {way_out}")
 
 
-def _may_be_erased(pixels: NDArray[np.uint8], meaning: MaskMeaning, picture: Image.Image | None) -> bool:
-    """Whether the transparent part of a mask (H, W, 4) may be what it marks, erased from a layer of black, grey or white, or from its picture.
+def _may_be_erased(pixels: NDArray[np.uint8], meaning: MaskMeaning, is_hole: bool) -> bool:
+    """Whether the transparent part of a mask (H, W, 4) may be what it marks, erased from a layer of paint.
 
-    Most of a layer, and of its edge, is left then. A cut-out of its picture is in doubt only if all of the edge is left: the object of a close-up,
-    too, covers most of it.
+    Most of a layer, and of its edge, is left then. Of a matte, all of the edge: an object in a close-up covers most of it. A matte is in no doubt if
+    its paint has a colour, as no such layer has, or if its brightness says the same.
     """
     alpha = pixels[:, :, 3]
     is_left = alpha > int(alpha.max()) // 2
-    if meaning is MaskMeaning.BRIGHTNESS or not 0.5 < float(is_left.mean()) <= 1 - MIN_TRANSPARENT_FRACTION:
+    if meaning is not MaskMeaning.PAINT or not 0.5 < float(is_left.mean()) <= 1 - MIN_TRANSPARENT_FRACTION:
         return False
-    edge = np.concatenate([is_left[0], is_left[-1], is_left[1:-1, 0], is_left[1:-1, -1]])
-    if meaning is MaskMeaning.CUTOUT:
-        return picture is not None and bool(edge.all())
-    return float(edge.mean()) > 0.5 and not _is_colored(pixels[:, :, :3][is_left][None])
+    edge_share = float(np.concatenate([is_left[0], is_left[-1], is_left[1:-1, 0], is_left[1:-1, -1]]).mean())
+    if is_hole:
+        return edge_share > 0.5
+    colors = pixels[:, :, :3]
+    return edge_share >= MIN_LAYER_EDGE and not _is_colored(colors[is_left][None]) and not _are_like(colors.max(axis=2), alpha)
+
+
+def _are_like(grey: NDArray[np.uint8], opacity: NDArray[np.uint8]) -> bool:
+    """Whether brightness (H, W) says the same as opacity (H, W)."""
+    return float((np.abs(grey.astype(np.int32) - opacity) > MAX_UNLIKE_LEVELS).mean()) <= MAX_UNLIKE_SHARE
 
 
 def _brightness(rgba: Image.Image) -> Image.Image:

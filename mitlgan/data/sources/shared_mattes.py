@@ -22,8 +22,8 @@ MAX_COMPARED = 128
 """Groups that are compared first; the others share their matte without a look if all of these may."""
 MIN_COPY_CORRELATION = 0.95
 """Of the brightness of two files from which on they show the same, as a copy in grey, or brighter, does."""
-MIN_SEEN_SHARE = 0.75
-"""Share of the object that a file must show, as a cut-out of it does, to be compared there."""
+MIN_SEEN_SHARE = 0.25
+"""Share of the object that a file must show to be compared there; a cut-out may be tighter than the matte."""
 MAX_GROUND_OPACITY, MIN_PAINT_SHARE = 0.1, 0.9
 """Of the matte, up to which a pixel is ground; and the share of the ground that has one colour if an object was cut out and laid on paint."""
 REASON = "different pictures have its name, and either may be its own; give one of them another name, and the matte that of its picture"
@@ -111,9 +111,11 @@ def _object_opacity(content: bytes, name: str, pictures: Sequence[Image.Image]) 
 
 
 def _show_the_same(one: NDArray[np.floating[Any]], other: NDArray[np.floating[Any]], marked: NDArray[np.floating[Any]]) -> bool:
-    """Whether two pictures show one object, and the same around it unless one of them shows it on paint.
+    """Whether two pictures show one object: the same where their matte marks it, whatever is around it, such as a shadow, blur or another scene.
 
-    A ground that both share tells nothing: most of a product's photograph is the white, or the table, of all others.
+    An object of one colour tells nothing but its outline, and in a copy in grey, or brighter, only contrast is the same: then the ground counts,
+    too, unless one of the pictures shows the object on paint. A ground that both share tells nothing: most of a product's photograph is the white,
+    or the table, of all others.
 
     Args:
         one: (H, W, 4), 0 to 255.
@@ -125,8 +127,10 @@ def _show_the_same(one: NDArray[np.floating[Any]], other: NDArray[np.floating[An
     if float((opacity > 0.5)[marked > 0.5].mean()) < MIN_SEEN_SHARE:
         return False
     inside = (marked * marked * opacity) ** 2  # soft edges show two things, and count little
-    around = np.where((marked < MAX_GROUND_OPACITY) & (opacity > 0.5), np.float32(1), np.float32(0))
     object_weights, objects = _cells(inside, one, other)
+    if are_equal(objects[0], objects[1], object_weights) and not any(_is_paint(colors, object_weights) for colors in objects):
+        return True
+    around = np.where((marked < MAX_GROUND_OPACITY) & (opacity > 0.5), np.float32(1), np.float32(0))
     ground_weights, grounds = _cells(around, one, other)
     is_unlike = np.abs(grounds[0] - grounds[1]).mean(axis=1) > MAX_EQUAL_LEVELS
     is_replaced = both.min() == 255 and float(ground_weights[is_unlike].sum()) > 0.5 * float(ground_weights.sum())

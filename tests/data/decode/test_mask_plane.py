@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from helpers import images
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.decode.mask_plane import MaskMeaning, read_mask
@@ -92,22 +92,44 @@ AT_EDGE = np.roll(HOLE, -10, 0)
 """Nearly all of the picture, but for a part at its upper edge."""
 
 
-@pytest.mark.parametrize("mask", [layered(0, HOLE), layered(255, HOLE), layered(128, HOLE), layered(255, AT_EDGE), layered(255, 255 - SOFT),
-                                  layered(PICTURE, HOLE), layered(PICTURE.convert("L"), HOLE)])  # fmt: skip
-def test_what_surrounds_an_erased_part_may_be_either(mask: Image.Image) -> None:
+CLOSE_UP = np.asarray(Image.fromarray(np.pad(FULL[12:, 6:-6], ((12, 0), (6, 6)))).filter(ImageFilter.GaussianBlur(1)))
+"""An object that runs out of the picture below and covers most of it."""
+CLOSE_UP_ON_EDGE = np.asarray(Image.fromarray(np.pad(FULL[12:], ((12, 0), (0, 0)))).filter(ImageFilter.GaussianBlur(1)))
+"""The same, out of more than half of the edge."""
+
+
+@pytest.mark.parametrize("mask", [layered(0, HOLE), layered(255, HOLE), layered(128, HOLE), layered(255, 255 - SOFT)])
+def test_what_surrounds_a_part_erased_from_a_layer_may_be_either(mask: Image.Image) -> None:
     with pytest.raises(UnreadableImageError, match="is opaque around a transparent part, and either may be the object; save it without transparency"):
         reading(mask)
 
 
-@pytest.mark.parametrize("mask", [Image.fromarray(HOLE), red_paint(HOLE), layered(HOLE, FULL)])
-def test_a_frame_that_brightness_or_a_coloured_paint_marks_is_a_matte(mask: Image.Image) -> None:
-    assert (reading(mask)[0] == HOLE).all()
+@pytest.mark.parametrize("alpha", [CLOSE_UP, CLOSE_UP_ON_EDGE, AT_EDGE])
+@pytest.mark.parametrize("kind", ["white", "black", "blue", "white where opaque", "cut-out"])
+def test_an_object_that_covers_most_of_the_picture_and_its_edge_is_a_matte(kind: str, alpha: np.ndarray) -> None:
+    colors = {
+        "white": Image.new("L", SIZE, 255),
+        "black": Image.new("L", SIZE),
+        "blue": Image.new("RGB", SIZE, (30, 60, 200)),
+        "white where opaque": alpha,
+        "cut-out": PICTURE,
+    }
+    plane, meaning = reading(layered(colors[kind], alpha))
+    assert meaning is (MaskMeaning.CUTOUT if kind == "cut-out" else MaskMeaning.PAINT)
+    assert (plane == alpha).all()
 
 
-def test_the_cut_out_of_a_close_up_is_a_matte() -> None:
-    plane, meaning = reading(layered(PICTURE, AT_EDGE))
-    assert meaning is MaskMeaning.CUTOUT
-    assert (plane == AT_EDGE).all()
+@pytest.mark.parametrize("frame", [HOLE, 255 - SOFT])
+@pytest.mark.parametrize("kind", ["opaque", "red", "white where opaque", "cut-out", "grey cut-out"])
+def test_a_frame_that_brightness_colour_or_the_picture_marks_is_a_matte(kind: str, frame: np.ndarray) -> None:
+    masks = {
+        "opaque": Image.fromarray(frame),
+        "red": red_paint(frame),
+        "white where opaque": layered(frame, frame),
+        "cut-out": layered(PICTURE, frame),
+        "grey cut-out": layered(PICTURE.convert("L"), frame),
+    }
+    assert (reading(masks[kind])[0] == frame).all()
 
 
 @pytest.mark.parametrize("kind", BY_BRIGHTNESS)

@@ -116,6 +116,23 @@ def on(paint: str, picture: Image.Image, matte: Image.Image) -> Image.Image:
     return Image.composite(picture, Image.new("RGB", picture.size, paint), matte)
 
 
+def on_shadow(paint: str, picture: Image.Image, matte: Image.Image) -> Image.Image:
+    ground = Image.new("RGB", picture.size, paint)
+    ground.paste((110, 110, 110), (6, 10), matte.filter(ImageFilter.GaussianBlur(3)))
+    return Image.composite(picture, ground, matte)
+
+
+def edited(picture: Image.Image, matte: Image.Image) -> dict[str, Image.Image]:
+    """Pictures of the same object in which only the ground was changed."""
+    return {
+        "blurred": Image.composite(picture, picture.filter(ImageFilter.GaussianBlur(12)), matte),
+        "darkened": Image.composite(picture, picture.point(lambda level: level * 0.6), matte),
+        "in a scene": Image.composite(picture, images.smooth(30, picture.size).convert("RGB"), matte),
+        "on a gradient": Image.composite(picture, Image.linear_gradient("L").resize(picture.size).convert("RGB"), matte),
+        "with a shadow": on_shadow("white", picture, matte),
+    }
+
+
 def copies(picture: Image.Image, matte: Image.Image) -> dict[str, Image.Image]:
     return {
         "the same": picture,
@@ -127,17 +144,46 @@ def copies(picture: Image.Image, matte: Image.Image) -> dict[str, Image.Image]:
     }
 
 
+def sharing(folder: Path, picture: Image.Image, matte: Image.Image, twins: dict[str, Image.Image]) -> set[str]:
+    """The twins that share the matte of a picture."""
+    for number, twin in enumerate(twins.values()):
+        picture.save(folder / f"{number:02d}.jpg", quality=90)
+        twin.save(folder / f"{number:02d}.png")
+        matte.save(folder / f"{number:02d}.matte.png")
+    shared = {entry.name[:2]: entry.matte is not None for entry in open_source(folder).entries}
+    return {kind for kind, is_shared in zip(twins, shared.values(), strict=True) if is_shared}
+
+
 @pytest.mark.parametrize("ground", GROUNDS)
 @pytest.mark.parametrize("shape", LAID)
 def test_what_both_grounds_share_does_not_make_pictures_alike(tmp_path: Path, shape: str, ground: str) -> None:
     (picture, matte), (other, other_matte) = laid(0, shape, ground), laid(1, shape, ground)
-    same, different = copies(picture, matte), copies(other, other_matte)
-    if shape in ("thin", "small"):
-        different["a second object"] = Image.composite(images.smooth(1, picture.size), picture, laid(1, "thin", ground)[1].rotate(90))
-    for number, twin in enumerate([*same.values(), *different.values()]):
-        picture.save(tmp_path / f"{number:02d}.jpg", quality=90)
-        twin.save(tmp_path / f"{number:02d}.png")
-        matte.save(tmp_path / f"{number:02d}.matte.png")
-    shared = {entry.name[:2]: entry.matte is not None for entry in open_source(tmp_path).entries}
-    names = [*same, *(f"different, {name}" for name in different)]
-    assert {name for name, is_shared in zip(names, shared.values(), strict=True) if is_shared} == set(same)
+    same, different = copies(picture, matte) | edited(picture, matte), copies(other, other_matte) | edited(other, other_matte)
+    if shape != "thin":
+        same["a tighter cut-out"] = with_opacity(picture, matte.point([0] * 128 + [255] * 128).filter(ImageFilter.MinFilter(5)))
+    crossed = Image.composite(images.smooth(1, picture.size), picture, laid(1, "thin", ground)[1].rotate(90))
+    if shape == "thin":
+        same["with a second object"] = crossed
+    if shape == "small":
+        different["an object in front"] = crossed
+    twins = same | {f"different, {kind}": twin for kind, twin in different.items()}
+    assert sharing(tmp_path, picture, matte, twins) == set(same)
+
+
+def test_objects_of_one_colour_differ_by_their_outlines(tmp_path: Path) -> None:
+    def black(*box: int) -> Image.Image:
+        picture = Image.new("RGB", (SIDE, SIDE), "white")
+        ImageDraw.Draw(picture).rectangle(box, fill=(30, 30, 30))
+        return picture
+
+    picture = black(30, 30, 60, 60)
+    matte = picture.convert("L").point([255] * 128 + [0] * 128)
+    twins = {
+        "the same": picture,
+        "on grey": on("grey", picture, matte),
+        "cut out": with_opacity(picture, matte),
+        "another": black(40, 50, 70, 80),
+        "a larger one": black(20, 20, 75, 75),
+        "a smaller one": black(40, 40, 50, 50),
+    }
+    assert sharing(tmp_path, picture, matte, twins) == {"the same", "on grey", "cut out"}

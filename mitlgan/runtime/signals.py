@@ -152,7 +152,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def _raise_later(number: int) -> None:
-    """Send a signal to this process again in `RETRY_S`."""
-    timer = threading.Timer(RETRY_S, signal.raise_signal, (number,))
+    """Send a signal to the main thread again in `RETRY_S`, which wakes it if it waits."""
+    timer = threading.Timer(RETRY_S, signal.pthread_kill, (threading.main_thread().ident, number))
     timer.daemon = True
     timer.start()

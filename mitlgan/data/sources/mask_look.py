@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mitlgan.data.decode.image_file import decode_bytes
-from mitlgan.data.decode.likeness import MAX_EQUAL_LEVELS
+from mitlgan.data.decode.likeness import are_equal
 
 MIN_MASKS = 3
 """Fewer masks cannot be told from flat pictures that have the names of others by chance."""
@@ -115,7 +115,7 @@ class Look:
 
     def is_mask_of(self, other: Look) -> bool:
         """Whether this is a mask of the other file."""
-        is_alike = float(np.abs(self.colors - other.colors).mean()) <= MAX_EQUAL_LEVELS
+        is_alike = are_equal(self.colors.reshape(-1, 3), other.colors.reshape(-1, 3))
         is_picture = other.is_opaque and not other.is_drawn
         return self.may_be_mask and is_picture and self.size == other.size and not is_alike
 
